@@ -1,0 +1,18 @@
+"""The consoles that all commands print to: results on standard output, errors and progress on standard error."""
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+console = Console(soft_wrap=True, highlight=False)
+errors = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def progress() -> Progress:
+    """A progress bar with count, elapsed and remaining time, on standard error; vanishes when done."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=errors, transient=True)
+
+
+def rate(count: int, seconds: float) -> str:
+    """``count`` per second in words, for example ``12.3 events/s`` without the unit."""
+    return f"{count / max(seconds, 1e-9):.3g}/s"

@@ -1,0 +1,236 @@
+"""PFAnalysis ntuples: read every version in chunks of bounded memory, write the same tree.
+
+Branches are found by name, whether they are C++ ``vector<float>`` and ``vector<pair<int, int>>`` (files from CMSSW) or arrays with counters (files from here).
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+import awkward as ak
+import numpy as np
+import uproot
+
+from mlpf import schema
+from mlpf.errors import NtupleError
+from mlpf.events import Events, concatenate, offsets_from_counts
+from mlpf.io.files import atomic_file
+
+CHUNK_BYTES = 100_000_000  # uncompressed size of what one chunk holds; a few times this is the peak memory of a reader
+
+
+class Ntuple:
+    """One open ntuple file; use as a context manager.
+
+    Attributes:
+        path: the file.
+        tree_path: where the tree was found.
+        version: ``"2020"`` or ``"2026"``.
+        num_events: entries of the tree.
+        branches: schema column -> path of its branch.
+
+    Raises:
+        NtupleError: the file cannot be read as ROOT, holds no such tree, or lacks a required branch.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise NtupleError(f"{self.path}: no such file")
+        if self.path.stat().st_size == 0:
+            raise NtupleError(f"{self.path}: the file is empty (0 bytes)")
+        with _reading(self.path):
+            self._file = uproot.open(self.path)
+        try:
+            self._find_tree()
+        except BaseException:
+            self.close()
+            raise
+
+    def _find_tree(self) -> None:
+        with _reading(self.path):
+            found = [name for name in schema.TREE_PATHS if name in self._file]
+            if not found:
+                known = ", ".join(self._file.keys(cycle=False)[:5]) or "nothing"
+                raise NtupleError(f"{self.path}: no tree at {' or '.join(schema.TREE_PATHS)} (the file holds {known})")
+            self.tree_path = found[0]
+            self._tree = self._file[self.tree_path]
+            self.num_events = int(self._tree.num_entries)
+            self.branches = _find_branches(self._tree.keys(recursive=True))
+        missing = [c.name for c in schema.NTUPLE.columns.values() if c.required and c.name not in self.branches]
+        if missing:
+            raise NtupleError(f"{self.path}: {self.tree_path}: needed branch '{missing[0]}' is missing; is this a PFAnalysis ntuple?")
+        self.version = "2026" if "caloparticle_pt" in self.branches else "2020"
+
+    def __enter__(self) -> "Ntuple":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Columns of this version's schema that the file lacks."""
+        return tuple(c.name for c in schema.NTUPLE.columns.values() if self.version in c.versions and c.name not in self.branches)
+
+    def events_per_chunk(self, columns: Sequence[str], chunk_bytes: int = CHUNK_BYTES) -> int:
+        """Number of events whose uncompressed columns fill ``chunk_bytes``, at least 1."""
+        size = sum(self._tree[self.branches[name]].uncompressed_bytes for name in columns)
+        return max(1, int(self.num_events * chunk_bytes / max(size, 1)))
+
+    def iterate(self, columns: Sequence[str] | None = None, chunk_bytes: int = CHUNK_BYTES, stop: int | None = None) -> Iterator[Events]:
+        """Stream the file in order.
+
+        Args:
+            columns: schema columns to read; those that the file lacks are skipped. None: all.
+            chunk_bytes: uncompressed size of one chunk.
+            stop: read only the first events.
+
+        Raises:
+            NtupleError: a basket cannot be read, or columns of one collection disagree in length.
+        """
+        wanted = [name for name in (schema.NTUPLE.columns if columns is None else columns) if name in self.branches]
+        end = self.num_events if stop is None else min(stop, self.num_events)
+        step = self.events_per_chunk(wanted, chunk_bytes)
+        for start in range(0, end, step):
+            yield self._read(wanted, start, min(start + step, end))
+
+    def _read(self, columns: Sequence[str], start: int, stop: int) -> Events:
+        with _reading(self.path, f"events {start} to {stop - 1}"):
+            arrays = {name: self._array(name, start, stop) for name in columns}
+        return _flatten(arrays, schema.NTUPLE, str(self.path), start, stop)
+
+    def _array(self, column: str, start: int, stop: int) -> ak.Array:
+        branch = self.branches[column]
+        array = self._tree[branch].array(entry_start=start, entry_stop=stop)
+        stem, _, member = column.rpartition(".")
+        if stem and branch.rpartition("/")[2] == stem:  # an unsplit vector<pair<int, int>>
+            array = array[member] if member in array.fields else array[{"first": "0", "second": "1"}[member]]
+        return array
+
+
+def read_ntuple(path: str | Path, columns: Sequence[str] | None = None, stop: int | None = None) -> Events:
+    """All events of a file at once; see `Ntuple.iterate` for files larger than memory."""
+    with Ntuple(path) as ntuple:
+        chunks = list(ntuple.iterate(columns, stop=stop))
+        if chunks:
+            return concatenate(chunks)
+        present = [name for name in (schema.NTUPLE.columns if columns is None else columns) if name in ntuple.branches]
+        return empty_events(present, str(path))
+
+
+def read_candidates(path: str | Path) -> Events:
+    """Candidates (`schema.CANDIDATES`) that `mlpf produce` wrote to a ROOT file."""
+    with _reading(Path(path)), uproot.open(path) as file:
+        tree = file[schema.CANDIDATES_TREE]
+        arrays = {name: tree[name].array() for name in schema.CANDIDATES.columns}
+        return _flatten(arrays, schema.CANDIDATES, str(path), 0, tree.num_entries)
+
+
+def empty_events(columns: Sequence[str], source: str = "events") -> Events:
+    """No events, but with the columns."""
+    jagged = {schema.NTUPLE.collection_of[name] for name in columns if not schema.NTUPLE.is_scalar(name)}
+    return Events({name: np.zeros(0) for name in columns}, {name: np.zeros(1) for name in jagged}, 0, source)
+
+
+def write_ntuple(path: str | Path, chunks: Iterable[Events], tree_path: str = schema.TREE_PATHS[0]) -> int:
+    """Write chunks of events as a TTree of arrays with counters (one counter per collection), ZSTD-compressed.
+
+    Every chunk must hold the same columns. Nothing is left under ``path`` unless all chunks were written.
+
+    Returns:
+        number of events.
+    """
+    num_events = 0
+    with atomic_file(path) as temporary, uproot.recreate(temporary, compression=uproot.ZSTD(5)) as file:
+        tree = None
+        for chunk in chunks:
+            if tree is None:
+                tree = file.mktree(tree_path, _branch_types(chunk), counter_name=_counter_name, field_name=_field_name)
+            if len(chunk):
+                tree.extend(_branch_arrays(chunk))
+            num_events += len(chunk)
+        if tree is None:
+            raise NtupleError(f"{path}: nothing to write, not even an empty chunk")
+    return num_events
+
+
+def _flatten(arrays: dict[str, ak.Array], layout: schema.Layout, source: str, start: int, stop: int) -> Events:
+    """Awkward arrays, one per branch -> flat columns; branches of one collection must agree in length."""
+    flat: dict[str, np.ndarray] = {}
+    offsets: dict[str, np.ndarray] = {}
+    for name, array in arrays.items():
+        if layout.is_scalar(name):
+            flat[name] = np.asarray(array)
+            continue
+        collection = layout.collection_of[name]
+        edges = offsets_from_counts(ak.to_numpy(ak.num(array)))
+        known = offsets.setdefault(collection, edges)
+        if not np.array_equal(known, edges):
+            event = int(np.argmax(np.diff(known) != np.diff(edges)))
+            counts = np.diff(edges)[event], np.diff(known)[event]
+            raise NtupleError(f"{source}: event {start + event}: {name}: {counts[0]} values, the other {collection} branches have {counts[1]}")
+        flat[name] = ak.to_numpy(ak.flatten(array))
+    return Events(flat, offsets, stop - start, source, start, layout)
+
+
+def _find_branches(keys: Iterable[str]) -> dict[str, str]:
+    """Schema column -> branch path, for split and unsplit vectors of pairs alike."""
+    by_name = {key.rpartition("/")[2]: key for key in keys}
+    branches = {}
+    for column in schema.NTUPLE.columns:
+        stem = column.rpartition(".")[0]
+        found = by_name.get(column) or by_name.get(stem)
+        if found is not None:
+            branches[column] = found
+    return branches
+
+
+def _tree_dtype(layout: schema.Layout, name: str) -> np.dtype:
+    column = layout.columns[name]
+    return np.dtype(column.tree_dtype or column.dtype)
+
+
+def _counter_name(collection: str) -> str:
+    return f"n{collection}"
+
+
+def _field_name(collection: str, field: str) -> str:
+    return f"{collection}{field}"
+
+
+def _branch_types(events: Events) -> dict[str, object]:
+    arrays = _branch_arrays(events.slice(0, 0))
+    return {name: array.dtype if isinstance(array, np.ndarray) else array.type.content for name, array in arrays.items()}
+
+
+def _branch_arrays(events: Events) -> dict[str, ak.Array | np.ndarray]:
+    """What `uproot` writes: a record per jagged collection, whose fields are column names without the collection's."""
+    arrays: dict[str, ak.Array | np.ndarray] = {}
+    for name, collection in events.layout.collections.items():
+        values = {c.name: events[c.name].astype(_tree_dtype(events.layout, c.name)) for c in collection.columns if c.name in events}
+        if collection.scalar:
+            arrays.update(values)
+        elif values:
+            fields = [column.removeprefix(name) for column in values]
+            record = ak.contents.RecordArray([ak.contents.NumpyArray(v) for v in values.values()], fields)
+            arrays[name] = ak.Array(ak.contents.ListOffsetArray(ak.index.Index64(events.offsets[name]), record))
+    return arrays
+
+
+@contextmanager
+def _reading(path: Path, what: str = "") -> Iterator[None]:
+    """Turn whatever a ROOT parser raises on damaged bytes into one `NtupleError`."""
+    try:
+        yield
+    except (NtupleError, KeyboardInterrupt, MemoryError):
+        raise
+    except Exception as error:  # uproot raises a dozen kinds, from struct.error to AttributeError, on damaged bytes
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        place = f"{path}: {what}" if what else str(path)
+        raise NtupleError(f"{place}: not readable as a ROOT ntuple, damaged or truncated? ({reason})") from error

@@ -1,0 +1,184 @@
+"""The Parquet dataset: a folder with `manifest.json` and shards of one row per event.
+
+The manifest says how the dataset was made (schema version and digest, policy, sources, counts) and holds the SHA-256 of every shard, so that a damaged or
+foreign folder is refused before anything is computed from it. Layout of the columns: `schema.DATASET`.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mlpf import schema
+from mlpf.errors import DatasetError
+from mlpf.events import Events
+from mlpf.io.files import atomic_file, sha256
+
+MANIFEST = "manifest.json"
+ROWS_PER_GROUP = 16  # events that are read (and shuffled) together
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One Parquet file of a dataset, as the manifest lists it."""
+
+    name: str
+    num_events: int
+    num_elements: int
+    sha256: str
+
+
+def events_to_table(events: Events) -> pa.Table:
+    """Flat columns -> Arrow table, one row per event; no copy of the values."""
+    arrays, names = [], []
+    for name in events.layout.columns:
+        if name in events:
+            values = pa.array(events[name])
+            if not events.layout.is_scalar(name):
+                offsets = events.offsets[events.layout.collection_of[name]]
+                values = pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), values)
+            arrays.append(values)
+            names.append(name)
+    return pa.table(arrays, names=names)
+
+
+def table_to_events(table: pa.Table, layout: schema.Layout = schema.DATASET, source: str = "table", first_entry: int = 0) -> Events:
+    """Arrow table -> flat columns; columns outside the layout are ignored."""
+    columns, offsets = {}, {}
+    for name in table.column_names:
+        if name not in layout.columns:
+            continue
+        array = table.column(name).combine_chunks()
+        if isinstance(array, pa.ChunkedArray):  # several chunks stay chunked where there are none or they cannot be joined
+            array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
+        if layout.is_scalar(name):
+            columns[name] = array.to_numpy(zero_copy_only=False)
+            continue
+        edges = array.offsets.to_numpy().astype(np.int64)
+        columns[name] = array.values.to_numpy(zero_copy_only=False)[edges[0] : edges[-1]]
+        offsets[layout.collection_of[name]] = edges - edges[0]
+    return Events(columns, offsets, table.num_rows, source, first_entry, layout)
+
+
+def write_parquet(path: str | Path, chunks: Iterable[Events], metadata: Mapping[str, str] | None = None) -> tuple[int, int]:
+    """Write chunks (same columns each) into one Parquet file, whole or not at all.
+
+    Returns:
+        number of events and of elements.
+    """
+    num_events = num_elements = 0
+    writer = None
+    with atomic_file(path) as temporary:
+        try:
+            for chunk in chunks:
+                table = events_to_table(chunk)
+                if writer is None:
+                    table = table.replace_schema_metadata(dict(metadata or {}))
+                    # Dictionaries make float columns larger and slower (docs/measurements.md); zstd(3) is the best trade of size and speed.
+                    writer = pq.ParquetWriter(temporary, table.schema, compression="zstd", compression_level=3, use_dictionary=False)
+                writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+                num_events += len(chunk)
+                num_elements += chunk.size("element")
+        finally:
+            if writer is not None:
+                writer.close()
+        if writer is None:
+            raise DatasetError(f"{path}: nothing to write, not even an empty chunk")
+    return num_events, num_elements
+
+
+def write_manifest(folder: str | Path, shards: Sequence[Shard], description: Mapping[str, Any]) -> None:
+    """Write `manifest.json`; ``description`` holds policy, sources, counts and whatever else tells how the dataset was made."""
+    content = {
+        "schema_version": schema.SCHEMA_VERSION,
+        "schema_digest": schema.digest(),
+        **description,
+        "num_events": sum(shard.num_events for shard in shards),
+        "num_elements": sum(shard.num_elements for shard in shards),
+        "shards": [vars(shard) for shard in shards],
+    }
+    with atomic_file(Path(folder) / MANIFEST) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n")
+
+
+class ShardedDataset:
+    """A dataset folder, opened for reading.
+
+    Attributes:
+        path: the folder.
+        manifest: content of `manifest.json`.
+        shards: its Parquet files.
+
+    Raises:
+        DatasetError: no manifest, another schema version, a missing shard; with ``verify``, also a shard whose content changed.
+    """
+
+    def __init__(self, path: str | Path, verify: bool = False) -> None:
+        self.path = Path(path)
+        self.manifest = self._read_manifest()
+        self.shards = [Shard(**{key: shard[key] for key in Shard.__dataclass_fields__}) for shard in self.manifest["shards"]]
+        for shard in self.shards:
+            if not (self.path / shard.name).is_file():
+                raise DatasetError(f"{self.path}: shard {shard.name} is listed in {MANIFEST} but missing; make the dataset again with mlpf postprocess")
+            if verify and sha256(self.path / shard.name) != shard.sha256:
+                raise DatasetError(f"{self.path}: shard {shard.name} differs from its checksum in {MANIFEST}; make the dataset again with mlpf postprocess")
+
+    def _read_manifest(self) -> dict[str, Any]:
+        path = self.path / MANIFEST
+        try:
+            manifest = json.loads(path.read_text())
+        except OSError as error:
+            raise DatasetError(f"{self.path}: not a dataset, {MANIFEST} cannot be read ({error.strerror})") from error
+        except (ValueError, UnicodeDecodeError) as error:
+            raise DatasetError(f"{path}: not valid JSON ({error})") from error
+        if not isinstance(manifest, dict) or "shards" not in manifest:
+            raise DatasetError(f"{path}: lists no shards; make the dataset again with mlpf postprocess")
+        if manifest.get("schema_digest") != schema.digest():
+            raise DatasetError(
+                f"{path}: made with schema {manifest.get('schema_version')} ({manifest.get('schema_digest')}), this library reads "
+                f"{schema.SCHEMA_VERSION} ({schema.digest()}); make the dataset again with mlpf postprocess"
+            )
+        return manifest
+
+    def __len__(self) -> int:
+        return sum(shard.num_events for shard in self.shards)
+
+    def iterate(self, columns: Sequence[str] | None = None, groups_per_chunk: int = 8) -> Iterator[Events]:
+        """Stream the events in order, some row groups at a time; ``first_entry`` of a chunk counts events of the whole dataset."""
+        start = 0
+        for shard in self.shards:
+            file = self._open(shard)
+            wanted = None if columns is None else [name for name in columns if name in file.schema_arrow.names]
+            for first in range(0, file.num_row_groups, groups_per_chunk):
+                groups = range(first, min(first + groups_per_chunk, file.num_row_groups))
+                table = self._read_groups(file, shard, groups, wanted)
+                yield table_to_events(table, source=str(self.path / shard.name), first_entry=start)
+                start += table.num_rows
+
+    def read(self, columns: Sequence[str] | None = None) -> Events:
+        """All events at once."""
+        tables = []
+        for shard in self.shards:
+            file = self._open(shard)
+            tables.append(self._read_groups(file, shard, range(file.num_row_groups), columns))
+        if not tables:
+            raise DatasetError(f"{self.path}: holds no shards")
+        return table_to_events(pa.concat_tables(tables), source=str(self.path))
+
+    def _open(self, shard: Shard) -> pq.ParquetFile:
+        path = self.path / shard.name
+        try:
+            return pq.ParquetFile(path)
+        except (pa.ArrowException, OSError) as error:
+            raise DatasetError(f"{path}: not readable as Parquet, damaged or truncated? ({' '.join(str(error).split())[:200]})") from error
+
+    def _read_groups(self, file: pq.ParquetFile, shard: Shard, groups: Iterable[int], columns: Sequence[str] | None) -> pa.Table:
+        try:
+            return file.read_row_groups(list(groups), columns=None if columns is None else list(columns))
+        except (pa.ArrowException, OSError) as error:
+            raise DatasetError(f"{self.path / shard.name}: damaged row group ({' '.join(str(error).split())[:200]})") from error

@@ -40,6 +40,8 @@ class ElementType(enum.IntEnum):
 NUM_ELEMENT_TYPES = len(ElementType)
 # Elements the consumer never sees: preshower clusters and bremsstrahlung points (MLPFProducer drops them before inference).
 CONSUMER_DROPPED_TYPES = (ElementType.PS1, ElementType.PS2, ElementType.BREM)
+# Elements that never yield a candidate: the dropped ones, and superclusters, whose pt the consumer sets to 0.
+NO_CANDIDATE_TYPES = (ElementType.NONE, *CONSUMER_DROPPED_TYPES, ElementType.SC)
 
 
 class CandidateClass(enum.IntEnum):

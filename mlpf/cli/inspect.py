@@ -1,16 +1,129 @@
 """``mlpf inspect``: what a file holds."""
 
+import json
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
+from rich.table import Table
 
+from mlpf import schema
 from mlpf.cli.console import console
+from mlpf.errors import MlpfError, NtupleError
+from mlpf.events import Events
 
 
-def run(path: Annotated[Path, typer.Argument(help="Ntuple (.root), dataset folder or model (.onnx).")]) -> None:
+def run(
+    path: Annotated[Path, typer.Argument(help="Ntuple or candidates (.root), dataset folder, run folder, or model (.onnx).")],
+    columns: Annotated[bool, typer.Option("--columns", help="List every column with unit, range and meaning.")] = False,
+    contract: Annotated[bool, typer.Option("--contract", help="Run the consumer's contract on an ONNX model.")] = False,
+) -> None:
     """Say what a file holds: events, collections, columns, what is missing, what is not finite.
 
     Example: [bold]mlpf inspect data/ttbar.root[/]
     """
-    console.print(str(path))
+    if contract and path.suffix != ".onnx":
+        raise MlpfError(f"{path}: --contract applies to ONNX models")
+    if path.suffix == ".root":
+        _inspect_root(path, columns)
+    elif path.suffix == ".onnx":
+        _inspect_onnx(path, contract)
+    elif (path / "manifest.json").is_file():
+        _inspect_dataset(path, columns)
+    elif (path / "model.json").is_file():
+        console.print_json((path / "model.json").read_text())
+    elif path.exists():
+        raise MlpfError(f"{path}: neither an ntuple (.root), a dataset folder (manifest.json), a run folder (model.json) nor a model (.onnx)")
+    else:
+        raise MlpfError(f"{path}: no such file or folder")
+
+
+class _Summary:
+    """Counts gathered while chunks stream by."""
+
+    def __init__(self) -> None:
+        self.sizes: Counter[str] = Counter()
+        self.types: Counter[int] = Counter()
+        self.non_finite: Counter[str] = Counter()
+        self.ranges: dict[str, tuple[float, float]] = {}
+        self.num_events = 0
+
+    def add(self, events: Events) -> None:
+        self.num_events += len(events)
+        for collection in events.offsets:
+            self.sizes[collection] += events.size(collection)
+        if "element_type" in events:
+            self.types.update(dict(enumerate(np.bincount(np.clip(events["element_type"], 0, schema.NUM_ELEMENT_TYPES)))))
+        self.non_finite.update({name: len(bad) for name, bad in events.non_finite(list(events.columns)).items()})
+        for name, values in events.columns.items():
+            finite = values[np.isfinite(values)]
+            if len(finite):
+                low, high = self.ranges.get(name, (np.inf, -np.inf))
+                self.ranges[name] = min(low, float(finite.min())), max(high, float(finite.max()))
+
+    def print(self, layout: schema.Layout, present: set[str], columns: bool) -> None:
+        table = Table("collection", "entries", "per event", "columns", title=f"{self.num_events} events", title_justify="left")
+        for name, collection in layout.collections.items():
+            have = [c.name for c in collection.columns if c.name in present]
+            size = self.num_events if collection.scalar else self.sizes[name]
+            table.add_row(name, str(size), f"{size / max(self.num_events, 1):.1f}", f"{len(have)} of {len(collection.columns)}")
+        console.print(table)
+        types = ", ".join(f"{schema.ElementType(t).name} {n}" for t, n in sorted(self.types.items()) if n and t < schema.NUM_ELEMENT_TYPES)
+        console.print(f"elements by type: {types or 'none'}")
+        not_finite = ", ".join(f"{name} {n}" for name, n in self.non_finite.items())
+        console.print(f"non-finite values: {not_finite or 'none'}")
+        if columns:
+            self._print_columns(layout, present)
+
+    def _print_columns(self, layout: schema.Layout, present: set[str]) -> None:
+        table = Table("column", "unit", "lowest", "highest", "meaning")
+        for name, column in layout.columns.items():
+            low, high = (f"{x:.5g}" for x in self.ranges[name]) if name in self.ranges else ("", "") if name in present else ("missing", "")
+            table.add_row(name, column.unit, low, high, column.meaning)
+        console.print(table)
+
+
+def _inspect_root(path: Path, columns: bool) -> None:
+    from mlpf.io.ntuple import Ntuple, holds_candidates, read_candidates
+
+    summary = _Summary()
+    if holds_candidates(path):
+        candidates = read_candidates(path)
+        summary.add(candidates)
+        console.print(f"{path}: candidates of mlpf at {schema.CANDIDATES_TREE}")
+        summary.print(schema.CANDIDATES, set(candidates.columns), columns)
+        return
+    with Ntuple(path) as ntuple:
+        console.print(f"{path}: PFAnalysis ntuple, version {ntuple.version}, tree {ntuple.tree_path}")
+        links = "all inside their events"
+        for events in ntuple.iterate():
+            try:
+                events.validate()
+            except NtupleError as error:
+                links = str(error)
+            summary.add(events)
+        summary.print(schema.NTUPLE, set(ntuple.branches), columns)
+        console.print(f"links and types: {links}")
+        console.print(f"columns of version {ntuple.version} that it lacks: {', '.join(ntuple.missing) or 'none'}")
+
+
+def _inspect_dataset(path: Path, columns: bool) -> None:
+    from mlpf.io.shards import ShardedDataset
+
+    dataset = ShardedDataset(path, verify=True)
+    summary, classes = _Summary(), Counter[int]()
+    present: set[str] = set()
+    for events in dataset.iterate():
+        summary.add(events)
+        classes.update(events["target_class"].tolist())
+        present |= set(events.columns)
+    console.print(f"{path}: dataset, schema {schema.SCHEMA_VERSION} ({schema.digest()}), {len(dataset.shards)} shards, checksums agree")
+    summary.print(schema.DATASET, present, columns)
+    console.print("targets by class: " + ", ".join(f"{schema.CandidateClass(c).name.lower()} {n}" for c, n in sorted(classes.items())))
+    console.print("made with: " + json.dumps({key: value for key, value in dataset.manifest.items() if key not in ("shards", "schema_digest")}, indent=2))
+
+
+def _inspect_onnx(path: Path, contract: bool) -> None:
+    raise NotImplementedError

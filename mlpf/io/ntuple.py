@@ -3,6 +3,7 @@
 Branches are found by name, whether they are C++ ``vector<float>`` and ``vector<pair<int, int>>`` (files from CMSSW) or arrays with counters (files from here).
 """
 
+import struct
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,10 +37,7 @@ class Ntuple:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        if not self.path.is_file():
-            raise NtupleError(f"{self.path}: no such file")
-        if self.path.stat().st_size == 0:
-            raise NtupleError(f"{self.path}: the file is empty (0 bytes)")
+        _require_complete(self.path)
         with _reading(self.path):
             self._file = uproot.open(self.path)
         try:
@@ -122,6 +120,13 @@ def read_ntuple(path: str | Path, columns: Sequence[str] | None = None, stop: in
             return concatenate(chunks)
         present = [name for name in (schema.NTUPLE.columns if columns is None else columns) if name in ntuple.branches]
         return empty_events(present, str(path))
+
+
+def holds_candidates(path: str | Path) -> bool:
+    """Whether a ROOT file holds candidates that `mlpf produce` wrote rather than an ntuple."""
+    _require_complete(Path(path))
+    with _reading(Path(path)), uproot.open(path) as file:
+        return schema.CANDIDATES_TREE in file
 
 
 def read_candidates(path: str | Path) -> Events:
@@ -223,6 +228,23 @@ def _branch_arrays(events: Events) -> dict[str, ak.Array | np.ndarray]:
     return arrays
 
 
+def _require_complete(path: Path) -> None:
+    """Compare the file's size with the end that its header names (TFile: magic, version, fBEGIN, fEND; 64-bit from version 1000000 on)."""
+    if not path.is_file():
+        raise NtupleError(f"{path}: no such file")
+    size = path.stat().st_size
+    if size == 0:
+        raise NtupleError(f"{path}: the file is empty (0 bytes)")
+    with path.open("rb") as stream:
+        header = stream.read(20)
+    if not header.startswith(b"root") or len(header) < 20:
+        raise NtupleError(f"{path}: not a ROOT file (it starts with {header[:4]!r})")
+    (version,) = struct.unpack(">i", header[4:8])
+    (end,) = struct.unpack(">q", header[12:20]) if version >= 1_000_000 else struct.unpack(">i", header[12:16])
+    if end > size:
+        raise NtupleError(f"{path}: truncated, {size} bytes of {end}; copy it again")
+
+
 @contextmanager
 def _reading(path: Path, what: str = "") -> Iterator[None]:
     """Turn whatever a ROOT parser raises on damaged bytes into one `NtupleError`."""
@@ -233,4 +255,4 @@ def _reading(path: Path, what: str = "") -> Iterator[None]:
     except Exception as error:  # uproot raises a dozen kinds, from struct.error to AttributeError, on damaged bytes
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         place = f"{path}: {what}" if what else str(path)
-        raise NtupleError(f"{place}: not readable as a ROOT ntuple, damaged or truncated? ({reason})") from error
+        raise NtupleError(f"{place}: not readable as a ROOT ntuple, damaged? ({reason})") from error

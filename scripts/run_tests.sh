@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Style, types and tests, with all set-up. Arguments go to pytest: `./scripts/run_tests.sh -m slow` runs the long tests, `-k NAME` a choice.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source scripts/environment.sh
+
+echo "== ruff"
+ruff check .
+ruff format --check .
+echo "== mypy"
+mypy
+echo "== pytest"
+# Two workers with one thread each: the tests are many and small.
+export OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1
+[[ $# -gt 0 ]] || set -- -m "not slow"
+exec python -m pytest -n "${MLPF_TEST_WORKERS:-2}" "$@"

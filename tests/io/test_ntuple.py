@@ -1,0 +1,185 @@
+import importlib.util
+import shutil
+from pathlib import Path
+
+import awkward as ak
+import numpy as np
+import pytest
+import uproot
+
+from mlpf import schema
+from mlpf.errors import NtupleError
+from mlpf.events import Events, offsets_from_counts
+from mlpf.io.ntuple import Ntuple, read_candidates, read_ntuple, write_ntuple
+
+FILES = Path(__file__).with_name("files")
+_spec = importlib.util.spec_from_file_location("make_cpp_ntuples", Path(__file__).with_name("make_cpp_ntuples.py"))
+cpp = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(cpp)
+
+
+def some_events(num_events=7, layout=schema.NTUPLE, seed=0):
+    """Every column of a layout, small random integers."""
+    rng = np.random.default_rng(seed)
+    columns, offsets = {}, {}
+    for name, collection in layout.collections.items():
+        if not collection.scalar:
+            offsets[name] = offsets_from_counts(rng.integers(0, 6, num_events))
+        size = num_events if collection.scalar else offsets[name][-1]
+        columns |= {column.name: rng.integers(0, 50, size) for column in collection.columns}
+    return Events(columns, offsets, num_events, layout=layout)
+
+
+def assert_same(a, b, columns):
+    for name in columns:
+        assert np.array_equal(a[name], b[name]), name
+        collection = a.layout.collection_of[name]
+        assert np.array_equal(a.collection_offsets(collection), b.collection_offsets(collection)), name
+
+
+@pytest.mark.parametrize(("version", "tree_path"), [("2026", "pfana/pftree"), ("2020", "ana/pftree")])
+def test_files_with_cpp_vectors_read_to_the_values_that_root_wrote(version, tree_path):
+    with Ntuple(FILES / f"cpp_{version}.root") as ntuple:
+        assert (ntuple.version, ntuple.tree_path, ntuple.num_events, ntuple.missing) == (version, tree_path, cpp.NUM_EVENTS, ())
+        (events,) = ntuple.iterate()
+    for k, (collection, content) in enumerate(schema.NTUPLE.collections.items()):
+        for column in content.columns:
+            if version not in column.versions:
+                assert column.name not in events
+                continue
+            number = list(schema.NTUPLE.columns).index(column.name)
+            sizes = [1 if content.scalar else cpp.count(e, k) for e in range(cpp.NUM_EVENTS)]
+            expected = [cpp.value(e, number, m) for e, size in enumerate(sizes) for m in range(size)]
+            assert events[column.name].tolist() == expected, column.name
+            assert events[column.name].dtype == column.dtype
+            if not content.scalar:
+                assert events.counts(collection).tolist() == sizes
+
+
+def test_what_is_written_is_read_back_in_any_chunks(tmp_path):
+    events = some_events()
+    path = tmp_path / "a.root"
+    assert write_ntuple(path, [events.slice(0, 3), events.slice(3, 3), events.slice(3, 7)]) == 7
+    with Ntuple(path) as ntuple:
+        assert (ntuple.version, ntuple.missing) == ("2026", ())
+        chunks = list(ntuple.iterate(chunk_bytes=1))
+    assert [len(chunk) for chunk in chunks] == [1] * 7
+    assert [chunk.first_entry for chunk in chunks] == list(range(7))
+    for i, chunk in enumerate(chunks):
+        assert_same(chunk, events.slice(i, i + 1), schema.NTUPLE.columns)
+    assert_same(read_ntuple(path), events, schema.NTUPLE.columns)
+
+
+def test_plain_uproot_sees_the_branches_of_the_real_ntuple(tmp_path):
+    events = some_events()
+    write_ntuple(tmp_path / "a.root", [events])
+    with uproot.open(tmp_path / "a.root") as file:
+        tree = file["pfana/pftree"]
+        assert set(schema.NTUPLE.columns) <= set(tree.keys())
+        assert str(tree["caloparticle_ev"].interpretation.content.to_dtype) == "float32"  # as in the real one
+        assert ak.flatten(tree["element_to_candidate.second"].array()).tolist() == events["element_to_candidate.second"].tolist()
+
+
+def test_only_the_named_columns_are_read_and_missing_ones_are_zero(tmp_path):
+    events = some_events()
+    kept = {name: events[name] for name in (*schema.NTUPLE.names("event"), *schema.NTUPLE.names("element")) if name != "element_time"}
+    write_ntuple(tmp_path / "a.root", [Events(kept, {"element": events.offsets["element"]}, 7)])
+    read = read_ntuple(tmp_path / "a.root", ["element_pt", "element_time", "caloparticle_pt"])
+    assert list(read.columns) == ["element_pt"]
+    assert read["element_time"].tolist() == [0] * read.size("element")
+    assert read.size("caloparticle") == 0
+
+
+def test_candidates_go_to_root_and_back(tmp_path):
+    events = some_events(layout=schema.CANDIDATES)
+    write_ntuple(tmp_path / "c.root", [events], schema.CANDIDATES_TREE)
+    assert_same(read_candidates(tmp_path / "c.root"), events, schema.CANDIDATES.columns)
+
+
+def test_a_file_without_events_is_read_as_no_events(tmp_path):
+    write_ntuple(tmp_path / "a.root", [some_events().slice(0, 0)])
+    assert len(read_ntuple(tmp_path / "a.root")) == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "empty"), (b"not ROOT at all, but long enough", "not a ROOT file"), (b"root", "not a ROOT file"), (None, "no such file")],
+)
+def test_what_is_not_root_is_one_clear_error(tmp_path, content, message):
+    path = tmp_path / "a.root"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(NtupleError, match=message) as error:
+        read_ntuple(path)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_truncated_file_is_one_clear_error_wherever_it_was_cut(tmp_path):
+    write_ntuple(tmp_path / "a.root", [some_events(200)])
+    content = (tmp_path / "a.root").read_bytes()
+    for kept in np.linspace(1, len(content) - 1, 25).astype(int):
+        (tmp_path / "cut.root").write_bytes(content[:kept])
+        with pytest.raises(NtupleError, match=r"cut.root: (truncated, \d+ bytes of \d+|not a ROOT file)"):
+            read_ntuple(tmp_path / "cut.root")
+
+
+def test_flipped_bytes_never_raise_anything_but_a_clear_error(tmp_path):
+    rng = np.random.default_rng(1)
+    content = (FILES / "cpp_2026.root").read_bytes()
+    for _ in range(60):
+        damaged = bytearray(content)
+        for position in rng.integers(0, len(content), 20):
+            damaged[position] ^= 1 << rng.integers(0, 8)
+        (tmp_path / "bad.root").write_bytes(bytes(damaged))
+        try:
+            read_ntuple(tmp_path / "bad.root", list(schema.NTUPLE.names("element")))
+        except NtupleError as error:
+            assert "bad.root" in str(error)
+
+
+def test_a_tree_elsewhere_is_named_in_the_error(tmp_path):
+    write_ntuple(tmp_path / "a.root", [some_events()], "other/tree")
+    with pytest.raises(NtupleError, match=r"no tree at pfana/pftree or ana/pftree \(the file holds other, other/tree"):
+        read_ntuple(tmp_path / "a.root")
+
+
+def test_a_missing_needed_branch_is_named(tmp_path):
+    events = some_events()
+    columns = {name: values for name, values in events.columns.items() if name != "element_energy"}
+    write_ntuple(tmp_path / "a.root", [Events(columns, events.offsets, 7)])
+    with pytest.raises(NtupleError, match="needed branch 'element_energy' is missing"):
+        Ntuple(tmp_path / "a.root")
+
+
+def test_columns_of_one_collection_that_disagree_in_length_are_an_error(tmp_path):
+    with uproot.recreate(tmp_path / "a.root") as file:
+        jagged = {name: ak.Array([[1.0], [2.0]]) for name in ("element_eta", "element_phi", "element_energy")}
+        jagged["element_pt"] = ak.Array([[1.0], [2.0, 3.0]])
+        jagged["element_type"] = ak.values_astype(ak.Array([[1], [1]]), np.int32)
+        tree = file.mktree("pfana/pftree", {name: array.type.content for name, array in jagged.items()})
+        tree.extend(jagged)
+    with pytest.raises(NtupleError, match=r"event 1: element_\w+: . values, the other element branches have ."):
+        read_ntuple(tmp_path / "a.root")
+
+
+def test_an_interrupted_write_leaves_nothing(tmp_path):
+    def chunks():
+        yield some_events()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_ntuple(tmp_path / "a.root", chunks())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_write_keeps_the_older_file(tmp_path):
+    def chunks():
+        yield some_events()
+        raise ValueError("the disk is full")
+
+    shutil.copy(FILES / "cpp_2026.root", tmp_path / "a.root")
+    before = (tmp_path / "a.root").read_bytes()
+    with pytest.raises(ValueError, match="the disk is full"):
+        write_ntuple(tmp_path / "a.root", chunks())
+    assert (tmp_path / "a.root").read_bytes() == before

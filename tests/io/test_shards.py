@@ -1,0 +1,132 @@
+import json
+import shutil
+
+import awkward as ak
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from mlpf import schema
+from mlpf.errors import DatasetError
+from mlpf.events import Events, concatenate, offsets_from_counts
+from mlpf.io.files import sha256
+from mlpf.io.shards import MANIFEST, ROWS_PER_GROUP, Shard, ShardedDataset, write_manifest, write_parquet
+
+
+def some_rows(num_events=20, seed=0, columns=None):
+    rng = np.random.default_rng(seed)
+    values, offsets = {}, {}
+    for name, collection in schema.DATASET.collections.items():
+        if not collection.scalar:
+            offsets[name] = offsets_from_counts(rng.integers(0, 6, num_events))
+        size = num_events if collection.scalar else offsets[name][-1]
+        values |= {column.name: rng.integers(0, 50, size) for column in collection.columns if columns is None or column.name in columns}
+    return Events(values, offsets, num_events, layout=schema.DATASET)
+
+
+@pytest.fixture
+def rows():
+    return [some_rows(20, 0), some_rows(0, 1), some_rows(40, 2)]
+
+
+@pytest.fixture
+def dataset(tmp_path, rows):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    shards = []
+    for i, chunks in enumerate((rows[:2], rows[2:])):
+        path = folder / f"{i}.parquet"
+        shards.append(Shard(path.name, *write_parquet(path, chunks), sha256(path)))
+    write_manifest(folder, shards, {"policy": {"name": "test"}})
+    return folder
+
+
+def assert_same(a, b):
+    assert a.columns.keys() == b.columns.keys()
+    for name in a.columns:
+        assert np.array_equal(a[name], b[name]), name
+    for name in a.offsets:
+        assert np.array_equal(a.offsets[name], b.offsets[name]), name
+
+
+def test_a_dataset_is_read_back_whole_and_in_chunks(dataset, rows):
+    expected = concatenate(rows)
+    read = ShardedDataset(dataset, verify=True)
+    assert len(read) == 60
+    assert_same(read.read(), expected)
+    chunks = list(read.iterate(groups_per_chunk=1))
+    assert [len(chunk) for chunk in chunks if len(chunk)] == [ROWS_PER_GROUP, 4, ROWS_PER_GROUP, ROWS_PER_GROUP, 8]
+    assert [chunk.first_entry for chunk in chunks if len(chunk)] == [0, 16, 20, 36, 52]
+    assert_same(concatenate(chunks), expected)
+
+
+def test_only_the_named_columns_are_read(dataset, rows):
+    read = concatenate(list(ShardedDataset(dataset).iterate(["event", "element_pt"])))
+    assert list(read.columns) == ["event", "element_pt"]
+    assert np.array_equal(read["element_pt"], concatenate(rows)["element_pt"])
+
+
+def test_awkward_reads_the_same_values(dataset, rows):
+    column = ak.from_parquet(dataset / "1.parquet")["target_pt"]
+    assert ak.flatten(column).tolist() == rows[2]["target_pt"].tolist()
+    assert ak.num(column).tolist() == rows[2].counts("element").tolist()
+
+
+def test_the_types_on_disk_are_float32_and_int32(dataset):
+    types = {str(field.type) for field in pq.read_schema(dataset / "0.parquet") if field.name not in ("event", "run", "lumi")}
+    assert types == {"float", "int32", "list<item: float>", "list<item: int32>", "list<element: float>", "list<element: int32>"} & types
+    assert types & {"list<item: float>", "list<element: float>"}
+
+
+def damage_manifest(folder, **changes):
+    content = json.loads((folder / MANIFEST).read_text())
+    (folder / MANIFEST).write_text(json.dumps(content | changes))
+
+
+def test_a_folder_without_manifest_is_no_dataset(tmp_path):
+    with pytest.raises(DatasetError, match=r"not a dataset, manifest.json cannot be read"):
+        ShardedDataset(tmp_path)
+
+
+def test_another_schema_is_refused(dataset):
+    damage_manifest(dataset, schema_digest="0123")
+    with pytest.raises(DatasetError, match="made with schema 1 \\(0123\\)"):
+        ShardedDataset(dataset)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", ""])
+def test_a_damaged_manifest_is_a_clear_error(dataset, text):
+    (dataset / MANIFEST).write_text(text)
+    with pytest.raises(DatasetError, match=MANIFEST):
+        ShardedDataset(dataset)
+
+
+def test_a_missing_shard_is_named(dataset):
+    (dataset / "1.parquet").unlink()
+    with pytest.raises(DatasetError, match=r"shard 1.parquet .* missing"):
+        ShardedDataset(dataset)
+
+
+def test_a_changed_shard_is_found_by_its_checksum(dataset):
+    shutil.copy(dataset / "0.parquet", dataset / "1.parquet")
+    ShardedDataset(dataset)
+    with pytest.raises(DatasetError, match=r"shard 1.parquet differs from its checksum"):
+        ShardedDataset(dataset, verify=True)
+
+
+@pytest.mark.parametrize("kept", [0, 3, 2000, -5])
+def test_a_truncated_shard_is_a_clear_error(dataset, kept):
+    path = dataset / "1.parquet"
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(DatasetError, match=r"1.parquet"):
+        ShardedDataset(dataset).read()
+
+
+def test_an_interrupted_write_leaves_nothing(tmp_path):
+    def chunks():
+        yield some_rows()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_parquet(tmp_path / "a.parquet", chunks())
+    assert list(tmp_path.iterdir()) == []

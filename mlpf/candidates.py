@@ -9,7 +9,7 @@ import numpy as np
 
 from mlpf import schema
 from mlpf.events import Events, event_index, offsets_from_counts
-from mlpf.kinematics import PION_MASS, energy_from_pt_eta_mass
+from mlpf.kinematics import PION_MASS, delta_r, energy_from_pt_eta_mass
 from mlpf.schema import FEATURE_INDEX, CandidateClass, ElementType
 
 
@@ -99,3 +99,65 @@ def charge_of_pdgid(pdgid: np.ndarray) -> np.ndarray:
 def sigmoid(logit: np.ndarray) -> np.ndarray:
     """1 / (1 + exp(-logit)) without overflow."""
     return 0.5 * (1.0 + np.tanh(0.5 * logit))
+
+
+class Comparison(NamedTuple):
+    """How two sets of candidates of the same events differ.
+
+    Attributes:
+        num_events: events that both hold.
+        num_shared: candidates on the same element of the same event.
+        num_only_one: candidates that only one side has.
+        num_other_pdgid: shared candidates with another pdgId.
+        max_relative_pt, max_delta_r: largest difference among shared candidates.
+    """
+
+    num_events: int
+    num_shared: int
+    num_only_one: int
+    num_other_pdgid: int
+    max_relative_pt: float
+    max_delta_r: float
+
+    @property
+    def agree(self) -> bool:
+        """Equal within what float32 arithmetic in another order allows: pt to 0.1 %, directions to 1e-3, one decision in 10 000 on the edge."""
+        edge = 1 + self.num_shared // 10_000
+        same = self.num_only_one <= edge and self.num_other_pdgid <= edge
+        return self.num_events > 0 and same and self.max_relative_pt < 1e-3 and self.max_delta_r < 1e-3
+
+
+def compare_candidates(a: Events, b: Events) -> Comparison:
+    """Compare candidates (`schema.CANDIDATES`) of the events that are in both, paired by (run, lumi, event)."""
+    identity_b = {key: i for i, key in enumerate(_identities(b))}
+    pairs = [(i, identity_b[key]) for i, key in enumerate(_identities(a)) if key in identity_b]
+    if not pairs:
+        return Comparison(0, 0, 0, 0, 0.0, 0.0)
+    index_a, index_b = (np.array(side) for side in zip(*pairs, strict=True))
+    key_a, rows_a = _candidate_keys(a, index_a)
+    key_b, rows_b = _candidate_keys(b, index_b)
+    shared, in_a, in_b = np.intersect1d(key_a, key_b, return_indices=True)
+    i, j = rows_a[in_a], rows_b[in_b]
+    pt_a, pt_b = a["mlpfcandidate_pt"][i].astype(np.float64), b["mlpfcandidate_pt"][j].astype(np.float64)
+    distance = delta_r(a["mlpfcandidate_eta"][i], a["mlpfcandidate_phi"][i], b["mlpfcandidate_eta"][j], b["mlpfcandidate_phi"][j])
+    return Comparison(
+        num_events=len(pairs),
+        num_shared=len(shared),
+        num_only_one=len(key_a) + len(key_b) - 2 * len(shared),
+        num_other_pdgid=int((a["mlpfcandidate_pdgid"][i] != b["mlpfcandidate_pdgid"][j]).sum()),
+        max_relative_pt=float(np.max(np.abs(pt_a - pt_b) / np.maximum(pt_a, 1e-9), initial=0.0)),
+        max_delta_r=float(np.max(distance, initial=0.0)),
+    )
+
+
+def _identities(events: Events) -> list[tuple[int, int, int]]:
+    return list(zip(events["run"].tolist(), events["lumi"].tolist(), events["event"].tolist(), strict=True))
+
+
+def _candidate_keys(events: Events, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A number for (position in ``chosen``, element) of each candidate of the chosen events, and the candidates' rows."""
+    position = np.full(len(events), -1)
+    position[chosen] = np.arange(len(chosen))
+    event = position[event_index(events.offsets["mlpfcandidate"])]
+    rows = np.flatnonzero(event >= 0)
+    return event[rows] * 2**32 + events["mlpfcandidate_element"][rows], rows

@@ -1,0 +1,1 @@
+"""Which events a model sees: splits, mixtures, checks."""

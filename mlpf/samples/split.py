@@ -1,0 +1,51 @@
+"""Training, validation and test events by a hash of their identity: the same event lands in the same split in every file, order and dataset."""
+
+from typing import Self
+
+import numpy as np
+import pydantic
+
+from mlpf.config import Config
+
+SPLITS = ("train", "validation", "test")
+
+
+class SplitConfig(Config):
+    """How events are shared between training, validation and test."""
+
+    train: float = pydantic.Field(default=0.8, ge=0.0, le=1.0)
+    """Fraction of events that a model learns from."""
+    validation: float = pydantic.Field(default=0.1, ge=0.0, le=1.0)
+    """Fraction that selects the best epoch."""
+    test: float = pydantic.Field(default=0.1, ge=0.0, le=1.0)
+    """Fraction that no training sees."""
+    seed: int = pydantic.Field(default=0, ge=0)
+    """Another seed shares the events out differently."""
+
+    @pydantic.model_validator(mode="after")
+    def _sums_to_one(self) -> Self:
+        if abs(self.train + self.validation + self.test - 1.0) > 1e-6:
+            raise ValueError("train, validation and test must sum to 1")
+        return self
+
+
+def split_index(run: np.ndarray, lumi: np.ndarray, event: np.ndarray, config: SplitConfig) -> np.ndarray:
+    """``(B,) int8`` position in `SPLITS` of each event, from its ``(B,)`` integer run, luminosity block and event number."""
+    edges = np.cumsum([config.train, config.validation])
+    return np.searchsorted(edges, uniform_hash(run, lumi, event, config.seed), side="right").astype(np.int8)
+
+
+def uniform_hash(run: np.ndarray, lumi: np.ndarray, event: np.ndarray, seed: int = 0) -> np.ndarray:
+    """``(B,) float64`` in [0, 1), a function of (seed, run, lumi, event) only, as good as random."""
+    state = np.full(np.shape(event), seed, dtype=np.uint64)
+    for value in (run, lumi, event):
+        state = _splitmix64(state ^ np.asarray(value).astype(np.uint64))
+    return (state >> np.uint64(11)) * 2.0**-53  # the 53 bits that a float64 holds
+
+
+def _splitmix64(x: np.ndarray) -> np.ndarray:
+    """Finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014, doi:10.1145/2660193.2660195): mixes all 64 bits into all 64 bits."""
+    x = x + np.uint64(0x9E3779B97F4A7C15)  # wraps, as intended
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))

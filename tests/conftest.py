@@ -1,10 +1,17 @@
 """Settings that all tests share."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 import pytest
 from hypothesis import settings
+
+from mlpf import schema
+from mlpf.events import Events, event_index, offsets_from_counts
+from mlpf.jets import cluster_jets
+from mlpf.schema import CandidateClass, ElementType
 
 mpl.use("Agg")
 # Kernels compile at their first call, so a deadline per example says nothing.
@@ -18,3 +25,49 @@ ROOT = Path(__file__).parents[1]
 def repository() -> Path:
     """The checkout that the tests belong to."""
     return ROOT
+
+
+CLASS_OF_TYPE = {
+    ElementType.TRACK: CandidateClass.CHARGED_HADRON,
+    ElementType.ECAL: CandidateClass.PHOTON,
+    ElementType.HCAL: CandidateClass.NEUTRAL_HADRON,
+    ElementType.GSF: CandidateClass.ELECTRON,
+    ElementType.HFEM: CandidateClass.HF_EM,
+    ElementType.HFHAD: CandidateClass.HF_HADRON,
+}
+
+
+def random_dataset_events(num_events: int = 20, mean_elements: float = 60.0, seed: int = 0) -> Events:
+    """Events of a dataset in which targets are elements smeared by 5 %, rule-based candidates by 20 %, and gen jets and MET are those of the targets."""
+    rng = np.random.default_rng(seed)
+    counts = rng.poisson(mean_elements, num_events)
+    n, offsets = int(counts.sum()), offsets_from_counts(counts)
+    element_type = rng.choice(list(CLASS_OF_TYPE), n, p=[0.4, 0.3, 0.12, 0.02, 0.08, 0.08]).astype(np.int32)
+    pt, phi = rng.lognormal(1.0, 1.0, n), rng.uniform(-np.pi, np.pi, n)
+    forward = np.isin(element_type, (ElementType.HFEM, ElementType.HFHAD))
+    eta = np.where(forward, rng.choice([-1, 1], n) * rng.uniform(3, 5, n), rng.uniform(-2.5, 2.5, n))
+    category = np.array([CLASS_OF_TYPE[ElementType(t)] for t in element_type], dtype=np.int32)
+    columns = {
+        **{name: np.arange(num_events) + seed * num_events if name == "event" else np.ones(num_events) for name in ("event", "run", "lumi")},
+        "element_index": np.arange(n) - np.repeat(offsets[:-1], counts),
+        "element_type": element_type, "element_pt": pt, "element_eta": eta, "element_phi": phi, "element_energy": pt * np.cosh(eta),
+        "element_charge": np.where(np.isin(element_type, (ElementType.TRACK, ElementType.GSF)), rng.choice([-1, 1], n), 0),
+    }
+    for prefix, width, efficiency in (("target", 0.05, 0.9), ("candidate", 0.2, 0.8)):
+        there = rng.random(n) < efficiency
+        smeared = pt * rng.lognormal(0.0, width, n) * there
+        columns |= {f"{prefix}_class": category * there, f"{prefix}_pid": category * there, f"{prefix}_charge": columns["element_charge"] * there}
+        columns |= {f"{prefix}_pt": smeared, f"{prefix}_energy": smeared * np.cosh(eta), f"{prefix}_eta": eta}
+        columns |= {f"{prefix}_sin_phi": np.sin(phi), f"{prefix}_cos_phi": np.cos(phi)}
+    jets = cluster_jets(*(columns[name] for name in ("target_pt", "target_eta")), phi, columns["target_energy"], offsets)
+    columns |= {f"genjet_{name}": getattr(jets, name) for name in ("pt", "eta", "phi", "energy")}
+    event = event_index(offsets)
+    met_x, met_y = (-np.bincount(event, columns["target_pt"] * direction, minlength=num_events) for direction in (np.cos(phi), np.sin(phi)))
+    columns |= {"genmet_pt": np.hypot(met_x, met_y), "genmet_phi": np.arctan2(met_y, met_x)}
+    return Events(columns, {"element": offsets, "genjet": jets.offsets}, num_events, layout=schema.DATASET)
+
+
+@pytest.fixture(scope="session")
+def random_dataset() -> Callable[..., Events]:
+    """Makes random events of a dataset, see `random_dataset_events`."""
+    return random_dataset_events

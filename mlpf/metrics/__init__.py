@@ -1,0 +1,1 @@
+"""How good are the candidates: numbers with uncertainties, no plots, no torch."""

@@ -1,0 +1,86 @@
+"""Per element: whether its candidate has the class of its target.
+
+This is how the public MLPF counts efficiency and fake rate. Everything is a count, so that events stream through and chunks add up.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mlpf import schema
+from mlpf.metrics import binning
+from mlpf.metrics.systems import MEASURED, Particles
+from mlpf.metrics.uncertainty import fraction
+
+NUM_CLASSES = schema.NUM_CLASSES
+VARIABLES = {"pt": binning.PARTICLE_PT, "eta": binning.PARTICLE_ETA}
+
+
+@dataclass
+class ElementCounts:
+    """Elements by true and predicted class.
+
+    Attributes:
+        confusion: ``(9, 9)`` elements by true (row) and predicted class, in the order of `schema.CLASSES`.
+        true: variable -> ``(9, bins, 2)`` elements by true class, bin of the target's variable, and whether the predicted class is the same.
+        predicted: likewise by predicted class, bin of the candidate's variable, and whether the true class is the same.
+    """
+
+    confusion: np.ndarray
+    true: dict[str, np.ndarray]
+    predicted: dict[str, np.ndarray]
+
+    def __add__(self, other: "ElementCounts") -> "ElementCounts":
+        true = {name: self.true[name] + other.true[name] for name in VARIABLES}
+        predicted = {name: self.predicted[name] + other.predicted[name] for name in VARIABLES}
+        return ElementCounts(self.confusion + other.confusion, true, predicted)
+
+    def to_json(self) -> dict[str, Any]:
+        """Efficiency and fake rate per class, overall and per bin, and the confusion matrix."""
+        right, of_true, of_predicted = np.diag(self.confusion), self.confusion.sum(axis=1), self.confusion.sum(axis=0)
+        efficiency, fake_rate = {}, {}
+        for name, category in MEASURED.items():
+            c = schema.CLASS_IDS.index(category)
+            efficiency[name] = {"all": fraction(right[c], of_true[c]).to_json()}
+            fake_rate[name] = {"all": fraction(of_predicted[c] - right[c], of_predicted[c]).to_json()}
+            for variable in VARIABLES:
+                true, predicted = self.true[variable][c], self.predicted[variable][c]
+                efficiency[name][variable] = fraction(true[:, 1], true.sum(axis=1)).to_json()
+                fake_rate[name][variable] = fraction(predicted[:, 0], predicted.sum(axis=1)).to_json()
+        some_true, some_predicted, both = of_true[1:].sum(), of_predicted[1:].sum(), self.confusion[1:, 1:].sum()
+        efficiency["any"] = {"all": fraction(both, some_true).to_json()}
+        fake_rate["any"] = {"all": fraction(some_predicted - both, some_predicted).to_json()}
+        return {"efficiency": efficiency, "fake_rate": fake_rate, "confusion": self.confusion.tolist(), "classes": list(schema.CLASS_NAMES)}
+
+
+def count_elements(truth: Particles, found: Particles, kept: np.ndarray) -> ElementCounts:
+    """Compare classes element by element.
+
+    Args:
+        truth, found: targets and candidates of the same events.
+        kept: ``(N,) bool`` the elements that a model sees.
+    """
+    true_class, found_class = np.zeros(len(kept), dtype=np.int64), np.zeros(len(kept), dtype=np.int64)
+    true_class[truth.element] = _class_index(truth.category)
+    found_class[found.element] = _class_index(found.category)
+    confusion = np.bincount(true_class[kept] * NUM_CLASSES + found_class[kept], minlength=NUM_CLASSES**2).reshape(NUM_CLASSES, NUM_CLASSES)
+    return ElementCounts(confusion, _by_variable(truth, found_class, kept), _by_variable(found, true_class, kept))
+
+
+def _class_index(category: np.ndarray) -> np.ndarray:
+    """Position in `schema.CLASSES` of each class."""
+    order = np.argsort(schema.CLASS_IDS)
+    return order[np.searchsorted(schema.CLASS_IDS, category, sorter=order)]
+
+
+def _by_variable(particles: Particles, other_class: np.ndarray, kept: np.ndarray) -> dict[str, np.ndarray]:
+    particles = particles.select(kept[particles.element])
+    own_class = _class_index(particles.category)
+    same = own_class == other_class[particles.element]
+    counts = {}
+    for name, edges in VARIABLES.items():
+        sample = np.stack([own_class, getattr(particles, name), same], axis=1).astype(np.float64)
+        bins = [np.arange(NUM_CLASSES + 1) - 0.5, edges, np.array([-0.5, 0.5, 1.5])]
+        counts[name] = np.histogramdd(sample, bins)[0].astype(np.int64)
+    return counts

@@ -1,0 +1,107 @@
+"""What is compared, in one form: rule-based particle flow, the model, the targets.
+
+Every report has these side by side on the same events. The targets are what a model is trained on: the truth of per-element and per-particle numbers, and
+the ceiling of jets and missing momentum, where the generator is the truth.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mlpf.events import Events, event_index, offsets_from_counts
+from mlpf.schema import CHARGED_CLASSES, CLASSES, CandidateClass
+
+RULE_BASED, MODEL, TARGETS = "pf", "model", "targets"
+MODEL_HARD, TARGETS_HARD = "model_hard", "targets_hard"  # without what is (said to be) pileup
+TITLES = {
+    RULE_BASED: "rule-based PF",
+    MODEL: "model",
+    TARGETS: "targets",
+    MODEL_HARD: "model, pileup removed",
+    TARGETS_HARD: "targets, pileup removed",
+}
+MEASURED = {c.name.lower(): int(c) for c in CLASSES if c not in (CandidateClass.NONE, CandidateClass.TAU)}  # name in reports -> class
+
+
+class Particles(NamedTuple):
+    """Particles of B events, at most one per element.
+
+    Attributes:
+        pt, eta, phi, energy: ``(P,) float32`` [GeV, rad].
+        category: ``(P,) int32`` `CandidateClass`, never NONE.
+        element: ``(P,) int64`` flat position of their elements.
+        pileup: ``(P,) float32`` probability (targets: energy fraction) of coming from pileup, 0 where unknown.
+        offsets: ``(B + 1,)`` event boundaries.
+    """
+
+    pt: np.ndarray
+    eta: np.ndarray
+    phi: np.ndarray
+    energy: np.ndarray
+    category: np.ndarray
+    element: np.ndarray
+    pileup: np.ndarray
+    offsets: np.ndarray
+
+    def select(self, kept: np.ndarray) -> "Particles":
+        """Those with ``kept`` true."""
+        counts = np.bincount(event_index(self.offsets)[kept], minlength=len(self.offsets) - 1)
+        columns = {name: getattr(self, name)[kept] for name in self._fields if name != "offsets"}
+        return Particles(offsets=offsets_from_counts(counts), **columns)
+
+
+def targets(events: Events) -> Particles:
+    """Targets of a dataset's events: elements of any class but NONE."""
+    return _of_elements(events, "target", events["target_ispu"])
+
+
+def rule_based(events: Events) -> Particles:
+    """Candidates of rule-based particle flow that the dataset holds; none where its ntuple had none."""
+    return _of_elements(events, "candidate", np.zeros(events.size("element"), dtype=np.float32))
+
+
+def _of_elements(events: Events, prefix: str, pileup: np.ndarray) -> Particles:
+    element = np.flatnonzero(events[f"{prefix}_class"])
+    counts = np.bincount(event_index(events.collection_offsets("element"))[element], minlength=len(events))
+    return Particles(
+        events[f"{prefix}_pt"][element],
+        events[f"{prefix}_eta"][element],
+        np.arctan2(events[f"{prefix}_sin_phi"][element], events[f"{prefix}_cos_phi"][element]),
+        events[f"{prefix}_energy"][element],
+        events[f"{prefix}_class"][element],
+        element,
+        pileup[element],
+        offsets_from_counts(counts),
+    )
+
+
+def model(candidates: Events, events: Events) -> Particles:
+    """A model's candidates (`schema.CANDIDATES`) of the same events of a dataset."""
+    event = event_index(candidates.collection_offsets("mlpfcandidate"))
+    # (event, position in the ntuple) as one sortable number finds the dataset's row of each candidate's element
+    span = 1 + max(int(values.max(initial=0)) for values in (events["element_index"], candidates["mlpfcandidate_element"]))
+    key = event_index(events.collection_offsets("element")) * span + events["element_index"]
+    order = np.argsort(key, kind="stable")
+    wanted = event * span + candidates["mlpfcandidate_element"]
+    element = order[np.minimum(np.searchsorted(key, wanted, sorter=order), max(len(key) - 1, 0))] if len(wanted) else np.zeros(0, dtype=np.int64)
+    assert np.array_equal(key[element], wanted), "candidates of elements that the dataset does not have"
+    return Particles(
+        candidates["mlpfcandidate_pt"],
+        candidates["mlpfcandidate_eta"],
+        candidates["mlpfcandidate_phi"],
+        candidates["mlpfcandidate_energy"],
+        np.abs(candidates["mlpfcandidate_pdgid"]),
+        element,
+        candidates["mlpfcandidate_pileup"],
+        candidates.collection_offsets("mlpfcandidate"),
+    )
+
+
+def is_charged(category: np.ndarray) -> np.ndarray:
+    """Whether a class is one of charged particles."""
+    return np.isin(category, CHARGED_CLASSES)
+
+
+def without_pileup(particles: Particles) -> Particles:
+    """Those that come from the hard event more probably than from pileup."""
+    return particles.select(particles.pileup < 0.5)

@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from mlpf import schema
+from mlpf.events import Events
+from mlpf.metrics.systems import model, rule_based, targets, without_pileup
+from mlpf.schema import CandidateClass
+
+
+def candidates(events, element_index, offsets, pdgid=22):
+    n = len(element_index)
+    columns = {
+        "mlpfcandidate_pt": np.full(n, 3.0),
+        "mlpfcandidate_element": element_index,
+        "mlpfcandidate_pdgid": np.full(n, pdgid),
+        **{name: np.zeros(n) for name in ("mlpfcandidate_eta", "mlpfcandidate_phi", "mlpfcandidate_energy", "mlpfcandidate_pileup")},
+    }
+    return Events(columns, {"mlpfcandidate": offsets}, len(events), layout=schema.CANDIDATES)
+
+
+def test_targets_and_rule_based_candidates_are_elements_with_a_class(random_dataset):
+    events = random_dataset(3)
+    for particles, prefix in ((targets(events), "target"), (rule_based(events), "candidate")):
+        chosen = events[f"{prefix}_class"] != 0
+        assert np.array_equal(particles.element, np.flatnonzero(chosen))
+        assert np.array_equal(particles.pt, events[f"{prefix}_pt"][chosen])
+        assert np.cos(particles.phi) == pytest.approx(events[f"{prefix}_cos_phi"][chosen], abs=1e-6)
+        assert particles.offsets[1] == np.count_nonzero(chosen[: events.offsets["element"][1]])
+
+
+def test_candidates_find_their_element_even_where_elements_left_the_event():
+    elements = Events(
+        {"element_index": np.array([0, 4, 7, 2, 4])},  # preshower elements in between are gone
+        {"element": np.array([0, 3, 5])},
+        2,
+        layout=schema.DATASET,
+    )
+    particles = model(candidates(elements, np.array([7, 0, 4]), np.array([0, 2, 3]), -211), elements)
+    assert particles.element.tolist() == [2, 0, 4]
+    assert set(particles.category) == {CandidateClass.CHARGED_HADRON}
+
+
+def test_no_candidates_and_no_elements_are_no_error():
+    elements = Events({"element_index": np.zeros(0)}, {"element": np.zeros(2)}, 1, layout=schema.DATASET)
+    assert len(model(candidates(elements, np.zeros(0), np.zeros(2)), elements).pt) == 0
+    assert len(targets(elements).pt) == 0
+
+
+def test_pileup_is_removed_by_its_probability(random_dataset):
+    events = random_dataset(2)
+    truth = targets(events)
+    half = np.arange(len(truth.pt)) % 2
+    hard = without_pileup(truth._replace(pileup=half))
+    assert np.array_equal(hard.element, truth.element[half == 0])
+    assert hard.offsets[-1] == len(hard.pt)

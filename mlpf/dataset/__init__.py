@@ -1,0 +1,1 @@
+"""Shards -> PyTorch Geometric graphs -> padded batches of events of similar size."""

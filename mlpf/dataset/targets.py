@@ -1,0 +1,49 @@
+"""Dataset columns -> training targets."""
+
+import numpy as np
+import torch
+
+from mlpf import schema
+from mlpf.dataset.batch import Targets
+from mlpf.errors import DatasetError
+from mlpf.events import Events
+
+TARGET_COLUMNS = tuple(f"target_{name}" for name in ("class", "pt", "eta", "sin_phi", "cos_phi", "energy", "ispu", "charge"))
+
+
+def training_targets(events: Events) -> Targets:
+    """Flat targets ``(N, ...)`` of all elements of a dataset's events.
+
+    Elements that can never yield a candidate (`schema.NO_CANDIDATE_TYPES`, superclusters above all) become "no particle".
+
+    Raises:
+        DatasetError: a class that is not in `schema.CLASSES`.
+    """
+    class_index = _class_index(events)
+    particle = class_index > 0
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        log_pt = np.log(events["target_pt"] / events["element_pt"])
+        log_energy = np.log(events["target_energy"] / events["element_energy"])
+    momentum = np.stack([log_pt, events["target_eta"], events["target_sin_phi"], events["target_cos_phi"], log_energy], axis=1)
+    has_momentum = particle & np.isfinite(momentum).all(axis=1)
+    momentum[~has_momentum] = 0.0
+    return Targets(
+        class_index=torch.from_numpy(class_index),
+        momentum=torch.from_numpy(momentum.astype(np.float32)),
+        has_momentum=torch.from_numpy(has_momentum),
+        pileup=torch.from_numpy(np.where(particle, np.clip(events["target_ispu"], 0.0, 1.0), 0.0).astype(np.float32)),
+        charge=torch.from_numpy(np.where(particle, np.clip(events["target_charge"], -1, 1), 0).astype(np.int64) + 1),
+    )
+
+
+def _class_index(events: Events) -> np.ndarray:
+    target_class = np.where(np.isin(events["element_type"], schema.NO_CANDIDATE_TYPES), 0, events["target_class"])
+    order = np.argsort(schema.CLASS_IDS)
+    sorted_ids = np.asarray(schema.CLASS_IDS)[order]
+    position = np.searchsorted(sorted_ids, target_class).clip(max=schema.NUM_CLASSES - 1)
+    unknown = sorted_ids[position] != target_class
+    if unknown.any():
+        first = int(np.argmax(unknown))
+        event, element = events.locate("target_class", first)
+        raise DatasetError(f"{events.source}: event {event}: target_class[{element}] = {target_class[first]} is none of {schema.CLASS_IDS}")
+    return order[position].astype(np.int64)

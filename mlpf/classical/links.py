@@ -1,0 +1,319 @@
+"""Which PF elements touch each other: the pairwise tests of CMSSW's PFBlockAlgo, on the centroids and widths that an ntuple holds.
+
+CMSSW asks whether a track's extrapolation lies inside one of the cluster's cells, enlarged by a factor. An ntuple has no cells, so a cluster is a box around
+its centroid: the half-width of n equal cells of the spread ``etaerror`` (``phierror``), plus the enlarged half cell. Clusters without widths count as one cell.
+
+| pair | linked when | distance |
+|---|---|---|
+| TRACK-ECAL, GSF-ECAL | ECAL point in the box, half cell x (2 + 1 / (hits min(1, pt / 2))) | delta R |
+| TRACK-HCAL, GSF-HCAL | HCAL point in the box, half cell x (1.5 + .5 / hits); each track keeps its nearest | delta R |
+| TRACK-HO | pt > 3 GeV, HCAL point in the box, half cell x 1.15 | delta R |
+| ECAL-HCAL | abs(eta) of the ECAL > 2.5, delta R < .2 | delta R |
+| HCAL-HO | abs(eta) of the HCAL < 1.5, delta R < .2 | delta R |
+| HFEM-HFHAD | same side, less than sqrt(.1) cm apart on the HF's face | cm |
+| PS1-ECAL, PS2-ECAL | strip, seen from the origin, in the box | cm / 1000 on the ECAL's face |
+| SC-ECAL | ECAL in the supercluster's box of three widths, at least 1.5 cells; each ECAL keeps its nearest | .001 |
+| TRACK-GSF, GSF-BREM | nearest GSF (track) of the same charge within delta R .05 | .001 |
+
+Not in an ntuple, and so left out: TRACK-TRACK (vertices), BREM-ECAL (no extrapolation), ECAL-ECAL (members of one supercluster meet through it), the HCAL exit
+point of a track. A GSF element holds its inner and outer direction instead of its points: on a helix the azimuth of a point is the mean of both.
+"""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from mlpf.classical.elements import Elements
+from mlpf.kinematics import delta_phi, delta_r
+from mlpf.schema import NUM_ELEMENT_TYPES, ElementType
+
+ECAL_CELL = 0.0174  # eta and phi; barrel crystal, CMS ECAL TDR CERN-LHCC-97-33; endcaps counted alike
+HCAL_CELL = 0.087  # eta; tower, CMS HCAL TDR CERN-LHCC-97-31
+HCAL_COARSE_ETA = 1.65  # beyond, towers are twice as wide in phi
+HF_FACE = 1115.0  # cm; distance of the HF's face from the origin, JINST 3 S08004
+ECAL_ENDCAP_FACE = 317.0  # cm; JINST 3 S08004
+MIN_LINK_PT = 0.4  # GeV; below, the tolerance of TRACK-ECAL no longer grows (such a track does not reach the barrel: .73 GeV at 3.8 T)
+SAME_TRACK_DELTA_R = 0.05  # GSF and TRACK are fits of one trajectory: angles agree far better than this even after bremsstrahlung
+SAME_TRACK_DISTANCE = 0.001  # PFBlockAlgo's constant for links by reference
+SC_WIDTHS = 3.0
+
+CELL = 0.1  # of the search grid, in eta and (nearly) in phi: a few ECAL boxes, about one HCAL box
+GRID_ETA = 5.2
+NUM_ETA = int(2 * GRID_ETA / CELL)
+NUM_PHI = 62
+
+
+class Links(NamedTuple):
+    """Linked pairs of elements, sorted by (i, j).
+
+    Attributes:
+        i, j: ``(L,) int64`` flat element indices, ``i < j``, of one event.
+        distance: ``(L,) float64``, see the table.
+    """
+
+    i: np.ndarray
+    j: np.ndarray
+    distance: np.ndarray
+
+
+class Points(NamedTuple):
+    """Points of some elements on a detector surface: flat element index, event boundaries, direction, and how far tolerances stretch for them."""
+
+    element: np.ndarray
+    offsets: np.ndarray
+    eta: np.ndarray
+    phi: np.ndarray
+    stretch: np.ndarray
+
+
+class Boxes(NamedTuple):
+    """Boxes around some elements: abs(d eta) < half_eta + slack * stretch of the point, phi alike."""
+
+    element: np.ndarray
+    offsets: np.ndarray
+    eta: np.ndarray
+    phi: np.ndarray
+    half_eta: np.ndarray
+    half_phi: np.ndarray
+    slack: np.ndarray
+
+
+def find_links(elements: Elements) -> Links:
+    """All links of all events, by the rules of the table above; cost grows linearly with the number of elements."""
+    found = [*_track_links(elements), *_cluster_links(elements), *_electron_links(elements)]
+    first, second, distance = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    i, j = np.minimum(first, second), np.maximum(first, second)
+    order = np.lexsort((j, i))
+    return Links(i[order], j[order], distance[order])
+
+
+def nearest_by_type(element_type: np.ndarray, links: Links) -> np.ndarray:
+    """``(N, 12) int64``: for every element its nearest linked element of every type (flat index), -1 if none; equal distances: the smaller index."""
+    return _nearest_by_type(element_type, links.i, links.j, links.distance)
+
+
+Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def _track_links(elements: Elements) -> list[Pairs]:
+    ecal, hcal = _cluster_boxes(elements, ElementType.ECAL), _cluster_boxes(elements, ElementType.HCAL)
+    pairs = []
+    for element_type in (ElementType.TRACK, ElementType.GSF):
+        pairs.append(_match(_ecal_points(elements, element_type), ecal))
+        pairs.append(_keep_nearest(_match(_hcal_points(elements, element_type), hcal)))
+    hard = _hcal_points(elements, ElementType.TRACK, min_pt=3.0)
+    pairs.append(_match(hard, _cluster_boxes(elements, ElementType.HO)))
+    return pairs
+
+
+def _cluster_links(elements: Elements) -> list[Pairs]:
+    ecal, hcal = elements.of_type(ElementType.ECAL), elements.of_type(ElementType.HCAL)
+    forward, central = ecal[np.abs(elements.eta[ecal]) > 2.5], hcal[np.abs(elements.eta[hcal]) < 1.5]
+    pairs = [
+        _within(_match(_centroids(elements, forward), _constant_boxes(elements, hcal, 0.2)), 0.2),
+        _within(_match(_centroids(elements, central), _constant_boxes(elements, elements.of_type(ElementType.HO), 0.2)), 0.2),
+    ]
+    hf = elements.of_type(ElementType.HFHAD)
+    reach = np.sqrt(0.1)  # cm
+    bound = 1.1 * reach / (HF_FACE / np.sinh(np.maximum(np.abs(elements.eta[hf]), 1.0)))  # d eta and d phi are at most reach / r
+    near = _match(_centroids(elements, elements.of_type(ElementType.HFEM)), _constant_boxes(elements, hf, bound))
+    pairs.append(_within((near[0], near[1], _distance_on_face(elements, near, HF_FACE)), reach))
+    for strips in (ElementType.PS1, ElementType.PS2):
+        near = _match(_centroids(elements, elements.of_type(strips)), _cluster_boxes(elements, ElementType.ECAL))
+        pairs.append((near[0], near[1], _distance_on_face(elements, near, ECAL_ENDCAP_FACE) / 1000.0))
+    return pairs
+
+
+def _electron_links(elements: Elements) -> list[Pairs]:
+    gsf = elements.of_type(ElementType.GSF)
+    around = _constant_boxes(elements, gsf, SAME_TRACK_DELTA_R)
+    superclusters = elements.of_type(ElementType.SC)
+    half_eta = np.maximum(SC_WIDTHS * elements.eta_width[superclusters], 1.5 * ECAL_CELL)
+    half_phi = np.maximum(SC_WIDTHS * elements.phi_width[superclusters], 1.5 * ECAL_CELL)
+    members = _match(_centroids(elements, elements.of_type(ElementType.ECAL)), _constant_boxes(elements, superclusters, half_eta, half_phi))
+    pairs = [_keep_nearest(members)]
+    for partner in (ElementType.TRACK, ElementType.BREM):
+        first, second, distance = _within(_match(_centroids(elements, elements.of_type(partner)), around), SAME_TRACK_DELTA_R)
+        same = elements.charge[first] == elements.charge[second]
+        pair = first[same], second[same], distance[same]
+        pair = _keep_nearest(pair)  # a BREM or TRACK belongs to one GSF
+        pairs.append(_swap(_keep_nearest(_swap(pair))) if partner == ElementType.TRACK else pair)
+    return [(first, second, np.full(len(first), SAME_TRACK_DISTANCE)) for first, second, _ in pairs]
+
+
+def _ecal_points(elements: Elements, element_type: int) -> Points:
+    index = _extrapolated(elements.of_type(element_type), elements.eta_ecal, elements.phi_ecal)
+    eta, phi = elements.eta_ecal[index], elements.phi_ecal[index]
+    if element_type == ElementType.GSF:
+        phi = _gsf_phi(elements, index)
+    stretch = 1.0 / np.minimum(1.0, 0.5 * np.maximum(elements.pt[index], MIN_LINK_PT))
+    return _points(elements, index, eta, phi, stretch)
+
+
+def _hcal_points(elements: Elements, element_type: int, min_pt: float = 0.0) -> Points:
+    index = _extrapolated(elements.of_type(element_type), elements.eta_hcal, elements.phi_hcal)
+    index = index[elements.pt[index] > min_pt]
+    eta, phi = elements.eta_hcal[index], elements.phi_hcal[index]
+    if element_type == ElementType.GSF:
+        eta, phi = elements.eta_ecal[index], _gsf_phi(elements, index)
+    return _points(elements, index, eta, phi, np.zeros(len(index)))
+
+
+def _extrapolated(index: np.ndarray, eta: np.ndarray, phi: np.ndarray) -> np.ndarray:
+    """Those with a point: an extrapolation that failed leaves both at exactly 0."""
+    return index[(eta[index] != 0.0) | (phi[index] != 0.0)]
+
+
+def _gsf_phi(elements: Elements, index: np.ndarray) -> np.ndarray:
+    """Azimuth of the point where an electron leaves the tracker: half-way between its inner and outer direction."""
+    inner, outer = elements.phi_ecal[index], elements.phi_hcal[index]
+    return inner + 0.5 * delta_phi(outer, inner)
+
+
+def _centroids(elements: Elements, index: np.ndarray) -> Points:
+    return _points(elements, index, elements.eta[index], elements.phi[index], np.zeros(len(index)))
+
+
+def _points(elements: Elements, index: np.ndarray, eta: np.ndarray, phi: np.ndarray, stretch: np.ndarray) -> Points:
+    return Points(index, np.searchsorted(index, elements.offsets), eta, phi, stretch)
+
+
+def _cluster_boxes(elements: Elements, element_type: int) -> Boxes:
+    """Boxes of all clusters of a type: extent of the hits' centres plus the enlarged half cell."""
+    index = elements.of_type(element_type)
+    is_ecal = element_type == ElementType.ECAL
+    cell_eta = np.full(len(index), ECAL_CELL if is_ecal else HCAL_CELL)
+    cell_phi = cell_eta if is_ecal else np.where(np.abs(elements.eta[index]) > HCAL_COARSE_ETA, 2.0 * HCAL_CELL, HCAL_CELL)
+    num_hits = np.maximum(elements.num_hits[index], 1.0)
+    factor: float | np.ndarray = {ElementType.ECAL: 2.0, ElementType.HO: 1.15}.get(ElementType(element_type), 1.5 + 0.5 / num_hits)
+    half_eta = _half_extent(elements.eta_width[index], cell_eta) + 0.5 * cell_eta * factor
+    half_phi = _half_extent(elements.phi_width[index], cell_phi) + 0.5 * cell_phi * factor
+    slack = 0.5 * cell_eta / num_hits if is_ecal else np.zeros(len(index))
+    return Boxes(index, np.searchsorted(index, elements.offsets), elements.eta[index], elements.phi[index], half_eta, half_phi, slack)
+
+
+def _half_extent(width: np.ndarray, cell: np.ndarray) -> np.ndarray:
+    """Half the distance between the first and last of n equally hit cells whose standard deviation is ``width``: sqrt((n^2 - 1) / 12) cells."""
+    return 0.5 * cell * (np.sqrt(12.0 * (width / cell) ** 2 + 1.0) - 1.0)
+
+
+def _constant_boxes(elements: Elements, index: np.ndarray, half_eta: float | np.ndarray, half_phi: float | np.ndarray | None = None) -> Boxes:
+    zeros = np.zeros(len(index))
+    halves = zeros + half_eta, zeros + (half_eta if half_phi is None else half_phi)
+    return Boxes(index, np.searchsorted(index, elements.offsets), elements.eta[index], elements.phi[index], *halves, zeros)
+
+
+def _distance_on_face(elements: Elements, pairs: Pairs, z: float) -> np.ndarray:
+    """Transverse distance [cm] of two directions on the plane at distance ``z`` from the origin."""
+    (r_a, phi_a), (r_b, phi_b) = ((z / np.sinh(np.abs(elements.eta[index])), elements.phi[index]) for index in pairs[:2])
+    return np.sqrt((r_a - r_b) ** 2 + 4.0 * r_a * r_b * np.sin(0.5 * (phi_a - phi_b)) ** 2)
+
+
+def _within(pairs: Pairs, limit: float) -> Pairs:
+    kept = pairs[2] < limit
+    return pairs[0][kept], pairs[1][kept], pairs[2][kept]
+
+
+def _keep_nearest(pairs: Pairs) -> Pairs:
+    """The nearest partner of every first element; equal distances: the smaller index."""
+    order = np.lexsort((pairs[1], pairs[2], pairs[0]))
+    first, second, distance = (values[order] for values in pairs)
+    kept = np.ones(len(first), dtype=np.bool_)
+    kept[1:] = first[1:] != first[:-1]
+    return first[kept], second[kept], distance[kept]
+
+
+def _swap(pairs: Pairs) -> Pairs:
+    return pairs[1], pairs[0], pairs[2]
+
+
+def _match(points: Points, boxes: Boxes) -> Pairs:
+    """All (point, box) with the point inside the box; distance: delta R to the centre."""
+    point, box = _points_in_boxes(points, boxes)
+    distance = delta_r(points.eta[point], points.phi[point], boxes.eta[box], boxes.phi[box])
+    return points.element[point], boxes.element[box], np.asarray(distance)
+
+
+@numba.njit(cache=True)
+def _eta_bin(eta: float) -> int:
+    return int(min(max((eta + GRID_ETA) / CELL, 0.0), NUM_ETA - 1.0))
+
+
+@numba.njit(cache=True)
+def _phi_bin(phi: float) -> int:
+    """Bin of an azimuth, not yet wrapped: a full turn is ``NUM_PHI`` bins."""
+    return int(np.floor(phi / (2.0 * np.pi) * NUM_PHI))
+
+
+@numba.njit(cache=True)
+def _bin_points(eta: np.ndarray, phi: np.ndarray, first: int, last: int, start: np.ndarray, members: np.ndarray) -> None:
+    """Sort points ``first`` to ``last`` by grid cell: those of cell c become ``members[start[c]:start[c + 1]]``."""
+    start[:] = 0
+    for point in range(first, last):
+        start[_eta_bin(eta[point]) * NUM_PHI + _phi_bin(phi[point]) % NUM_PHI + 1] += 1
+    for cell in range(len(start) - 1):
+        start[cell + 1] += start[cell]
+    for point in range(last - 1, first - 1, -1):  # filling from the end leaves start[c + 1] at the first member of cell c
+        cell = _eta_bin(eta[point]) * NUM_PHI + _phi_bin(phi[point]) % NUM_PHI
+        start[cell + 1] -= 1
+        members[start[cell + 1]] = point
+    start[:-1] = start[1:]
+    start[-1] = last - first
+
+
+@numba.njit(cache=True)
+def _scan_box(box: int, boxes: Boxes, points: Points, reach: float, start: np.ndarray, members: np.ndarray, inside: np.ndarray) -> int:
+    """Write the points inside a box into ``inside``; returns how many."""
+    found = 0
+    eta, phi, half_eta, half_phi, slack = boxes.eta[box], boxes.phi[box], boxes.half_eta[box], boxes.half_phi[box], boxes.slack[box]
+    reach_eta, reach_phi = half_eta + slack * reach + 1e-9, half_phi + slack * reach + 1e-9  # rounding at the edge of a bin must not hide a point
+    first_column = _phi_bin(phi - reach_phi)
+    last_column = min(_phi_bin(phi + reach_phi), first_column + NUM_PHI - 1)
+    for row in range(_eta_bin(eta - reach_eta), _eta_bin(eta + reach_eta) + 1):
+        for column in range(first_column, last_column + 1):
+            cell = row * NUM_PHI + column % NUM_PHI
+            for point in members[start[cell] : start[cell + 1]]:
+                stretched = slack * points.stretch[point]
+                if abs(points.eta[point] - eta) < half_eta + stretched and abs(delta_phi(points.phi[point], phi)) < half_phi + stretched:
+                    inside[found] = point
+                    found += 1
+    return found
+
+
+@numba.njit(cache=True)
+def _points_in_boxes(points: Points, boxes: Boxes) -> tuple[np.ndarray, np.ndarray]:
+    """Positions in ``points`` and ``boxes`` of all pairs of one event; points are binned, boxes look through the bins that they cover."""
+    pair_point = np.empty(2 * len(points.eta) + 16, dtype=np.int64)
+    pair_box = np.empty_like(pair_point)
+    start = np.zeros(NUM_ETA * NUM_PHI + 1, dtype=np.int64)
+    members, inside = np.empty(len(points.eta), dtype=np.int64), np.empty(len(points.eta), dtype=np.int64)
+    filled = 0
+    for event in range(len(points.offsets) - 1):
+        first, last = points.offsets[event], points.offsets[event + 1]
+        if first == last or boxes.offsets[event] == boxes.offsets[event + 1]:
+            continue
+        _bin_points(points.eta, points.phi, first, last, start, members)
+        reach = points.stretch[first:last].max()
+        for box in range(boxes.offsets[event], boxes.offsets[event + 1]):
+            found = _scan_box(box, boxes, points, reach, start, members, inside)
+            while filled + found > len(pair_point):
+                pair_point = np.concatenate((pair_point, np.empty_like(pair_point)))
+                pair_box = np.concatenate((pair_box, np.empty_like(pair_box)))
+            pair_point[filled : filled + found] = inside[:found]
+            pair_box[filled : filled + found] = box
+            filled += found
+    return pair_point[:filled], pair_box[:filled]
+
+
+@numba.njit(cache=True)
+def _nearest_by_type(element_type: np.ndarray, i: np.ndarray, j: np.ndarray, distance: np.ndarray) -> np.ndarray:
+    nearest = np.full((len(element_type), NUM_ELEMENT_TYPES), -1, dtype=np.int64)
+    shortest = np.full((len(element_type), NUM_ELEMENT_TYPES), np.inf)
+    for link in range(len(i)):
+        for element, partner in ((i[link], j[link]), (j[link], i[link])):
+            kind = element_type[partner]
+            closer = distance[link] < shortest[element, kind]
+            if closer or (distance[link] == shortest[element, kind] and partner < nearest[element, kind]):
+                shortest[element, kind], nearest[element, kind] = distance[link], partner
+    return nearest

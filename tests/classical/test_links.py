@@ -1,0 +1,222 @@
+"""Links against a slow loop over all pairs, and under the symmetries of the detector."""
+
+import math
+
+import numpy as np
+import pytest
+
+from mlpf.classical.elements import elements_of
+from mlpf.classical.links import find_links, nearest_by_type
+from mlpf.schema import ElementType as T
+
+ECAL_CELL, HCAL_CELL = 0.0174, 0.087
+
+
+def dphi(a, b):
+    return math.remainder(a - b, 2 * math.pi)
+
+
+def dr(a, b):
+    return math.hypot(a[0] - b[0], dphi(a[1], b[1]))
+
+
+def extent(width, cell):
+    """Half the distance of the outermost of n cells with the given standard deviation, found from n itself."""
+    n = math.sqrt(12 * (width / cell) ** 2 + 1)
+    return (n - 1) / 2 * cell
+
+
+def box(c, factor_eta, cell_eta, cell_phi):
+    return extent(c["etaerror"], cell_eta) + factor_eta * cell_eta / 2, extent(c["phierror"], cell_phi) + factor_eta * cell_phi / 2
+
+
+def in_box(point, c, half):
+    return abs(point[0] - c["eta"]) < half[0] and abs(dphi(point[1], c["phi"])) < half[1]
+
+
+def has_point(t, surface):
+    return t[f"eta_{surface}"] != 0 or t[f"phi_{surface}"] != 0
+
+
+def gsf_point(g):
+    return g["eta_ecal"], g["phi_ecal"] + 0.5 * dphi(g["phi_hcal"], g["phi_ecal"])
+
+
+def track_ecal(t, c):
+    hits = max(c["num_hits"], 1)
+    half = box(c, 2 + 1 / (hits * min(1, max(t["pt"], 0.4) / 2)), ECAL_CELL, ECAL_CELL)
+    point = gsf_point(t) if t["type"] == T.GSF else (t["eta_ecal"], t["phi_ecal"])
+    return dr(point, centre(c)) if has_point(t, "ecal") and in_box(point, c, half) else None
+
+
+def track_hcal(t, c, factor=None):
+    factor = factor or 1.5 + 0.5 / max(c["num_hits"], 1)
+    half = box(c, factor, HCAL_CELL, HCAL_CELL * (2 if abs(c["eta"]) > 1.65 else 1))
+    point = gsf_point(t) if t["type"] == T.GSF else (t["eta_hcal"], t["phi_hcal"])
+    return dr(point, centre(c)) if has_point(t, "hcal") and in_box(point, c, half) else None
+
+
+def track_ho(t, c):
+    return track_hcal(t, c, 1.15) if t["pt"] > 3 else None
+
+
+def centre(c):
+    return c["eta"], c["phi"]
+
+
+def ecal_hcal(e, h):
+    d = dr(centre(e), centre(h))
+    return d if abs(e["eta"]) > 2.5 and d < 0.2 else None
+
+
+def hcal_ho(h, o):
+    d = dr(centre(h), centre(o))
+    return d if abs(h["eta"]) < 1.5 and d < 0.2 else None
+
+
+def on_face(c, z):
+    r = z / math.sinh(abs(c["eta"]))
+    return r * math.cos(c["phi"]), r * math.sin(c["phi"])
+
+
+def hfem_hfhad(a, b):
+    d = math.dist(on_face(a, 1115), on_face(b, 1115))
+    return d if a["eta"] * b["eta"] > 0 and d < math.sqrt(0.1) else None
+
+
+def ps_ecal(p, e):
+    inside = in_box(centre(p), e, box(e, 2, ECAL_CELL, ECAL_CELL))
+    return math.dist(on_face(p, 317), on_face(e, 317)) / 1000 if inside else None
+
+
+def ecal_sc(e, s):
+    half = max(3 * s["etaerror"], 1.5 * ECAL_CELL), max(3 * s["phierror"], 1.5 * ECAL_CELL)
+    return dr(centre(e), centre(s)) if in_box(centre(e), s, half) else None
+
+
+def same_track(a, b):
+    d = dr(centre(a), centre(b))
+    return d if a["charge"] == b["charge"] and d < 0.05 else None
+
+
+RULES = [  # types, rule, keep the nearest of each first element, distance if constant
+    (T.TRACK, T.ECAL, track_ecal, False, None),
+    (T.GSF, T.ECAL, track_ecal, False, None),
+    (T.TRACK, T.HCAL, track_hcal, True, None),
+    (T.GSF, T.HCAL, track_hcal, True, None),
+    (T.TRACK, T.HO, track_ho, False, None),
+    (T.ECAL, T.HCAL, ecal_hcal, False, None),
+    (T.HCAL, T.HO, hcal_ho, False, None),
+    (T.HFEM, T.HFHAD, hfem_hfhad, False, None),
+    (T.PS1, T.ECAL, ps_ecal, False, None),
+    (T.PS2, T.ECAL, ps_ecal, False, None),
+    (T.ECAL, T.SC, ecal_sc, True, 0.001),
+    (T.BREM, T.GSF, same_track, True, 0.001),
+]
+
+
+def brute_force(rows):
+    """All links of one event as {(i, j): distance}."""
+    found = {}
+    by_type = {kind: [i for i, row in enumerate(rows) if row["type"] == kind] for kind in T}
+    for first_type, second_type, rule, nearest_only, constant in RULES:
+        for i in by_type[first_type]:
+            partners = {j: d for j in by_type[second_type] if (d := rule(rows[i], rows[j])) is not None}
+            if nearest_only and partners:
+                best = min(partners, key=lambda j: (partners[j], j))
+                partners = {best: partners[best]}
+            found |= {(min(i, j), max(i, j)): d if constant is None else constant for j, d in partners.items()}
+    track_of_gsf = {}  # each GSF its nearest track, then each track its nearest GSF
+    for g in by_type[T.GSF]:
+        partners = {t: d for t in by_type[T.TRACK] if (d := same_track(rows[t], rows[g])) is not None}
+        if partners:
+            t = min(partners, key=lambda t: (partners[t], t))
+            track_of_gsf.setdefault(t, []).append((partners[t], g))
+    return found | {(min(t, min(gs)[1]), max(t, min(gs)[1])): 0.001 for t, gs in track_of_gsf.items()}
+
+
+def rows_of(events, event):
+    part = events.slice(event, event + 1)
+    names = [name for name in part.columns if name.startswith("element_")]
+    return [{name.removeprefix("element_"): float(part[name][i]) for name in names} for i in range(part.size("element"))]
+
+
+def links_of(events, event):
+    links = find_links(elements_of(events))
+    start, stop = events.offsets["element"][event : event + 2]
+    inside = (links.i >= start) & (links.i < stop)
+    assert np.all((links.j[inside] >= start) & (links.j[inside] < stop))
+    return dict(zip(zip((links.i[inside] - start).tolist(), (links.j[inside] - start).tolist(), strict=True), links.distance[inside].tolist(), strict=True))
+
+
+def test_links_equal_those_of_a_loop_over_all_pairs(random_events):
+    pairs = 0
+    kinds = set()
+    for event in range(len(random_events)):
+        rows = rows_of(random_events, event)
+        expected, found = brute_force(rows), links_of(random_events, event)
+        assert found.keys() == expected.keys()
+        assert found == pytest.approx(expected, abs=1e-9)
+        pairs += len(found)
+        kinds |= {frozenset((rows[i]["type"], rows[j]["type"])) for i, j in found}
+    assert pairs > 500
+    assert len(kinds) == len(RULES) + 1, "the random events miss a rule"
+
+
+def test_links_are_sorted_pairs(random_events):
+    links = find_links(elements_of(random_events))
+    assert np.all(links.i < links.j)
+    assert np.all(np.diff(links.i * len(random_events["element_type"]) + links.j) > 0)
+
+
+@pytest.mark.parametrize("turn", [1.0, np.pi, 5.0])
+def test_turning_an_event_around_the_beam_changes_no_link(random_events, turn):
+    phis = ("element_phi", "element_phi_ecal", "element_phi_hcal")
+    turned = random_events.with_columns({name: np.where(random_events[name] != 0, random_events[name] + turn, 0) for name in phis})
+    assert_same_links(find_links(elements_of(turned)), find_links(elements_of(random_events)))
+
+
+def test_mirroring_an_event_changes_no_link(random_events):
+    mirrored = random_events.with_columns({name: -random_events[name] for name in ("element_eta", "element_eta_ecal", "element_eta_hcal")})
+    assert_same_links(find_links(elements_of(mirrored)), find_links(elements_of(random_events)))
+
+
+def assert_same_links(found, expected):
+    np.testing.assert_array_equal(found.i, expected.i)
+    np.testing.assert_array_equal(found.j, expected.j)
+    np.testing.assert_allclose(found.distance, expected.distance, atol=2e-3)  # float32 angles, times metres for the HF
+
+
+def test_a_link_crosses_phi_of_pi(make_events):
+    track = {"type": T.TRACK, "pt": 5, "energy": 5, "eta_ecal": 0.0, "phi_ecal": 3.14, "phi": 3.1}
+    cluster = {"type": T.ECAL, "energy": 2, "phi": -3.14, "num_hits": 1}
+    links = find_links(elements_of(make_events([track, cluster])))
+    assert links.distance == pytest.approx([2 * np.pi - 6.28], abs=1e-6)  # .0032, not 6.28
+
+
+def test_a_track_keeps_only_its_nearest_hcal_cluster_but_all_ecal_clusters(make_events):
+    track = {"type": T.TRACK, "pt": 5, "energy": 5, "eta_ecal": 0.5, "phi_ecal": 1, "eta_hcal": 0.5, "phi_hcal": 1}
+    clusters = [{"type": kind, "eta": 0.5 + shift, "phi": 1, "num_hits": 1} for kind in (T.ECAL, T.HCAL) for shift in (0.01, -0.005)]
+    links = find_links(elements_of(make_events([track, *clusters])))
+    assert links.j.tolist() == [1, 2, 4]
+    assert links.distance == pytest.approx([0.01, 0.005, 0.005], abs=1e-6)
+
+
+def test_a_track_without_extrapolation_links_to_no_cluster(make_events):
+    rows = [{"type": T.TRACK, "pt": 5, "energy": 5}, {"type": T.ECAL, "energy": 1}, {"type": T.HCAL, "energy": 1}]
+    assert len(find_links(elements_of(make_events(rows))).i) == 0
+
+
+def test_no_events_and_empty_events_have_no_links(make_events):
+    assert len(find_links(elements_of(make_events())).i) == 0
+    assert len(find_links(elements_of(make_events([], []))).i) == 0
+
+
+def test_nearest_by_type_takes_the_shortest_link_and_the_smaller_index_of_equal_ones(make_events):
+    track = {"type": T.TRACK, "pt": 5, "energy": 5, "eta_ecal": 0.5, "phi_ecal": 1}
+    clusters = [{"type": T.ECAL, "eta": 0.5 + shift, "phi": 1} for shift in (0.0125, 0.0078125, 0.0078125)]
+    elements = elements_of(make_events([track, *clusters]))
+    nearest = nearest_by_type(elements.type, find_links(elements))
+    assert nearest[0, T.ECAL] == 2
+    assert nearest[1:, T.TRACK].tolist() == [0, 0, 0]
+    assert nearest[0, T.HCAL] == -1

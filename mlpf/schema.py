@@ -340,7 +340,7 @@ TARGET = (
     *_ints(
         "target",
         {
-            "pid": "pdgId of the highest-energy particle in the target, 0 where there is none",
+            "pid": "|pdgId| of the highest-energy particle in the target (signed in the policy trackingparticle), 0 where there is none",
             "charge": "charge of the highest-weight particle [e]",
             "particle_number": "1 + index of the highest-weight particle, 0 where there is none",
             "class": "CandidateClass that a model is trained on",
@@ -352,7 +352,14 @@ TARGET = (
 )
 CANDIDATE = (
     *_four_momentum("candidate", _DIRECTION),
-    *_ints("candidate", {"pid": "|pdgId| of rule-based particle flow's candidate, 0 where there is none", "charge": "charge [e]", "class": "CandidateClass"}),
+    *_ints(
+        "candidate",
+        {
+            "pid": "|pdgId| of rule-based particle flow's candidate (signed in the policy trackingparticle), 0 where there is none",
+            "charge": "charge [e]",
+            "class": "CandidateClass",
+        },
+    ),
 )
 DATASET = Layout(
     "dataset",
@@ -378,6 +385,8 @@ DATASET = Layout(
             *_floats("edge", "", {"distance": "PF link distance or delta R"}),
         ),
     ),
+    Collection("candidateedge", _ints("candidateedge", {"source": "element that shares a standard candidate with ...", "target": "... this element"})),
+    Collection("truthedge", _ints("truthedge", {"source": "element that shares a truth particle with ...", "target": "... this element"})),
 )
 # Candidates of this library, as `mlpf evaluate` and `mlpf produce` write them.
 CANDIDATES_TREE = "mlpf/candidates"

@@ -13,6 +13,7 @@ from mlpf import schema
 from mlpf.events import Events, offsets_from_counts
 from mlpf.io.files import sha256
 from mlpf.io.shards import Shard, write_manifest, write_parquet
+from mlpf.random_ntuple import random_events as random_events
 
 if TYPE_CHECKING:
     from torch import nn

@@ -35,12 +35,17 @@ def candidate_class(features: np.ndarray, outputs: Outputs) -> np.ndarray:
     pid = np.asarray(schema.CLASS_IDS, dtype=np.int32)[np.argmax(outputs.pid, axis=1)]
     is_track = element_type == ElementType.TRACK
     pid[np.isin(pid, (CandidateClass.MUON, CandidateClass.CHARGED_HADRON)) & ~is_track] = CandidateClass.NEUTRAL_HADRON
-    unknown_muon = (pid == CandidateClass.MUON) & (features[:, FEATURE_INDEX["muon_type"]] == 0)
+    unknown_muon = (pid == CandidateClass.MUON) & ~has_muon(features)
     pid[is_track & (unknown_muon | (pid == CandidateClass.TAU))] = CandidateClass.CHARGED_HADRON
     particle = (outputs.binary[:, 1] > outputs.binary[:, 0]) & (pid != CandidateClass.NONE)
     pid[element_type == ElementType.HFEM] = CandidateClass.HF_EM
     pid[element_type == ElementType.HFHAD] = CandidateClass.HF_HADRON
     return np.where(particle, pid, 0).astype(np.int32)
+
+
+def has_muon(features: np.ndarray) -> np.ndarray:
+    """``(N,) bool``: the track belongs to a reconstructed muon; its hits tell where an ntuple (version 2020) has no muon type."""
+    return (features[:, [FEATURE_INDEX[name] for name in ("muon_type", "muon_dt_hits", "muon_csc_hits")]] != 0).any(axis=1)
 
 
 def make_candidates(elements: Events, features: np.ndarray, element_index: np.ndarray, offsets: np.ndarray, outputs: Outputs) -> Events:
@@ -54,25 +59,17 @@ def make_candidates(elements: Events, features: np.ndarray, element_index: np.nd
         outputs: what the model said of them.
 
     Returns:
-        events in `schema.CANDIDATES`, in element order. Electrons take the charge of their track or GSF element (the consumer gives a GSF electron -1).
+        events in `schema.CANDIDATES`, in element order. Charged candidates take the sign of their element's charge, -1 where it has none (the consumer also
+        gives -1 to every GSF element). A tau on anything but a track gets pdgId 0, the consumer's type X.
     """
     pid = candidate_class(features, outputs)
     kept = np.flatnonzero(pid)
     pid, x = pid[kept], features[kept]
-    momentum = outputs.momentum[kept].astype(np.float64)
-    is_track = x[:, FEATURE_INDEX["type"]] == ElementType.TRACK
-    pt = np.exp(momentum[:, 0]) * x[:, FEATURE_INDEX["pt"]]
-    eta = np.where(is_track, x[:, FEATURE_INDEX["eta"]], momentum[:, 1])
-    sin_phi = np.where(is_track, x[:, FEATURE_INDEX["sin_phi"]], momentum[:, 2])
-    cos_phi = np.where(is_track, x[:, FEATURE_INDEX["cos_phi"]], momentum[:, 3])
-    mass = np.where(pid == CandidateClass.CHARGED_HADRON, PION_MASS, 0.0)
-    charge = np.where(np.isin(pid, schema.CHARGED_CLASSES), np.sign(x[:, FEATURE_INDEX["charge"]]), 0).astype(np.int32)
+    sign = np.where(x[:, FEATURE_INDEX["charge"]] > 0, 1, -1)
+    charge = np.where(np.isin(pid, schema.CHARGED_CLASSES), sign, 0).astype(np.int32)
     columns = {
-        "mlpfcandidate_pt": pt,
-        "mlpfcandidate_eta": eta,
-        "mlpfcandidate_phi": np.arctan2(sin_phi, cos_phi),
-        "mlpfcandidate_energy": energy_from_pt_eta_mass(pt, eta, mass),
-        "mlpfcandidate_pdgid": signed_pdgid(pid, charge),
+        **_four_momenta(x, outputs.momentum[kept], pid),
+        "mlpfcandidate_pdgid": np.where(pid == CandidateClass.TAU, 0, signed_pdgid(pid, charge)),
         "mlpfcandidate_charge": charge,
         "mlpfcandidate_element": element_index[kept],
         "mlpfcandidate_score": sigmoid(outputs.binary[kept, 1].astype(np.float64) - outputs.binary[kept, 0]),
@@ -81,6 +78,19 @@ def make_candidates(elements: Events, features: np.ndarray, element_index: np.nd
     }
     counts = np.bincount(event_index(offsets)[kept], minlength=len(offsets) - 1)
     return Events(columns, {"mlpfcandidate": offsets_from_counts(counts)}, len(elements), elements.source, elements.first_entry, schema.CANDIDATES)
+
+
+def _four_momenta(x: np.ndarray, momentum: np.ndarray, pid: np.ndarray) -> dict[str, np.ndarray]:
+    """pt, eta, phi and energy columns of candidates: tracks keep their direction; the energy follows from pt, eta and the mass, not from the model."""
+    is_track = x[:, FEATURE_INDEX["type"]] == ElementType.TRACK
+    with np.errstate(over="ignore"):  # an absurd pt of an element gives an absurd or infinite one of the candidate, as in the consumer
+        pt = np.exp(momentum[:, 0].astype(np.float64)) * x[:, FEATURE_INDEX["pt"]]
+        eta = np.where(is_track, x[:, FEATURE_INDEX["eta"]], momentum[:, 1])
+        sin_phi = np.where(is_track, x[:, FEATURE_INDEX["sin_phi"]], momentum[:, 2])
+        cos_phi = np.where(is_track, x[:, FEATURE_INDEX["cos_phi"]], momentum[:, 3])
+        energy = energy_from_pt_eta_mass(pt, eta.astype(np.float64), np.where(pid == CandidateClass.CHARGED_HADRON, PION_MASS, 0.0))
+        values = {"pt": pt, "eta": eta, "phi": np.arctan2(sin_phi, cos_phi), "energy": energy}
+        return {f"mlpfcandidate_{name}": value.astype(np.float32) for name, value in values.items()}
 
 
 def signed_pdgid(pid: np.ndarray, charge: np.ndarray) -> np.ndarray:

@@ -1,0 +1,62 @@
+"""Names, types and shapes of a model's inputs and outputs, against what the consumer asks for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mlpf import schema
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One graph input or output.
+
+    Attributes:
+        name: its name.
+        dtype: type of its values, as NumPy writes it.
+        shape: length of each axis, None for a free one; None altogether where even the number of axes is undeclared.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...] | None
+
+    def __str__(self) -> str:
+        axes = "undeclared shape" if self.shape is None else f"({', '.join('?' if axis is None else str(axis) for axis in self.shape)})"
+        return f"{self.name} {self.dtype} {axes}"
+
+
+# Inputs are an exact set, found by name; outputs are read by position (CMSSW) or by name (Triton). Axis 0 is the batch, axis 1 the elements.
+INPUTS = (Tensor(schema.ONNX_INPUTS[0], "float32", (None, None, schema.NUM_FEATURES)), Tensor(schema.ONNX_INPUTS[1], "float32", (None, None)))
+OUTPUT_WIDTHS = (2, schema.NUM_CLASSES, len(schema.MOMENTUM_COMPONENTS))
+OUTPUTS = tuple(Tensor(name, "float32", (None, None, width)) for name, width in zip(schema.ONNX_OUTPUTS, OUTPUT_WIDTHS, strict=True))
+PILEUP = Tensor("pu", "float32", (None, None, 1))  # optional fourth output, which CMSSW ignores
+
+
+def signature_problems(inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> list[str]:
+    """What keeps a model of these inputs and outputs from being run by the consumer, a sentence each; empty if nothing does."""
+    problems = []
+    if {tensor.name for tensor in inputs} != set(schema.ONNX_INPUTS):
+        problems.append(f"inputs are {_names(inputs)}, expected exactly {_names(INPUTS)}")
+    expected_inputs = {tensor.name: tensor for tensor in INPUTS}
+    problems += [
+        f"input is {tensor}, expected {expected_inputs[tensor.name]}"
+        for tensor in inputs
+        if tensor.name in expected_inputs and tensor != expected_inputs[tensor.name]
+    ]
+    if len(outputs) < len(OUTPUTS):
+        problems.append(f"outputs are {_names(outputs)}, expected {_names(OUTPUTS)} in this order")
+    problems += [
+        f"output {position} is {tensor}, expected {expected}"
+        for position, (tensor, expected) in enumerate(zip(outputs, OUTPUTS, strict=False))
+        if tensor != expected
+    ]
+    problems += [
+        f"output {position} is {tensor}, expected float32 with free axes 0 and 1"
+        for position, tensor in enumerate(outputs[len(OUTPUTS) :], start=len(OUTPUTS))
+        if tensor.dtype != "float32" or tensor.shape is None or len(tensor.shape) < 2 or tensor.shape[:2] != (None, None)
+    ]
+    return problems
+
+
+def _names(tensors: Sequence[Tensor]) -> str:
+    return ", ".join(tensor.name for tensor in tensors) or "none"

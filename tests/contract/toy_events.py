@@ -1,0 +1,26 @@
+"""Random events of the ntuple's layout, with all element types, dropped ones among them."""
+
+import numpy as np
+
+from mlpf import schema
+from mlpf.events import Events, offsets_from_counts
+from mlpf.export.probe import random_elements
+from mlpf.schema import ElementType
+
+DROPPED = (ElementType.PS1, ElementType.PS2, ElementType.BREM)
+
+
+def toy_events(counts, seed=0, dropped_share=0.2, first_event=1):
+    """Events with so many elements each; a share of them of types that the consumer drops."""
+    rng = np.random.default_rng(seed)
+    x = random_elements(rng, sum(counts))
+    columns = {
+        f"element_{name}": x[:, i].astype(schema.NTUPLE.dtype(f"element_{name}"))
+        for name, i in schema.FEATURE_INDEX.items()
+        if name not in ("sin_phi", "cos_phi")
+    }
+    columns["element_phi"] = np.arctan2(x[:, schema.FEATURE_INDEX["sin_phi"]], x[:, schema.FEATURE_INDEX["cos_phi"]])
+    dropped = rng.random(len(x)) < dropped_share
+    columns["element_type"] = np.where(dropped, rng.choice(DROPPED, len(x)), columns["element_type"])
+    columns |= {"event": first_event + np.arange(len(counts)), "run": np.full(len(counts), 3), "lumi": np.full(len(counts), 7)}
+    return Events(columns, {"element": offsets_from_counts(np.array(counts))}, len(counts), "toy")

@@ -134,12 +134,12 @@ def assert_overfits_one_event(model: "nn.Module", num_elements: int = 40, steps:
     rng = np.random.default_rng(seed)
     features = random_features(num_elements, seed)
     features[:, 0] = schema.ElementType.TRACK  # any type that may yield a candidate
-    class_index = rng.integers(0, schema.NUM_CLASSES - 1, num_elements)
-    momentum = features[:, [1, 2, 3, 4, 5]] * np.float32([0, 1, 1, 1, 0]) + rng.normal(0.0, 0.3, (num_elements, 5)).astype(np.float32)
+    class_position = rng.integers(0, schema.NUM_CLASSES - 1, num_elements)
+    momentum = features[:, [1, 2, 3, 4, 5]] * np.array([0, 1, 1, 1, 0], dtype=np.float32) + rng.normal(0.0, 0.3, (num_elements, 5)).astype(np.float32)
     targets = Targets(
-        class_index=torch.from_numpy(class_index)[None],
+        class_position=torch.from_numpy(class_position)[None],
         momentum=torch.from_numpy(momentum)[None],
-        has_momentum=torch.from_numpy(class_index > 0)[None],
+        has_momentum=torch.from_numpy(class_position > 0)[None],
         pileup=torch.from_numpy(rng.integers(0, 2, num_elements).astype(np.float32))[None],
         charge=torch.from_numpy(rng.integers(0, 3, num_elements))[None],
     )

@@ -9,14 +9,14 @@ class Targets(NamedTuple):
     """What an element should become; every tensor is 0 in padded rows.
 
     Attributes:
-        class_index: ``(B, N) int64`` position in `schema.CLASSES`, 0 = no particle.
+        class_position: ``(B, N) int64`` position in `schema.CLASSES`, 0 = no particle.
         momentum: ``(B, N, 5) float32`` in the order of `schema.MOMENTUM_COMPONENTS`, 0 where there is no particle.
         has_momentum: ``(B, N) bool`` a particle whose ratios to the element exist (both pt and both energies positive).
         pileup: ``(B, N) float32`` energy fraction from pileup.
         charge: ``(B, N) int64`` charge + 1, so 0 to 2.
     """
 
-    class_index: Tensor
+    class_position: Tensor
     momentum: Tensor
     has_momentum: Tensor
     pileup: Tensor

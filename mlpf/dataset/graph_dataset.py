@@ -81,12 +81,15 @@ class GraphDataset(Dataset):
         return len(self.event_id)
 
     def __getitem__(self, i: int) -> "Data":
-        """Graph of event ``i``: ``x (N, 55)``, ``y_<target> (N, ...)`` for every field of `Targets`, ``element_index (N,)``, ``event_id (1, 3)``."""
+        """Graph of event ``i``: ``x (N, 55)``, ``y_<target> (N, ...)`` for every field of `Targets`, ``element (N,)`` place in the ntuple, ``event_id (1, 3)``.
+
+        No name contains "index": PyG would shift such values when it makes a batch.
+        """
         from torch_geometric.data import Data  # imports for 5 s
 
         own = slice(self.offsets[i], self.offsets[i + 1])
         targets = {f"y_{name}": values[own] for name, values in self.targets._asdict().items()}
-        return Data(x=self.features[own], element_index=self.element_index[own], event_id=self.event_id[i : i + 1], num_nodes=own.stop - own.start, **targets)
+        return Data(x=self.features[own], element=self.element_index[own], event_id=self.event_id[i : i + 1], num_nodes=own.stop - own.start, **targets)
 
     def __iter__(self) -> Iterator["Data"]:
         return (self[i] for i in range(len(self)))

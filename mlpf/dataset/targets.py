@@ -19,8 +19,8 @@ def training_targets(events: Events) -> Targets:
     Raises:
         DatasetError: a class that is not in `schema.CLASSES`.
     """
-    class_index = _class_index(events)
-    particle = class_index > 0
+    class_position = _class_position(events)
+    particle = class_position > 0
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         log_pt = np.log(events["target_pt"] / events["element_pt"])
         log_energy = np.log(events["target_energy"] / events["element_energy"])
@@ -28,7 +28,7 @@ def training_targets(events: Events) -> Targets:
     has_momentum = particle & np.isfinite(momentum).all(axis=1)
     momentum[~has_momentum] = 0.0
     return Targets(
-        class_index=torch.from_numpy(class_index),
+        class_position=torch.from_numpy(class_position),
         momentum=torch.from_numpy(momentum.astype(np.float32)),
         has_momentum=torch.from_numpy(has_momentum),
         pileup=torch.from_numpy(np.where(particle, np.clip(events["target_ispu"], 0.0, 1.0), 0.0).astype(np.float32)),
@@ -36,7 +36,7 @@ def training_targets(events: Events) -> Targets:
     )
 
 
-def _class_index(events: Events) -> np.ndarray:
+def _class_position(events: Events) -> np.ndarray:
     target_class = np.where(np.isin(events["element_type"], schema.NO_CANDIDATE_TYPES), 0, events["target_class"])
     order = np.argsort(schema.CLASS_IDS)
     sorted_ids = np.asarray(schema.CLASS_IDS)[order]

@@ -79,10 +79,10 @@ class ParticleFlowLoss(nn.Module):
         """See the class."""
         real = batch.mask > 0.5
         targets = batch.targets
-        particle = real & (targets.class_index > 0)
+        particle = real & (targets.class_position > 0)
         terms = {
-            "binary": focal(output.binary, (targets.class_index > 0).long(), real, self.config.focal_gamma),
-            "pid": cross_entropy(output.pid, targets.class_index, particle, self.class_weights),
+            "binary": focal(output.binary, (targets.class_position > 0).long(), real, self.config.focal_gamma),
+            "pid": cross_entropy(output.pid, targets.class_position, particle, self.class_weights),
             **self._momentum_terms(output, batch, real),
             "charge": cross_entropy(output.charge, targets.charge, particle),
             "pileup": binary_cross_entropy(output.pileup.squeeze(-1), targets.pileup, particle),

@@ -1,5 +1,6 @@
 """What happens at the end of an epoch: the best weights are written, the epoch is reported."""
 
+import csv
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -37,9 +38,10 @@ class BestModel(Callback):
 
 
 class EpochReport(Callback):
-    """Advances a progress bar, measures training events per second (without validation) and reports each epoch in one line."""
+    """Advances a progress bar, measures training events per second (without validation), reports each epoch in one line and in one row of a CSV file."""
 
-    def __init__(self, report: Callable[[str], None], bar: Progress | None) -> None:
+    def __init__(self, table: Path, report: Callable[[str], None], bar: Progress | None) -> None:
+        self.table = table
         self.report = report
         self.bar = bar
         self.task: TaskID | None = None
@@ -67,7 +69,12 @@ class EpochReport(Callback):
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         """Report the epoch."""
         module.log("events_per_second", self.rate)
-        metrics = {name: value.item() for name, value in trainer.callback_metrics.items()}
+        metrics = {"epoch": trainer.current_epoch + 1, **{name: value.item() for name, value in sorted(trainer.callback_metrics.items())}}
+        with self.table.open("a", newline="") as stream:
+            writer = csv.DictWriter(stream, metrics)
+            if stream.tell() == 0:
+                writer.writeheader()
+            writer.writerow(metrics)
         self.report(
             f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: loss {metrics['train/total']:.4f}, validation {metrics[MONITOR]:.4f}, "
             f"binary accuracy {metrics['validation/binary_accuracy']:.4f}, pid accuracy {metrics['validation/pid_accuracy']:.4f}, {self.rate:.3g} events/s"

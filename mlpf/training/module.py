@@ -50,10 +50,10 @@ class ParticleFlowModule(lightning.LightningModule):
         output = self.model(batch.features, batch.mask)
         terms = self.loss(output, batch)
         real = batch.mask > 0.5
-        particle = batch.targets.class_index > 0
+        particle = batch.targets.class_position > 0
         right = (output.binary[..., 1] > output.binary[..., 0]) == particle
         terms["binary_accuracy"] = mean_over(right.float(), real)
-        terms["pid_accuracy"] = mean_over((output.pid.argmax(-1) == batch.targets.class_index).float(), real & particle)
+        terms["pid_accuracy"] = mean_over((output.pid.argmax(-1) == batch.targets.class_position).float(), real & particle)
         self._log(terms, "validation", batch)
 
     def configure_gradient_clipping(self, *_: object, **__: object) -> None:

@@ -1,7 +1,7 @@
 """A training from dataset to run folder.
 
-The folder: `parameters.yaml` (all values, defaults included), `model.pt` and `model.json` (the best epoch, see `mlpf.nn.saved`), `metrics.csv`, `tensorboard/`
-and `checkpoints/` (best and last, with optimiser).
+The folder: `parameters.yaml` (all values, defaults included), `model.pt` and `model.json` (the best epoch, see `mlpf.nn.saved`), `metrics.csv` (one row per
+epoch), `tensorboard/` and `checkpoints/` (best and last, with optimiser).
 """
 
 import logging
@@ -15,7 +15,7 @@ from typing import NamedTuple
 import lightning
 import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import TensorBoardLogger
 from rich.progress import Progress
 
 from mlpf.dataset.graph_dataset import GraphDataset, fingerprint
@@ -31,6 +31,7 @@ from mlpf.training.config import RunParameters, TrainingConfig
 from mlpf.training.module import ParticleFlowModule
 
 PARAMETERS = "parameters.yaml"
+METRICS = "metrics.csv"
 
 
 class TrainingResult(NamedTuple):
@@ -94,7 +95,7 @@ def train(
 
     start = time.perf_counter()
     best = BestModel(folder, model, describe)
-    _fit(model, parameters, training, validation, [best, EpochReport(report, bar)], folder)
+    _fit(model, parameters, training, validation, [best, EpochReport(folder / METRICS, report, bar)], folder)
     assert best.best is not None, "training ended without an epoch"
     return TrainingResult(folder, best.best, time.perf_counter() - start)
 
@@ -108,12 +109,13 @@ def _fit(model: Model, parameters: RunParameters, training: GraphDataset, valida
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*does not have many workers.*")  # batches are made in memory, faster than they are used
+        warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning 2.6 with torch 2.13
         trainer = lightning.Trainer(
             accelerator=config.device,
             devices=1,
             max_epochs=config.epochs,
             callbacks=[*callbacks, checkpoints],
-            logger=[CSVLogger(folder, name="", version=""), TensorBoardLogger(folder, name="", version="tensorboard")],
+            logger=TensorBoardLogger(folder, name="", version="tensorboard"),
             log_every_n_steps=min(50, len(train_loader)),
             num_sanity_val_steps=0,
             use_distributed_sampler=False,

@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+import torch
+
+from mlpf import schema
+from mlpf.dataset.graph_dataset import GraphDataset, fingerprint
+from mlpf.errors import DatasetError
+from mlpf.events import Events
+from mlpf.features import element_features
+from mlpf.io.files import sha256
+from mlpf.io.shards import Shard, ShardedDataset, write_manifest, write_parquet
+from mlpf.samples.split import SPLITS, SplitConfig
+from mlpf.schema import ElementType
+from mlpf.testing import random_dataset
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return ShardedDataset(random_dataset(tmp_path_factory.mktemp("random"), num_events=40))
+
+
+def rewrite(dataset, folder, **columns):
+    """A copy of a dataset with some columns replaced."""
+    events = dataset.read().with_columns(columns)
+    write_parquet(folder / "a.parquet", [events])
+    write_manifest(folder, [Shard("a.parquet", len(events), events.size("element"), sha256(folder / "a.parquet"))], {})
+    return ShardedDataset(folder)
+
+
+def test_splits_share_out_all_events_and_no_event_twice(dataset):
+    config = SplitConfig(train=0.5, validation=0.3, test=0.2, seed=3)
+    rows = [GraphDataset(dataset, split, config).row for split in SPLITS]
+    assert sorted(torch.cat(rows).tolist()) == list(range(40))
+
+
+def test_a_graph_holds_the_raw_features_and_identity_of_its_event(dataset):
+    events = dataset.read()
+    graphs = GraphDataset(dataset, "train")
+    for graph, row in zip(graphs, graphs.row.tolist(), strict=True):
+        event = events.slice(row, row + 1)
+        np.testing.assert_array_equal(graph.x.numpy(), element_features(event))
+        np.testing.assert_array_equal(graph.element.numpy(), event["element_index"])
+        assert graph.event_id.tolist() == [[int(event[name][0]) for name in ("run", "lumi", "event")]]
+
+
+def test_elements_that_the_consumer_drops_are_not_nodes(dataset, tmp_path):
+    kind = dataset.read()["element_type"].copy()
+    kind[::3] = np.resize(schema.CONSUMER_DROPPED_TYPES, len(kind[::3]))
+    graphs = GraphDataset(rewrite(dataset, tmp_path, element_type=kind))
+    assert set(np.unique(graphs.features[:, 0])) == set(kind) - set(schema.CONSUMER_DROPPED_TYPES)
+    assert graphs.num_elements.sum() == len(kind) - len(kind[::3])
+    kept = np.flatnonzero(~np.isin(kind, schema.CONSUMER_DROPPED_TYPES))
+    np.testing.assert_array_equal(graphs.element_index, dataset.read()["element_index"][kept])
+
+
+def test_targets_are_classes_ratios_and_directions(dataset):
+    events = dataset.read()
+    targets = GraphDataset(dataset).targets
+    for i in range(0, events.size("element"), 7):
+        supercluster = events["element_type"][i] == ElementType.SC
+        expected = 0 if supercluster else events["target_class"][i]
+        assert schema.CLASS_IDS[targets.class_position[i]] == expected
+        assert bool(targets.has_momentum[i]) == (expected != 0)
+        momentum = [0.0] * 5
+        if expected:
+            ratio = events["target_pt"][i] / events["element_pt"][i], events["target_energy"][i] / events["element_energy"][i]
+            momentum = [np.log(ratio[0]), *(events[f"target_{name}"][i] for name in ("eta", "sin_phi", "cos_phi")), np.log(ratio[1])]
+            assert targets.charge[i] == events["target_charge"][i] + 1
+        np.testing.assert_allclose(targets.momentum[i], momentum, atol=1e-6)
+
+
+def test_a_particle_on_an_element_without_pt_has_no_momentum_target(dataset, tmp_path):
+    changed = rewrite(dataset, tmp_path, element_pt=np.zeros(dataset.read().size("element")))
+    targets = GraphDataset(changed).targets
+    assert (targets.class_position > 0).any()
+    assert not targets.has_momentum.any()
+    assert (targets.momentum == 0).all()
+
+
+def test_an_unknown_class_is_reported_with_event_and_element(dataset, tmp_path):
+    events = dataset.read()
+    target_class = events["target_class"].copy()
+    third = int(np.flatnonzero(events["element_type"] == ElementType.TRACK)[3])
+    target_class[third] = 212
+    event, element = events.locate("target_class", third)
+    with pytest.raises(DatasetError, match=rf"event {event}: target_class\[{element}\] = 212"):
+        GraphDataset(rewrite(dataset, tmp_path, target_class=target_class))
+
+
+def test_columns_that_the_dataset_lacks_read_as_zero(dataset, tmp_path):
+    events = dataset.read()
+    columns = {name: values for name, values in events.columns.items() if name not in ("element_time", "target_ispu")}
+    write_parquet(tmp_path / "a.parquet", [Events(columns, events.offsets, len(events), layout=schema.DATASET)])
+    write_manifest(tmp_path, [Shard("a.parquet", len(events), events.size("element"), sha256(tmp_path / "a.parquet"))], {})
+    graphs = GraphDataset(ShardedDataset(tmp_path))
+    assert (graphs.features[:, schema.FEATURE_INDEX["time"]] == 0).all()
+    assert (graphs.targets.pileup == 0).all()
+
+
+def test_events_without_elements_are_graphs_without_nodes(tmp_path):
+    graphs = GraphDataset(ShardedDataset(random_dataset(tmp_path, num_events=30, mean_elements=1.0)))
+    empty = np.flatnonzero(graphs.num_elements == 0)
+    assert len(empty) > 0
+    assert graphs[int(empty[0])].x.shape == (0, 55)
+
+
+def test_the_fingerprint_follows_the_content(dataset, tmp_path):
+    same = ShardedDataset(random_dataset(tmp_path / "same", num_events=40))
+    other = ShardedDataset(random_dataset(tmp_path / "other", num_events=40, seed=1))
+    assert fingerprint(dataset) == fingerprint(same) != fingerprint(other)

@@ -1,0 +1,81 @@
+import numpy as np
+import pydantic
+import pytest
+
+from mlpf.config import parse_section
+from mlpf.errors import ConfigError
+from mlpf.samples.split import SPLITS, SplitConfig, split_index, uniform_hash
+
+EVENT = np.arange(100_000)
+ONE = np.ones_like(EVENT)
+
+
+def splitmix64_in_plain_integers(x):
+    """The published algorithm with Python's unbounded integers."""
+    wrap = 2**64 - 1
+    x = (x + 0x9E3779B97F4A7C15) & wrap
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & wrap
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & wrap
+    return x ^ (x >> 31)
+
+
+def test_the_first_output_of_splitmix64_from_seed_zero_is_the_published_one():
+    assert splitmix64_in_plain_integers(0) == 0xE220A8397B1DCDAF  # the oracle itself, against Vigna's reference implementation
+
+
+def test_the_hash_equals_the_algorithm_in_plain_integers():
+    run, lumi, event = [1, 380_000, 2**32 - 1], [0, 77, 2**32 - 1], [1, 123_456_789_012, 2**63 - 1]
+    expected = []
+    for r, luminosity, e in zip(run, lumi, event, strict=True):
+        state = 5
+        for value in (r, luminosity, e):
+            state = splitmix64_in_plain_integers(state ^ value)
+        expected.append((state >> 11) / 2**53)
+    np.testing.assert_array_equal(uniform_hash(np.array(run), np.array(lumi), np.array(event), seed=5), expected)
+
+
+def test_the_hash_is_uniform_and_consecutive_events_are_independent():
+    u = uniform_hash(ONE, ONE, EVENT)
+    assert 0.0 <= u.min() < u.max() < 1.0
+    counts = np.bincount((u * 20).astype(int), minlength=20)
+    assert ((counts - 5000) ** 2 / 5000).sum() < 43.8  # chi2 with 19 degrees of freedom, p = 0.001
+    assert abs(np.corrcoef(u[1:], u[:-1])[0, 1]) < 4 / np.sqrt(len(u))
+
+
+def test_fractions_come_out_as_asked():
+    shares = np.bincount(split_index(ONE, ONE, EVENT, SplitConfig(train=0.7, validation=0.2, test=0.1)), minlength=3) / len(EVENT)
+    np.testing.assert_allclose(shares, [0.7, 0.2, 0.1], atol=0.005)
+
+
+def test_an_event_keeps_its_split_in_any_order_and_company():
+    config = SplitConfig()
+    split = split_index(ONE, ONE, EVENT, config)
+    order = np.random.default_rng(0).permutation(len(EVENT))[:1000]
+    np.testing.assert_array_equal(split_index(ONE[order], ONE[order], EVENT[order], config), split[order])
+    assert split_index(ONE[:1], ONE[:1], EVENT[7:8], config)[0] == split[7]
+
+
+@pytest.mark.parametrize("changed", ["run", "lumi", "event", "seed"])
+def test_every_part_of_the_identity_matters(changed):
+    identity = {"run": ONE, "lumi": ONE, "event": EVENT}
+    other = {name: values + (name == changed) for name, values in identity.items()}
+    equal = uniform_hash(**identity) == uniform_hash(**other, seed=int(changed == "seed"))
+    assert equal.mean() < 0.001
+
+
+def test_all_events_can_go_to_one_split():
+    assert set(split_index(ONE, ONE, EVENT, SplitConfig(train=0.0, validation=0.0, test=1.0))) == {SPLITS.index("test")}
+
+
+def test_no_events_have_no_splits():
+    nothing = np.zeros(0, dtype=np.int64)
+    assert split_index(nothing, nothing, nothing, SplitConfig()).shape == (0,)
+
+
+def test_fractions_that_do_not_sum_to_one_are_refused():
+    with pytest.raises(pydantic.ValidationError, match="sum to 1"):
+        SplitConfig(train=0.8, validation=0.3, test=0.1)
+    with pytest.raises(ConfigError, match="training: split: .*sum to 1"):
+        from mlpf.training.config import TrainingConfig
+
+        parse_section({"training": {"split": {"train": 0.5}}}, "training", TrainingConfig)

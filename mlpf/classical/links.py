@@ -13,7 +13,7 @@ its centroid: the half-width of n equal cells of the spread ``etaerror`` (``phie
 | HFEM-HFHAD | same side, less than sqrt(.1) cm apart on the HF's face | cm |
 | PS1-ECAL, PS2-ECAL | strip, seen from the origin, in the box | cm / 1000 on the ECAL's face |
 | SC-ECAL | ECAL in the supercluster's box of three widths, at least 1.5 cells; each ECAL keeps its nearest | .001 |
-| TRACK-GSF, GSF-BREM | nearest GSF (track) of the same charge within delta R .05 | .001 |
+| TRACK-GSF, BREM-GSF | nearest GSF of the same charge within delta R .05; each GSF keeps its nearest TRACK | .001 |
 
 Not in an ntuple, and so left out: TRACK-TRACK (vertices), BREM-ECAL (no extrapolation), ECAL-ECAL (members of one supercluster meet through it), the HCAL exit
 point of a track. A GSF element holds its inner and outer direction instead of its points: on a helix the azimuth of a point is the mean of both.
@@ -28,11 +28,14 @@ from mlpf.classical.elements import Elements
 from mlpf.kinematics import delta_phi, delta_r
 from mlpf.schema import NUM_ELEMENT_TYPES, ElementType
 
-ECAL_CELL = 0.0174  # eta and phi; barrel crystal, CMS ECAL TDR CERN-LHCC-97-33; endcaps counted alike
-HCAL_CELL = 0.087  # eta; tower, CMS HCAL TDR CERN-LHCC-97-31
-HCAL_COARSE_ETA = 1.65  # beyond, towers are twice as wide in phi
-HF_FACE = 1115.0  # cm; distance of the HF's face from the origin, JINST 3 S08004
-ECAL_ENDCAP_FACE = 317.0  # cm; JINST 3 S08004
+# Cells and distances: JINST 3 (2008) S08004
+ECAL_BARREL_ETA = 1.479
+ECAL_BARREL_CELL = 0.0174  # eta and phi
+ECAL_ENDCAP_CELL = 2.862  # cm, a square on the face
+ECAL_ENDCAP_FACE = 317.0  # cm from the origin
+HCAL_CELL = 0.087  # phi, and eta of the towers up to the first of these edges; beyond, twice as wide in phi, and in eta between these edges
+HCAL_OUTER_EDGES = (1.74, 1.83, 1.93, 2.043, 2.172, 2.322, 2.5, 2.65, 3.0)
+HF_FACE = 1115.0  # cm from the origin
 MIN_LINK_PT = 0.4  # GeV; below, the tolerance of TRACK-ECAL no longer grows (such a track does not reach the barrel: .73 GeV at 3.8 T)
 SAME_TRACK_DELTA_R = 0.05  # GSF and TRACK are fits of one trajectory: angles agree far better than this even after bremsstrahlung
 SAME_TRACK_DISTANCE = 0.001  # PFBlockAlgo's constant for links by reference
@@ -129,15 +132,15 @@ def _electron_links(elements: Elements) -> list[Pairs]:
     gsf = elements.of_type(ElementType.GSF)
     around = _constant_boxes(elements, gsf, SAME_TRACK_DELTA_R)
     superclusters = elements.of_type(ElementType.SC)
-    half_eta = np.maximum(SC_WIDTHS * elements.eta_width[superclusters], 1.5 * ECAL_CELL)
-    half_phi = np.maximum(SC_WIDTHS * elements.phi_width[superclusters], 1.5 * ECAL_CELL)
+    smallest = 1.5 * _ecal_cell(elements.eta[superclusters])
+    half_eta = np.maximum(SC_WIDTHS * elements.eta_width[superclusters], smallest)
+    half_phi = np.maximum(SC_WIDTHS * elements.phi_width[superclusters], smallest)
     members = _match(_centroids(elements, elements.of_type(ElementType.ECAL)), _constant_boxes(elements, superclusters, half_eta, half_phi))
     pairs = [_keep_nearest(members)]
     for partner in (ElementType.TRACK, ElementType.BREM):
         first, second, distance = _within(_match(_centroids(elements, elements.of_type(partner)), around), SAME_TRACK_DELTA_R)
         same = elements.charge[first] == elements.charge[second]
-        pair = first[same], second[same], distance[same]
-        pair = _keep_nearest(pair)  # a BREM or TRACK belongs to one GSF
+        pair = _keep_nearest((first[same], second[same], distance[same]))
         pairs.append(_swap(_keep_nearest(_swap(pair))) if partner == ElementType.TRACK else pair)
     return [(first, second, np.full(len(first), SAME_TRACK_DISTANCE)) for first, second, _ in pairs]
 
@@ -183,14 +186,26 @@ def _cluster_boxes(elements: Elements, element_type: int) -> Boxes:
     """Boxes of all clusters of a type: extent of the hits' centres plus the enlarged half cell."""
     index = elements.of_type(element_type)
     is_ecal = element_type == ElementType.ECAL
-    cell_eta = np.full(len(index), ECAL_CELL if is_ecal else HCAL_CELL)
-    cell_phi = cell_eta if is_ecal else np.where(np.abs(elements.eta[index]) > HCAL_COARSE_ETA, 2.0 * HCAL_CELL, HCAL_CELL)
+    ecal_cell = _ecal_cell(elements.eta[index])
+    cell_eta, cell_phi = (ecal_cell, ecal_cell) if is_ecal else _hcal_cell(elements.eta[index])
     num_hits = np.maximum(elements.num_hits[index], 1.0)
     factor: float | np.ndarray = {ElementType.ECAL: 2.0, ElementType.HO: 1.15}.get(ElementType(element_type), 1.5 + 0.5 / num_hits)
     half_eta = _half_extent(elements.eta_width[index], cell_eta) + 0.5 * cell_eta * factor
     half_phi = _half_extent(elements.phi_width[index], cell_phi) + 0.5 * cell_phi * factor
     slack = 0.5 * cell_eta / num_hits if is_ecal else np.zeros(len(index))
     return Boxes(index, np.searchsorted(index, elements.offsets), elements.eta[index], elements.phi[index], half_eta, half_phi, slack)
+
+
+def _ecal_cell(eta: np.ndarray) -> np.ndarray:
+    """Width of a crystal in eta and phi (in the endcaps nearly equal: d eta = tanh(eta) dr / r)."""
+    return np.where(np.abs(eta) < ECAL_BARREL_ETA, ECAL_BARREL_CELL, ECAL_ENDCAP_CELL / ECAL_ENDCAP_FACE * np.sinh(np.abs(eta)))
+
+
+def _hcal_cell(eta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Width of a tower in eta and phi."""
+    widths = np.array([HCAL_CELL, *np.diff(HCAL_OUTER_EDGES)])
+    ring = np.searchsorted(HCAL_OUTER_EDGES, np.abs(eta), side="right")
+    return widths[np.minimum(ring, len(widths) - 1)], np.where(ring > 0, 2.0 * HCAL_CELL, HCAL_CELL)
 
 
 def _half_extent(width: np.ndarray, cell: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from mlpf.classical.elements import elements_of
 from mlpf.classical.links import find_links, nearest_by_type
 from mlpf.schema import ElementType as T
 
-ECAL_CELL, HCAL_CELL = 0.0174, 0.087
+HCAL_TOWERS = [(1.74, 0.087), (1.83, 0.09), (1.93, 0.1), (2.043, 0.113), (2.172, 0.129), (2.322, 0.15), (2.5, 0.178), (2.65, 0.15), (99, 0.35)]
 
 
 def dphi(a, b):
@@ -26,8 +26,18 @@ def extent(width, cell):
     return (n - 1) / 2 * cell
 
 
-def box(c, factor_eta, cell_eta, cell_phi):
-    return extent(c["etaerror"], cell_eta) + factor_eta * cell_eta / 2, extent(c["phierror"], cell_phi) + factor_eta * cell_phi / 2
+def ecal_cell(c):
+    """A crystal of .0174 in the barrel, of 2.862 cm at 317 cm in the endcaps, in eta and phi."""
+    r = 317 / math.sinh(abs(c["eta"])) if c["eta"] else math.inf
+    return (0.0174, 0.0174) if abs(c["eta"]) < 1.479 else (2.862 / r, 2.862 / r)
+
+
+def hcal_cell(c):
+    return next(width for edge, width in HCAL_TOWERS if abs(c["eta"]) < edge), 0.087 * (2 if abs(c["eta"]) >= 1.74 else 1)
+
+
+def box(c, factor, cell):
+    return extent(c["etaerror"], cell[0]) + factor * cell[0] / 2, extent(c["phierror"], cell[1]) + factor * cell[1] / 2
 
 
 def in_box(point, c, half):
@@ -44,14 +54,14 @@ def gsf_point(g):
 
 def track_ecal(t, c):
     hits = max(c["num_hits"], 1)
-    half = box(c, 2 + 1 / (hits * min(1, max(t["pt"], 0.4) / 2)), ECAL_CELL, ECAL_CELL)
+    half = box(c, 2 + 1 / (hits * min(1, max(t["pt"], 0.4) / 2)), ecal_cell(c))
     point = gsf_point(t) if t["type"] == T.GSF else (t["eta_ecal"], t["phi_ecal"])
     return dr(point, centre(c)) if has_point(t, "ecal") and in_box(point, c, half) else None
 
 
 def track_hcal(t, c, factor=None):
     factor = factor or 1.5 + 0.5 / max(c["num_hits"], 1)
-    half = box(c, factor, HCAL_CELL, HCAL_CELL * (2 if abs(c["eta"]) > 1.65 else 1))
+    half = box(c, factor, hcal_cell(c))
     point = gsf_point(t) if t["type"] == T.GSF else (t["eta_hcal"], t["phi_hcal"])
     return dr(point, centre(c)) if has_point(t, "hcal") and in_box(point, c, half) else None
 
@@ -85,12 +95,12 @@ def hfem_hfhad(a, b):
 
 
 def ps_ecal(p, e):
-    inside = in_box(centre(p), e, box(e, 2, ECAL_CELL, ECAL_CELL))
+    inside = in_box(centre(p), e, box(e, 2, ecal_cell(e)))
     return math.dist(on_face(p, 317), on_face(e, 317)) / 1000 if inside else None
 
 
 def ecal_sc(e, s):
-    half = max(3 * s["etaerror"], 1.5 * ECAL_CELL), max(3 * s["phierror"], 1.5 * ECAL_CELL)
+    half = max(3 * s["etaerror"], 1.5 * ecal_cell(s)[0]), max(3 * s["phierror"], 1.5 * ecal_cell(s)[1])
     return dr(centre(e), centre(s)) if in_box(centre(e), s, half) else None
 
 
@@ -126,13 +136,13 @@ def brute_force(rows):
                 best = min(partners, key=lambda j: (partners[j], j))
                 partners = {best: partners[best]}
             found |= {(min(i, j), max(i, j)): d if constant is None else constant for j, d in partners.items()}
-    track_of_gsf = {}  # each GSF its nearest track, then each track its nearest GSF
-    for g in by_type[T.GSF]:
-        partners = {t: d for t in by_type[T.TRACK] if (d := same_track(rows[t], rows[g])) is not None}
+    tracks_of_gsf = {}  # each track its nearest GSF, then each GSF its nearest of these
+    for t in by_type[T.TRACK]:
+        partners = {g: d for g in by_type[T.GSF] if (d := same_track(rows[t], rows[g])) is not None}
         if partners:
-            t = min(partners, key=lambda t: (partners[t], t))
-            track_of_gsf.setdefault(t, []).append((partners[t], g))
-    return found | {(min(t, min(gs)[1]), max(t, min(gs)[1])): 0.001 for t, gs in track_of_gsf.items()}
+            g = min(partners, key=lambda g: (partners[g], g))
+            tracks_of_gsf.setdefault(g, []).append((partners[g], t))
+    return found | {(min(g, min(ts)[1]), max(g, min(ts)[1])): 0.001 for g, ts in tracks_of_gsf.items()}
 
 
 def rows_of(events, event):

@@ -22,6 +22,7 @@ def run(
     """
     import numpy as np
 
+    from mlpf import schema
     from mlpf.io.ntuple import Ntuple
     from mlpf.producer import Producer, produce_files
 
@@ -30,7 +31,7 @@ def run(
     for path in inputs:
         with Ntuple(path) as ntuple:
             total += ntuple.num_events
-            absent = [name for name in ntuple.missing if name.startswith("element_")]
+            absent = [name for name in schema.NTUPLE.names("element") if name not in ntuple.branches]
             console.print(f"{path}: {ntuple.num_events} events, version {ntuple.version}" + (f", read as 0: {', '.join(absent)}" if absent else ""))
     with progress() as bar:
         task = bar.add_task("events", total=total if events is None else min(total, events))
@@ -41,5 +42,5 @@ def run(
         console.print(f"[yellow]{report.num_non_finite} candidates have a momentum that is not finite, like their elements'[/]")
     if len(report.call_seconds):
         console.print(f"model: median {1e3 * np.median(report.call_seconds):.3g} ms per event on {device}, {threads} thread{'s' * (threads > 1)}")
-    console.print(f"{rate(report.num_events, report.seconds)} events with reading and writing, {report.seconds:.2f} s in all")
+    console.print(f"events: {rate(report.num_events, report.seconds)} with reading and writing, {report.seconds:.2f} s in all")
     console.print(f"wrote {report.num_candidates} candidates to {output}")

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from mlpf import schema
 from mlpf.cli.main import app
 from mlpf.errors import MlpfError, NtupleError
-from mlpf.events import concatenate
+from mlpf.events import Events, concatenate
 from mlpf.io.ntuple import read_candidates, read_ntuple, write_ntuple
 from mlpf.io.shards import table_to_events
 from mlpf.producer import Producer, produce_files
@@ -22,7 +22,9 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
     write_toy_model(folder / "toy.onnx")
     write_ntuple(folder / "a.root", [toy_events([30, 0, 8, 12], seed=1, first_event=100)])
-    write_ntuple(folder / "b.root", [toy_events([5, 3], seed=2, first_event=7)])
+    events = toy_events([5, 3], seed=2, first_event=7)
+    columns = {name: values for name, values in events.columns.items() if name != "element_muon_type"}
+    write_ntuple(folder / "b.root", [Events(columns, events.offsets, 2)])
     return folder
 
 
@@ -114,6 +116,8 @@ def test_the_command_says_what_it_read_dropped_and_wrote(folder, tmp_path):
     assert done.exit_code == 0, done.output
     found = read_output(output)
     assert len(found) == 5
+    assert f"{folder / 'a.root'}: 4 events, version 2020\n" in done.stdout
+    assert f"{folder / 'b.root'}: 2 events, version 2020, read as 0: element_muon_type\n" in done.stdout
     assert "read 5 events (1 without usable elements)" in done.stdout
     assert "ms per event on cpu, 1 thread" in done.stdout
     assert f"wrote {found.size('mlpfcandidate')} candidates to {output}" in done.stdout

@@ -44,7 +44,7 @@ def test_a_model_of_another_schema_is_refused(saved):
 def test_damaged_weights_are_refused(saved):
     with (saved[0] / WEIGHTS).open("ab") as stream:
         stream.write(b"x")
-    with pytest.raises(ModelError, match="not the weights that model.json describes"):
+    with pytest.raises(ModelError, match=r"not the weights that model\.json describes"):
         load_model(saved[0])
 
 

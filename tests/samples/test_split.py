@@ -75,7 +75,7 @@ def test_no_events_have_no_splits():
 def test_fractions_that_do_not_sum_to_one_are_refused():
     with pytest.raises(pydantic.ValidationError, match="sum to 1"):
         SplitConfig(train=0.8, validation=0.3, test=0.1)
-    with pytest.raises(ConfigError, match="training: split: .*sum to 1"):
+    with pytest.raises(ConfigError, match=r"training: split: .*sum to 1"):
         from mlpf.training.config import TrainingConfig
 
         parse_section({"training": {"split": {"train": 0.5}}}, "training", TrainingConfig)

@@ -1,0 +1,80 @@
+import pytest
+import torch
+
+from mlpf import schema
+from mlpf.config import parse_section
+from mlpf.dataset.batch import Batch, Targets
+from mlpf.errors import ConfigError
+from mlpf.loss.particle_flow import LossConfig, ParticleFlowLoss, TermWeights
+from mlpf.nn.heads import ModelOutput
+
+B, N = 2, 12
+TERMS = tuple(TermWeights.model_fields)
+
+
+def example(seed=0, padded=0):
+    """Random outputs and targets; the last ``padded`` rows are padding full of nonsense."""
+    g = torch.Generator().manual_seed(seed)
+    rows = N + padded
+    output = ModelOutput(*(torch.randn(B, rows, width, generator=g) for width in (2, 9, 5, 1, 3)))
+    classes = torch.randint(0, 8, (B, rows), generator=g)
+    targets = Targets(classes, torch.randn(B, rows, 5, generator=g), classes > 1, torch.rand(B, rows, generator=g), torch.randint(0, 3, (B, rows), generator=g))
+    mask = torch.ones(B, rows)
+    mask[:, N:] = 0.0
+    return output, Batch(torch.zeros(B, rows, 55), mask, targets)
+
+
+def test_the_total_is_the_weighted_sum_of_all_terms():
+    weights = {name: 0.5 + i for i, name in enumerate(TERMS)}
+    terms = ParticleFlowLoss(LossConfig(weights=TermWeights(**weights)))(*example())
+    assert set(terms) == {*TERMS, "total"}
+    assert terms["total"].item() == pytest.approx(sum(weights[name] * terms[name].item() for name in TERMS), rel=1e-6)
+    assert all(terms[name] > 0.01 for name in TERMS)
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_each_term_alone_enters_the_total_and_trains_only_its_output(name):
+    output, batch = example()
+    output = ModelOutput(*(values.requires_grad_() for values in output))
+    only = {other: float(other == name) for other in TERMS}
+    terms = ParticleFlowLoss(LossConfig(weights=TermWeights(**only)))(output, batch)
+    assert terms["total"].item() == pytest.approx(terms[name].item())
+    terms["total"].backward()
+    head = name if name in output._fields else "momentum"
+    touched = {field for field, values in output._asdict().items() if values.grad is not None and values.grad.any()}
+    assert touched == {head}
+    if head == "momentum":
+        components = output.momentum.grad.abs().sum(dim=(0, 1)).nonzero().flatten().tolist()
+        assert [schema.MOMENTUM_COMPONENTS[i].removesuffix("_ratio") for i in components] == [name]
+
+
+def test_padding_changes_no_term():
+    output, batch = example(padded=5)
+    short = ModelOutput(*(values[:, :N] for values in output))
+    short_batch = Batch(batch.features[:, :N], batch.mask[:, :N], Targets(*(values[:, :N] for values in batch.targets)))
+    padded, unpadded = (ParticleFlowLoss(LossConfig())(*args) for args in ((output, batch), (short, short_batch)))
+    for name, value in unpadded.items():
+        assert padded[name].item() == pytest.approx(value.item()), name
+
+
+def test_class_weights_act_on_the_pid_term_only():
+    plain = ParticleFlowLoss(LossConfig())(*example())
+    weighted = ParticleFlowLoss(LossConfig(class_weights=dict.fromkeys(schema.CLASS_NAMES, 2.0)))(*example())
+    for name in TERMS:
+        assert weighted[name].item() == pytest.approx(plain[name].item() * (2.0 if name == "pid" else 1.0)), name
+
+
+def test_a_batch_without_particles_has_only_the_binary_term():
+    output, batch = example()
+    targets = batch.targets._replace(class_position=torch.zeros(B, N, dtype=torch.int64), has_momentum=torch.zeros(B, N, dtype=torch.bool))
+    terms = ParticleFlowLoss(LossConfig())(output, batch._replace(targets=targets))
+    assert {name for name, value in terms.items() if value > 0} == {"binary", "total"}
+
+
+def test_mistakes_in_the_section_are_explained():
+    with pytest.raises(ConfigError, match=r"loss: unknown key 'weights.log_pts'; did you mean 'log_pt'\?"):
+        parse_section({"loss": {"weights": {"log_pts": 1.0}}}, "loss", LossConfig)
+    with pytest.raises(ConfigError, match=r"unknown class 'photons'; did you mean 'photon'\?"):
+        parse_section({"loss": {"class_weights": {"photons": 1.0}}}, "loss", LossConfig)
+    with pytest.raises(ConfigError, match=r"weights\.pid"):
+        parse_section({"loss": {"weights": {"pid": -1.0}}}, "loss", LossConfig)

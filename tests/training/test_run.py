@@ -1,0 +1,129 @@
+import csv
+import json
+
+import pytest
+import torch
+import yaml
+
+from mlpf.config import load_parameters
+from mlpf.dataset.graph_dataset import GraphDataset
+from mlpf.dataset.loader import make_loader
+from mlpf.errors import DatasetError, MlpfError, ModelError
+from mlpf.io.shards import ShardedDataset
+from mlpf.loss.particle_flow import ParticleFlowLoss, TermWeights
+from mlpf.nn.saved import load_model
+from mlpf.testing import random_dataset
+from mlpf.training.config import run_parameters
+from mlpf.training.run import train
+
+TINY = {
+    "model": {"width": 16, "num_layers": 1, "num_neighbors": 4},
+    "training": {"epochs": 3, "max_elements": 400, "learning_rate": 0.01, "device": "cpu", "seed": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return random_dataset(tmp_path_factory.mktemp("data"), num_events=60, mean_elements=30.0)
+
+
+def parameters(data, **training):
+    return run_parameters({**TINY, "training": {**TINY["training"], "dataset": str(data), **training}})
+
+
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory):
+    lines = []
+    return train(parameters(data), tmp_path_factory.mktemp("runs") / "run", report=lines.append), lines
+
+
+def table(folder):
+    with (folder / "metrics.csv").open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_a_run_leaves_its_files(finished):
+    folder = finished[0].folder
+    assert {path.name for path in folder.iterdir()} == {"parameters.yaml", "model.pt", "model.json", "metrics.csv", "tensorboard", "checkpoints"}
+    assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert any(path.name.startswith("events.out.tfevents") for path in (folder / "tensorboard").iterdir())
+
+
+def test_the_loss_falls_and_every_epoch_has_a_row_with_all_terms(finished):
+    rows = table(finished[0].folder)
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert float(rows[-1]["train/total"]) < 0.7 * float(rows[0]["train/total"])
+    terms = (*TermWeights.model_fields, "total")
+    assert {f"{stage}/{name}" for stage in ("train", "validation") for name in terms} <= set(rows[0])
+
+
+def test_the_saved_model_is_the_best_epoch_and_has_the_loss_it_claims(finished, data):
+    model, info = load_model(finished[0].folder)
+    losses = [float(row["validation/total"]) for row in table(finished[0].folder)]
+    assert info.validation_loss == pytest.approx(min(losses))
+    assert info.epoch == 1 + losses.index(min(losses))
+    config = parameters(data)
+    validation = GraphDataset(ShardedDataset(data), "validation", config.training.split)
+    total = 0.0
+    with torch.no_grad():
+        for batch in make_loader(validation, config.training.max_elements, shuffle=False):
+            total += len(batch.mask) * ParticleFlowLoss(config.loss)(model(batch.features, batch.mask), batch)["total"].item()
+    assert total / len(validation) == pytest.approx(info.validation_loss, rel=1e-5)
+
+
+def test_the_resolved_parameters_make_the_same_run(finished, data, tmp_path):
+    again = load_parameters(finished[0].folder / "parameters.yaml")
+    assert run_parameters(again) == parameters(data)
+    train(run_parameters(again), tmp_path / "again")
+    first, second = ([{k: v for k, v in row.items() if k != "events_per_second"} for row in table(f)] for f in (finished[0].folder, tmp_path / "again"))
+    assert first == second
+
+
+def test_the_report_counts_the_events_of_each_split(finished, data):
+    counts = [len(GraphDataset(ShardedDataset(data), split, parameters(data).training.split)) for split in ("train", "validation", "test")]
+    assert finished[1][0] == f"{data}: {counts[0]} events for training, {counts[1]} for validation, {counts[2]} for tests"
+    assert sum(line.startswith("epoch ") for line in finished[1]) == 3
+
+
+def test_an_existing_run_is_kept_unless_asked(finished, data, tmp_path):
+    with pytest.raises(MlpfError, match="exists already; choose another output or pass --overwrite"):
+        train(parameters(data), finished[0].folder)
+    (tmp_path / "thesis").mkdir()
+    with pytest.raises(MlpfError, match="not a run"):
+        train(parameters(data), tmp_path / "thesis", overwrite=True)
+    run = tmp_path / "run"
+    for epochs in (1, 2):
+        train(parameters(data, epochs=epochs), run, overwrite=True)
+        assert len(table(run)) == epochs
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_update(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(ParticleFlowLoss, "forward", lambda _, output, __: dict.fromkeys(("pid", "total"), output.pid.sum() * torch.nan))
+    with pytest.raises(ModelError, match=r"epoch 1, batch 0: loss pid = nan, total = nan; lower training.learning_rate"):
+        train(parameters(data), tmp_path / "run")
+    with pytest.raises(ModelError, match="holds no trained model"):
+        load_model(tmp_path / "run")
+
+
+def test_a_gradient_that_is_not_finite_stops_before_the_update(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(ParticleFlowLoss, "forward", lambda _, output, __: {"total": (output.pid.sum() * 0.0).sqrt()})  # 0, with an infinite slope
+    with pytest.raises(ModelError, match="gradient norm nan"):
+        train(parameters(data), tmp_path / "run")
+
+
+def test_splits_without_events_are_refused(data, tmp_path):
+    split = {"train": 1.0, "validation": 0.0, "test": 0.0}
+    with pytest.raises(DatasetError, match=r"0 of 60 events fall to validation.*raise training.split.validation"):
+        train(parameters(data, split=split), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_training_needs_a_dataset(tmp_path):
+    with pytest.raises(DatasetError, match=r"pass --data DATASET or set training.dataset"):
+        train(run_parameters(TINY), tmp_path / "run")
+
+
+def test_the_saved_description_is_plain_json(finished):
+    content = json.loads((finished[0].folder / "model.json").read_text())
+    assert content["model"]["name"] == "gravnet"
+    assert yaml.safe_load((finished[0].folder / "parameters.yaml").read_text())["model"] == content["model"]

@@ -102,7 +102,7 @@ def to_onnx(module: ConsumerModule) -> onnx.ModelProto:
                 external_data=False,
                 verbose=False,
             )
-        except (torch.onnx.OnnxExporterError, torch.onnx.errors.OnnxExporterError) as error:
+        except torch.onnx.OnnxExporterError as error:
             raise ModelError(f"the model cannot be expressed in ONNX: {' '.join(str(error).split())[:300]}") from error
     assert program is not None
     return _for_older_runtimes(program.model_proto)
@@ -112,7 +112,6 @@ def _for_older_runtimes(graph: onnx.ModelProto) -> onnx.ModelProto:
     """State IR 9, without what IR 10 added (metadata of nodes and values, where the exporter keeps stack traces with paths of this machine)."""
     graph.ir_version = MAX_IR_VERSION
     graph.ClearField("metadata_props")
-    graph.ClearField("functions")
     for part in (graph.graph, *graph.graph.node, *graph.graph.value_info, *graph.graph.input, *graph.graph.output, *graph.graph.initializer):
         part.ClearField("metadata_props")
         part.ClearField("doc_string")

@@ -126,4 +126,21 @@ def _inspect_dataset(path: Path, columns: bool) -> None:
 
 
 def _inspect_onnx(path: Path, contract: bool) -> None:
-    raise NotImplementedError
+    from mlpf.export.contract import check_contract, default_opset, read_model
+    from mlpf.producer.session import open_session, session_tensors
+
+    model = read_model(path)
+    session = open_session(path)
+    console.print(f"{path}: ONNX model, opset {default_opset(model)}, IR {model.ir_version}, {path.stat().st_size / 1e6:.2f} MB")
+    for kind, arguments in (("input", session.get_inputs()), ("output", session.get_outputs())):
+        for tensor in session_tensors(arguments):
+            console.print(f"  {kind:6} {tensor}")
+    for key, value in session.get_modelmeta().custom_metadata_map.items():
+        console.print(f"  {key}: {value}")
+    if contract:
+        report = check_contract(path)
+        table = Table("clause", "holds", "measured, or what is wrong", title="the consumer's contract (CMSSW MLPFProducer)", title_justify="left")
+        for check in report.checks:
+            table.add_row(check.name, "[green]yes[/]" if check.passed else "[bold red]no[/]", check.measured or check.problem)
+        console.print(table)
+        report.require()

@@ -88,6 +88,15 @@ class Events:
                 columns[name] = values[edges[start] : edges[stop]]
         return Events(columns, offsets, stop - start, self.source, self.first_entry + start, self.layout)
 
+    def select(self, kept: np.ndarray) -> "Events":
+        """The events whose entry of the ``(B,) bool`` mask is true (copies; entry numbers in messages then count the kept ones)."""
+        offsets = {name: offsets_from_counts(self.counts(name)[kept]) for name in self.offsets}
+        columns = {}
+        for name, values in self.columns.items():
+            scalar = self.layout.is_scalar(name)
+            columns[name] = values[kept if scalar else np.repeat(kept, self.counts(self.layout.collection_of[name]))]
+        return Events(columns, offsets, int(np.count_nonzero(kept)), self.source, self.first_entry, self.layout)
+
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name} {self.size(name)}" for name in self.offsets)
         return f"Events({self.num_events} of {self.source}: {sizes})"

@@ -39,6 +39,16 @@ def test_an_unknown_column_names_the_nearest():
         make()["element_enrgy"]
 
 
+def test_selected_events_are_the_concatenation_of_their_slices():
+    events = make()
+    selected, expected = events.select(np.array([True, False, True])), concatenate([events.slice(0, 1), events.slice(2, 3)])
+    assert len(selected) == 2
+    for name in events.columns:
+        assert np.array_equal(selected[name], expected[name])
+    for name in events.offsets:
+        assert np.array_equal(selected.offsets[name], expected.offsets[name])
+
+
 def test_slices_and_concatenation_are_inverse():
     events = make()
     joined = concatenate([events.slice(0, 1), events.slice(1, 1), events.slice(1, 3)])

@@ -28,7 +28,7 @@ class Particles(NamedTuple):
 
     Attributes:
         pt, eta, phi, energy: ``(P,) float32`` [GeV, rad].
-        category: ``(P,) int32`` `CandidateClass`, never NONE.
+        category: ``(P,) int32`` `CandidateClass`.
         element: ``(P,) int64`` flat position of their elements.
         pileup: ``(P,) float32`` probability (targets: energy fraction) of coming from pileup, 0 where unknown.
         offsets: ``(B + 1,)`` event boundaries.
@@ -76,7 +76,7 @@ def _of_elements(events: Events, prefix: str, pileup: np.ndarray) -> Particles:
 
 
 def model(candidates: Events, events: Events) -> Particles:
-    """A model's candidates (`schema.CANDIDATES`) of the same events of a dataset."""
+    """A model's candidates (`schema.CANDIDATES`) of the same events of a dataset; those with a four-momentum that is not finite are left out."""
     event = event_index(candidates.collection_offsets("mlpfcandidate"))
     # (event, position in the ntuple) as one sortable number finds the dataset's row of each candidate's element
     span = 1 + max(int(values.max(initial=0)) for values in (events["element_index"], candidates["mlpfcandidate_element"]))
@@ -85,16 +85,18 @@ def model(candidates: Events, events: Events) -> Particles:
     wanted = event * span + candidates["mlpfcandidate_element"]
     element = order[np.minimum(np.searchsorted(key, wanted, sorter=order), max(len(key) - 1, 0))] if len(wanted) else np.zeros(0, dtype=np.int64)
     assert np.array_equal(key[element], wanted), "candidates of elements that the dataset does not have"
-    return Particles(
-        candidates["mlpfcandidate_pt"],
-        candidates["mlpfcandidate_eta"],
-        candidates["mlpfcandidate_phi"],
-        candidates["mlpfcandidate_energy"],
+    pt, eta, phi, energy = (candidates[f"mlpfcandidate_{name}"] for name in ("pt", "eta", "phi", "energy"))
+    particles = Particles(
+        pt,
+        eta,
+        phi,
+        energy,
         np.abs(candidates["mlpfcandidate_pdgid"]),
         element,
         candidates["mlpfcandidate_pileup"],
         candidates.collection_offsets("mlpfcandidate"),
     )
+    return particles.select(np.isfinite(np.stack([pt, eta, phi, energy])).all(axis=0))
 
 
 def is_charged(category: np.ndarray) -> np.ndarray:

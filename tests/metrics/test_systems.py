@@ -40,6 +40,12 @@ def test_candidates_find_their_element_even_where_elements_left_the_event():
     assert set(particles.category) == {CandidateClass.CHARGED_HADRON}
 
 
+def test_candidates_that_are_not_finite_are_left_out(random_dataset):
+    events = random_dataset(1)
+    found = candidates(events, np.arange(3), np.array([0, 3])).with_columns({"mlpfcandidate_pt": np.array([1.0, np.inf, np.nan])})
+    assert model(found, events).element.tolist() == [0]
+
+
 def test_no_candidates_and_no_elements_are_no_error():
     elements = Events({"element_index": np.zeros(0)}, {"element": np.zeros(2)}, 1, layout=schema.DATASET)
     assert len(model(candidates(elements, np.zeros(0), np.zeros(2)), elements).pt) == 0

@@ -1,0 +1,1 @@
+"""Pictures: what the metrics computed, and single events; no torch, no display."""

@@ -1,0 +1,66 @@
+"""One look for all figures: the CMS style of mplhep at the size of a page, without the collaboration's name."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+import mplhep
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mlpf.metrics.systems import MODEL, MODEL_HARD, RULE_BASED, TARGETS, TARGETS_HARD
+
+# Colour-blind safe, arXiv:2107.02270
+BLUE, ORANGE, RED, PURPLE, GREY, VIOLET = "#5790fc", "#f89c20", "#e42536", "#964a8b", "#9c9ca1", "#7a21dd"
+COLOR_OF_SYSTEM = {RULE_BASED: ORANGE, MODEL: BLUE, TARGETS: GREY, MODEL_HARD: VIOLET, TARGETS_HARD: PURPLE}
+MARKER_OF_SYSTEM = {RULE_BASED: "s", MODEL: "o", TARGETS: "D", MODEL_HARD: "^", TARGETS_HARD: "v"}
+CLASS_TITLES = {
+    "none": "none",
+    "charged_hadron": "charged hadron",
+    "neutral_hadron": "neutral hadron",
+    "hf_hadron": "HF hadronic",
+    "hf_em": "HF electromagnetic",
+    "photon": "photon",
+    "electron": "electron",
+    "muon": "muon",
+    "tau": "tau",
+}
+
+_PARAMETERS: Any = {
+    **mplhep.style.CMS,
+    "savefig.dpi": 150,
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "mlpf",  # the same figure gives the same file
+    "xtick.minor.visible": False,  # they take most of the drawing time
+    "ytick.minor.visible": False,
+    "font.size": 11.0,
+    "axes.linewidth": 1.0,
+    "axes.titlesize": 11.0,
+    "axes.labelsize": "medium",
+    "xtick.labelsize": "small",
+    "ytick.labelsize": "small",
+    "legend.fontsize": "small",
+    "lines.markersize": 4.5,
+    "lines.linewidth": 1.3,
+    **{f"{axis}tick.major.{quantity}": size for axis in "xy" for quantity, size in {"size": 6, "width": 0.9, "pad": 4}.items()},
+    **{f"{axis}tick.minor.{quantity}": size for axis in "xy" for quantity, size in {"size": 3, "width": 0.7}.items()},
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Make figures inside this block."""
+    with mpl.rc_context(_PARAMETERS):
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A figure of ``width`` x ``height`` inches whose parts never overlap."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def label(axes: Axes, right: str = "") -> None:
+    """Write whose figure it is above the axes, and ``right`` at their right end."""
+    axes.set_title(r"$\mathbf{mlpf}$ $\mathit{simulation}$", loc="left", pad=6)
+    axes.set_title(right, loc="right", pad=6, fontsize="small")

@@ -16,7 +16,8 @@ its centroid: the half-width of n equal cells of the spread ``etaerror`` (``phie
 | TRACK-GSF, BREM-GSF | nearest GSF of the same charge within delta R .05; each GSF keeps its nearest TRACK | .001 |
 
 Not in an ntuple, and so left out: TRACK-TRACK (vertices), BREM-ECAL (no extrapolation), ECAL-ECAL (members of one supercluster meet through it), the HCAL exit
-point of a track. A GSF element holds its inner and outer direction instead of its points: on a helix the azimuth of a point is the mean of both.
+point of a track. A GSF element holds its inner and outer direction instead of its points: it borrows those of its TRACK, and without one takes the mean azimuth
+of both directions, which on a helix is that of the point between.
 """
 
 from typing import NamedTuple
@@ -24,6 +25,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from mlpf.classical.boxes import Boxes, Points, points_in_boxes
 from mlpf.classical.elements import Elements
 from mlpf.kinematics import delta_phi, delta_r
 from mlpf.schema import NUM_ELEMENT_TYPES, ElementType
@@ -41,11 +43,6 @@ SAME_TRACK_DELTA_R = 0.05  # GSF and TRACK are fits of one trajectory: angles ag
 SAME_TRACK_DISTANCE = 0.001  # PFBlockAlgo's constant for links by reference
 SC_WIDTHS = 3.0
 
-CELL = 0.1  # of the search grid, in eta and (nearly) in phi: a few ECAL boxes, about one HCAL box
-GRID_ETA = 5.2
-NUM_ETA = int(2 * GRID_ETA / CELL)
-NUM_PHI = 62
-
 
 class Links(NamedTuple):
     """Linked pairs of elements, sorted by (i, j).
@@ -60,31 +57,11 @@ class Links(NamedTuple):
     distance: np.ndarray
 
 
-class Points(NamedTuple):
-    """Points of some elements on a detector surface: flat element index, event boundaries, direction, and how far tolerances stretch for them."""
-
-    element: np.ndarray
-    offsets: np.ndarray
-    eta: np.ndarray
-    phi: np.ndarray
-    stretch: np.ndarray
-
-
-class Boxes(NamedTuple):
-    """Boxes around some elements: abs(d eta) < half_eta + slack * stretch of the point, phi alike."""
-
-    element: np.ndarray
-    offsets: np.ndarray
-    eta: np.ndarray
-    phi: np.ndarray
-    half_eta: np.ndarray
-    half_phi: np.ndarray
-    slack: np.ndarray
-
-
 def find_links(elements: Elements) -> Links:
     """All links of all events, by the rules of the table above; cost grows linearly with the number of elements."""
-    found = [*_track_links(elements), *_cluster_links(elements), *_electron_links(elements)]
+    same_track = _same_track(elements, ElementType.TRACK)
+    elements = _with_gsf_points(elements, *same_track[:2])
+    found = [same_track, _same_track(elements, ElementType.BREM), *_track_links(elements), *_cluster_links(elements), _supercluster_links(elements)]
     first, second, distance = (np.concatenate(parts) for parts in zip(*found, strict=True))
     i, j = np.minimum(first, second), np.maximum(first, second)
     order = np.lexsort((j, i))
@@ -128,50 +105,54 @@ def _cluster_links(elements: Elements) -> list[Pairs]:
     return pairs
 
 
-def _electron_links(elements: Elements) -> list[Pairs]:
-    gsf = elements.of_type(ElementType.GSF)
-    around = _constant_boxes(elements, gsf, SAME_TRACK_DELTA_R)
+def _supercluster_links(elements: Elements) -> Pairs:
     superclusters = elements.of_type(ElementType.SC)
     smallest = 1.5 * _ecal_cell(elements.eta[superclusters])
     half_eta = np.maximum(SC_WIDTHS * elements.eta_width[superclusters], smallest)
     half_phi = np.maximum(SC_WIDTHS * elements.phi_width[superclusters], smallest)
     members = _match(_centroids(elements, elements.of_type(ElementType.ECAL)), _constant_boxes(elements, superclusters, half_eta, half_phi))
-    pairs = [_keep_nearest(members)]
-    for partner in (ElementType.TRACK, ElementType.BREM):
-        first, second, distance = _within(_match(_centroids(elements, elements.of_type(partner)), around), SAME_TRACK_DELTA_R)
-        same = elements.charge[first] == elements.charge[second]
-        pair = _keep_nearest((first[same], second[same], distance[same]))
-        pairs.append(_swap(_keep_nearest(_swap(pair))) if partner == ElementType.TRACK else pair)
-    return [(first, second, np.full(len(first), SAME_TRACK_DISTANCE)) for first, second, _ in pairs]
+    return _at_constant_distance(_keep_nearest(members))
+
+
+def _same_track(elements: Elements, partner: int) -> Pairs:
+    """(TRACK or BREM, GSF) pairs that are fits of one trajectory."""
+    around = _constant_boxes(elements, elements.of_type(ElementType.GSF), SAME_TRACK_DELTA_R)
+    first, second, distance = _within(_match(_centroids(elements, elements.of_type(partner)), around), SAME_TRACK_DELTA_R)
+    same = elements.charge[first] == elements.charge[second]
+    pairs = _keep_nearest((first[same], second[same], distance[same]))
+    if partner == ElementType.TRACK:
+        pairs = _swap(_keep_nearest(_swap(pairs)))
+    return _at_constant_distance(pairs)
+
+
+def _with_gsf_points(elements: Elements, track: np.ndarray, gsf: np.ndarray) -> Elements:
+    """Elements whose GSF ones have points at the calorimeters, as tracks do."""
+    alone = np.setdiff1d(elements.of_type(ElementType.GSF), gsf)
+    eta = elements.eta_ecal[alone]
+    phi = elements.phi_ecal[alone] + 0.5 * delta_phi(elements.phi_hcal[alone], elements.phi_ecal[alone])
+    points = {}
+    for name, between in (("eta_ecal", eta), ("phi_ecal", phi), ("eta_hcal", eta), ("phi_hcal", phi)):
+        points[name] = getattr(elements, name).copy()
+        points[name][alone] = between
+        points[name][gsf] = points[name][track]
+    return elements._replace(**points)
 
 
 def _ecal_points(elements: Elements, element_type: int) -> Points:
     index = _extrapolated(elements.of_type(element_type), elements.eta_ecal, elements.phi_ecal)
-    eta, phi = elements.eta_ecal[index], elements.phi_ecal[index]
-    if element_type == ElementType.GSF:
-        phi = _gsf_phi(elements, index)
     stretch = 1.0 / np.minimum(1.0, 0.5 * np.maximum(elements.pt[index], MIN_LINK_PT))
-    return _points(elements, index, eta, phi, stretch)
+    return _points(elements, index, elements.eta_ecal[index], elements.phi_ecal[index], stretch)
 
 
 def _hcal_points(elements: Elements, element_type: int, min_pt: float = 0.0) -> Points:
     index = _extrapolated(elements.of_type(element_type), elements.eta_hcal, elements.phi_hcal)
     index = index[elements.pt[index] > min_pt]
-    eta, phi = elements.eta_hcal[index], elements.phi_hcal[index]
-    if element_type == ElementType.GSF:
-        eta, phi = elements.eta_ecal[index], _gsf_phi(elements, index)
-    return _points(elements, index, eta, phi, np.zeros(len(index)))
+    return _points(elements, index, elements.eta_hcal[index], elements.phi_hcal[index], np.zeros(len(index)))
 
 
 def _extrapolated(index: np.ndarray, eta: np.ndarray, phi: np.ndarray) -> np.ndarray:
     """Those with a point: an extrapolation that failed leaves both at exactly 0."""
     return index[(eta[index] != 0.0) | (phi[index] != 0.0)]
-
-
-def _gsf_phi(elements: Elements, index: np.ndarray) -> np.ndarray:
-    """Azimuth of the point where an electron leaves the tracker: half-way between its inner and outer direction."""
-    inner, outer = elements.phi_ecal[index], elements.phi_hcal[index]
-    return inner + 0.5 * delta_phi(outer, inner)
 
 
 def _centroids(elements: Elements, index: np.ndarray) -> Points:
@@ -239,86 +220,19 @@ def _keep_nearest(pairs: Pairs) -> Pairs:
     return first[kept], second[kept], distance[kept]
 
 
+def _at_constant_distance(pairs: Pairs) -> Pairs:
+    return pairs[0], pairs[1], np.full(len(pairs[0]), SAME_TRACK_DISTANCE)
+
+
 def _swap(pairs: Pairs) -> Pairs:
     return pairs[1], pairs[0], pairs[2]
 
 
 def _match(points: Points, boxes: Boxes) -> Pairs:
     """All (point, box) with the point inside the box; distance: delta R to the centre."""
-    point, box = _points_in_boxes(points, boxes)
+    point, box = points_in_boxes(points, boxes)
     distance = delta_r(points.eta[point], points.phi[point], boxes.eta[box], boxes.phi[box])
     return points.element[point], boxes.element[box], np.asarray(distance)
-
-
-@numba.njit(cache=True)
-def _eta_bin(eta: float) -> int:
-    return int(min(max((eta + GRID_ETA) / CELL, 0.0), NUM_ETA - 1.0))
-
-
-@numba.njit(cache=True)
-def _phi_bin(phi: float) -> int:
-    """Bin of an azimuth, not yet wrapped: a full turn is ``NUM_PHI`` bins."""
-    return int(np.floor(phi / (2.0 * np.pi) * NUM_PHI))
-
-
-@numba.njit(cache=True)
-def _bin_points(eta: np.ndarray, phi: np.ndarray, first: int, last: int, start: np.ndarray, members: np.ndarray) -> None:
-    """Sort points ``first`` to ``last`` by grid cell: those of cell c become ``members[start[c]:start[c + 1]]``."""
-    start[:] = 0
-    for point in range(first, last):
-        start[_eta_bin(eta[point]) * NUM_PHI + _phi_bin(phi[point]) % NUM_PHI + 1] += 1
-    for cell in range(len(start) - 1):
-        start[cell + 1] += start[cell]
-    for point in range(last - 1, first - 1, -1):  # filling from the end leaves start[c + 1] at the first member of cell c
-        cell = _eta_bin(eta[point]) * NUM_PHI + _phi_bin(phi[point]) % NUM_PHI
-        start[cell + 1] -= 1
-        members[start[cell + 1]] = point
-    start[:-1] = start[1:]
-    start[-1] = last - first
-
-
-@numba.njit(cache=True)
-def _scan_box(box: int, boxes: Boxes, points: Points, reach: float, start: np.ndarray, members: np.ndarray, inside: np.ndarray) -> int:
-    """Write the points inside a box into ``inside``; returns how many."""
-    found = 0
-    eta, phi, half_eta, half_phi, slack = boxes.eta[box], boxes.phi[box], boxes.half_eta[box], boxes.half_phi[box], boxes.slack[box]
-    reach_eta, reach_phi = half_eta + slack * reach + 1e-9, half_phi + slack * reach + 1e-9  # rounding at the edge of a bin must not hide a point
-    first_column = _phi_bin(phi - reach_phi)
-    last_column = min(_phi_bin(phi + reach_phi), first_column + NUM_PHI - 1)
-    for row in range(_eta_bin(eta - reach_eta), _eta_bin(eta + reach_eta) + 1):
-        for column in range(first_column, last_column + 1):
-            cell = row * NUM_PHI + column % NUM_PHI
-            for point in members[start[cell] : start[cell + 1]]:
-                stretched = slack * points.stretch[point]
-                if abs(points.eta[point] - eta) < half_eta + stretched and abs(delta_phi(points.phi[point], phi)) < half_phi + stretched:
-                    inside[found] = point
-                    found += 1
-    return found
-
-
-@numba.njit(cache=True)
-def _points_in_boxes(points: Points, boxes: Boxes) -> tuple[np.ndarray, np.ndarray]:
-    """Positions in ``points`` and ``boxes`` of all pairs of one event; points are binned, boxes look through the bins that they cover."""
-    pair_point = np.empty(2 * len(points.eta) + 16, dtype=np.int64)
-    pair_box = np.empty_like(pair_point)
-    start = np.zeros(NUM_ETA * NUM_PHI + 1, dtype=np.int64)
-    members, inside = np.empty(len(points.eta), dtype=np.int64), np.empty(len(points.eta), dtype=np.int64)
-    filled = 0
-    for event in range(len(points.offsets) - 1):
-        first, last = points.offsets[event], points.offsets[event + 1]
-        if first == last or boxes.offsets[event] == boxes.offsets[event + 1]:
-            continue
-        _bin_points(points.eta, points.phi, first, last, start, members)
-        reach = points.stretch[first:last].max()
-        for box in range(boxes.offsets[event], boxes.offsets[event + 1]):
-            found = _scan_box(box, boxes, points, reach, start, members, inside)
-            while filled + found > len(pair_point):
-                pair_point = np.concatenate((pair_point, np.empty_like(pair_point)))
-                pair_box = np.concatenate((pair_box, np.empty_like(pair_box)))
-            pair_point[filled : filled + found] = inside[:found]
-            pair_box[filled : filled + found] = box
-            filled += found
-    return pair_point[:filled], pair_box[:filled]
 
 
 @numba.njit(cache=True)

@@ -48,21 +48,23 @@ def has_point(t, surface):
     return t[f"eta_{surface}"] != 0 or t[f"phi_{surface}"] != 0
 
 
-def gsf_point(g):
-    return g["eta_ecal"], g["phi_ecal"] + 0.5 * dphi(g["phi_hcal"], g["phi_ecal"])
+def between(g):
+    """The point of a GSF element without a track, from its two directions."""
+    phi = g["phi_ecal"] + 0.5 * dphi(g["phi_hcal"], g["phi_ecal"])
+    return {"eta_ecal": g["eta_ecal"], "phi_ecal": phi, "eta_hcal": g["eta_ecal"], "phi_hcal": phi}
 
 
 def track_ecal(t, c):
     hits = max(c["num_hits"], 1)
     half = box(c, 2 + 1 / (hits * min(1, max(t["pt"], 0.4) / 2)), ecal_cell(c))
-    point = gsf_point(t) if t["type"] == T.GSF else (t["eta_ecal"], t["phi_ecal"])
+    point = t["eta_ecal"], t["phi_ecal"]
     return dr(point, centre(c)) if has_point(t, "ecal") and in_box(point, c, half) else None
 
 
 def track_hcal(t, c, factor=None):
     factor = factor or 1.5 + 0.5 / max(c["num_hits"], 1)
     half = box(c, factor, hcal_cell(c))
-    point = gsf_point(t) if t["type"] == T.GSF else (t["eta_hcal"], t["phi_hcal"])
+    point = t["eta_hcal"], t["phi_hcal"]
     return dr(point, centre(c)) if has_point(t, "hcal") and in_box(point, c, half) else None
 
 
@@ -127,8 +129,14 @@ RULES = [  # types, rule, keep the nearest of each first element, distance if co
 
 def brute_force(rows):
     """All links of one event as {(i, j): distance}."""
-    found = {}
     by_type = {kind: [i for i, row in enumerate(rows) if row["type"] == kind] for kind in T}
+    track_of_gsf = same_tracks(rows, by_type)
+    found = {(min(t, g), max(t, g)): 0.001 for g, t in track_of_gsf.items()}
+    points = ("eta_ecal", "phi_ecal", "eta_hcal", "phi_hcal")
+    rows = [
+        row | ({name: rows[track_of_gsf[i]][name] for name in points} if i in track_of_gsf else between(row)) if row["type"] == T.GSF else row
+        for i, row in enumerate(rows)
+    ]
     for first_type, second_type, rule, nearest_only, constant in RULES:
         for i in by_type[first_type]:
             partners = {j: d for j in by_type[second_type] if (d := rule(rows[i], rows[j])) is not None}
@@ -136,13 +144,18 @@ def brute_force(rows):
                 best = min(partners, key=lambda j: (partners[j], j))
                 partners = {best: partners[best]}
             found |= {(min(i, j), max(i, j)): d if constant is None else constant for j, d in partners.items()}
-    tracks_of_gsf = {}  # each track its nearest GSF, then each GSF its nearest of these
+    return found
+
+
+def same_tracks(rows, by_type):
+    """Each track its nearest GSF, then each GSF its nearest of these: {gsf: track}."""
+    tracks_of_gsf = {}
     for t in by_type[T.TRACK]:
         partners = {g: d for g in by_type[T.GSF] if (d := same_track(rows[t], rows[g])) is not None}
         if partners:
             g = min(partners, key=lambda g: (partners[g], g))
             tracks_of_gsf.setdefault(g, []).append((partners[g], t))
-    return found | {(min(g, min(ts)[1]), max(g, min(ts)[1])): 0.001 for g, ts in tracks_of_gsf.items()}
+    return {g: min(tracks)[1] for g, tracks in tracks_of_gsf.items()}
 
 
 def rows_of(events, event):
@@ -195,6 +208,16 @@ def assert_same_links(found, expected):
     np.testing.assert_array_equal(found.i, expected.i)
     np.testing.assert_array_equal(found.j, expected.j)
     np.testing.assert_allclose(found.distance, expected.distance, atol=2e-3)  # float32 angles, times metres for the HF
+
+
+def test_a_gsf_element_points_where_its_track_points_and_alone_between_its_directions(make_events):
+    gsf = {"type": T.GSF, "pt": 5, "charge": 1, "eta": 0.5, "phi": 1, "eta_ecal": 0.5, "phi_ecal": 1.0, "eta_hcal": 0.5, "phi_hcal": 1.2}
+    track = gsf | {"type": T.TRACK, "phi_ecal": 1.15, "phi_hcal": 1.17}
+    clusters = [{"type": T.ECAL, "energy": 5, "eta": 0.5, "phi": phi} for phi in (1.0, 1.1, 1.15)]
+    alone = find_links(elements_of(make_events([gsf, *clusters])))
+    assert (alone.i.tolist(), alone.j.tolist()) == ([0], [2])
+    together = find_links(elements_of(make_events([gsf, *clusters, track])))
+    assert list(zip(together.i.tolist(), together.j.tolist(), strict=True)) == [(0, 3), (0, 4), (3, 4)]
 
 
 def test_a_link_crosses_phi_of_pi(make_events):

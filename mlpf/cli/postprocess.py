@@ -1,0 +1,76 @@
+"""``mlpf postprocess``: ntuples to a dataset."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from mlpf.cli.console import console, progress, rate
+
+if TYPE_CHECKING:
+    from mlpf.postprocess.files import Report
+
+
+def run(
+    inputs: Annotated[list[Path], typer.Argument(help="Ntuples (.root).")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the new dataset.")],
+    parameters: Annotated[Path | None, typer.Option("--parameters", "-p", help="Parameter file; its section 'postprocess' holds the choices.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Files done at a time; the result does not depend on it.")] = 1,
+    nonfinite: Annotated[Literal["error", "zero"], typer.Option(help="Non-finite momenta and link weights: give up, or replace them by 0.")] = "error",
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Set unusable files aside instead of giving up.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output folder if it exists.")] = False,
+    events: Annotated[int | None, typer.Option(min=1, help="Use only the first events of every file.")] = None,
+) -> None:
+    """Make a dataset from ntuples: for every PF element its target particle, its class and its standard candidate.
+
+    Example: [bold]mlpf postprocess data/ttbar.root --output datasets/ttbar[/]
+    """
+    from mlpf.config import load_parameters, parse_section
+    from mlpf.postprocess import PostprocessConfig, postprocess_files
+
+    start = time.perf_counter()
+    config = parse_section(load_parameters(parameters) if parameters else {}, "postprocess", PostprocessConfig, parameters or "parameters")
+    with progress() as bar:
+        task = bar.add_task("files", total=len(inputs))
+        report = postprocess_files(
+            inputs,
+            output,
+            config,
+            jobs=jobs,
+            nonfinite=nonfinite,
+            skip_bad=skip_bad,
+            overwrite=overwrite,
+            max_events=events,
+            on_file=lambda: bar.advance(task),
+        )
+    _print(report, len(inputs), nonfinite)
+    seconds = time.perf_counter() - start
+    console.print(f"wrote {output}: {report.summary.num_events} events in {seconds:.1f} s ({rate(report.summary.num_events, seconds)})")
+
+
+def _print(report: "Report", num_files: int, nonfinite: str) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    summary = report.summary
+    for reason in report.skipped.values():
+        console.print(f"[yellow]skipped[/] {escape(reason)}")
+    if report.missing_columns:
+        console.print(f"[yellow]missing, read as 0:[/] {', '.join(report.missing_columns)}")
+    if summary.non_finite:
+        counts = ", ".join(f"{name} {count}" for name, count in summary.non_finite.items())
+        console.print(f"[yellow]non-finite values{' (momenta and weights replaced by 0)' if nonfinite == 'zero' else ''}:[/] {counts}")
+    table = Table(title=f"policy {report.policy}", title_justify="left", show_header=False)
+    dropped = ", ".join(f"{name} {count}" for name, count in sorted(summary.dropped_by_type.items())) or "none"
+    rows = {
+        "files read": f"{num_files - len(report.skipped)} of {num_files}",
+        "events": f"{summary.num_events} ({summary.events_without_elements} without elements, {report.duplicated_events} duplicated)",
+        "elements": f"{summary.elements_written} of {summary.elements_read}",
+        "elements dropped": dropped,
+        "elements with a target": str(summary.num_targets),
+        "standard candidates": f"{summary.num_candidates} ({summary.unmatched_candidates} found no free element)",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    console.print(table)

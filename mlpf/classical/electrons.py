@@ -17,8 +17,9 @@ def find_electrons(elements: Elements, nearest: np.ndarray, owner: np.ndarray, s
     track = nearest[gsf, ElementType.TRACK]
     hcal = np.where(track >= 0, nearest[track, ElementType.HCAL], nearest[gsf, ElementType.HCAL])
     behind = np.where(hcal >= 0, state.energy[hcal], 0.0)
-    ratio = ecal_energy / np.maximum(elements.energy[gsf], 1e-6)
-    accepted = (ratio > rules.electron_min_e_over_p) & (ratio < rules.electron_max_e_over_p) & (behind < rules.electron_max_h_over_e * ecal_energy)
+    momentum, margin = elements.energy[gsf], rules.electron_track_sigma * state.error[gsf]
+    accepted = (ecal_energy > rules.electron_min_e_over_p * momentum - margin) & (ecal_energy < rules.electron_max_e_over_p * momentum + margin)
+    accepted &= behind < rules.electron_max_h_over_e * ecal_energy
     accepted &= (track < 0) | (state.pid[track] != CandidateClass.MUON)
 
     electron, track, hcal = gsf[accepted], track[accepted], hcal[accepted]

@@ -3,7 +3,7 @@
 Sources: CMS particle flow, JINST 12 (2017) P10003 (arXiv:1706.04965) section 4.4, and CMSSW's PFAlgo with its default parameters.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -20,28 +20,37 @@ class Rules(NamedTuple):
 
     Attributes:
         muon_hcal, muon_ecal, muon_ho: what a muon leaves behind; its spread is as large (PFAlgo muon_HCAL, _ECAL, _HO).
+        ecal_plateau, ecal_loss, ecal_power: response plateau - loss E^power of the ECAL, which is calibrated with photons, to hadrons (CMS test beam,
+            EPJ C 60 (2009) 359; the HCAL's own calibration is in its clusters).
         barrel_eta: where the resolution changes (PFAlgo::neutralHadronEnergyResolution).
         barrel_stochastic, barrel_constant, endcap_stochastic, endcap_constant: resolution sqrt(a^2 / E + b^2) of hadrons (same).
+        deficit_sigma: how many standard deviations of the calorimeter tracks may exceed it before they are doubted (PFAlgo nSigmaTRACK).
         track_error: below this uncertainty of pt a track is trusted whatever the calorimeter says (PFAlgo pt_Error).
         averaged_error: above this relative uncertainty a track's momentum is averaged with the calorimeter (PFAlgo, 10 %).
         min_neutral_hadron: a smaller excess over tracks and photons is not made a neutral hadron (PFAlgo, 1 GeV).
-        electron_min_e_over_p, electron_max_e_over_p: ECAL energy of an electron over the momentum of its GSF track. Ours: the original decides by BDTs.
+        electron_min_e_over_p, electron_max_e_over_p: ECAL energy of an electron over the momentum of its GSF track, give or take electron_track_sigma
+            standard deviations of the momentum. Ours: the original decides by BDTs.
         electron_max_h_over_e: HCAL energy behind an electron over its ECAL energy. Ours.
     """
 
     muon_hcal: float = 3.0
     muon_ecal: float = 0.5
     muon_ho: float = 0.9
+    ecal_plateau: float = 0.82
+    ecal_loss: float = 0.47
+    ecal_power: float = -0.7
     barrel_eta: float = 1.48
     barrel_stochastic: float = 1.02
     barrel_constant: float = 0.065
     endcap_stochastic: float = 1.20
     endcap_constant: float = 0.028
+    deficit_sigma: float = 1.0
     track_error: float = 1.0
     averaged_error: float = 0.1
     min_neutral_hadron: float = 1.0
     electron_min_e_over_p: float = 0.7
     electron_max_e_over_p: float = 1.5
+    electron_track_sigma: float = 2.0
     electron_max_h_over_e: float = 0.15
 
 
@@ -99,6 +108,12 @@ def resolution(energy: float, eta: float, rules: Rules) -> float:
 
 
 @numba.njit(cache=True)
+def ecal_scale(energy: Any, rules: Rules) -> Any:
+    """What ECAL energy is multiplied with if it comes from a hadron of about ``energy`` [GeV], a scalar or an array."""
+    return 1.0 / (rules.ecal_plateau - rules.ecal_loss * np.maximum(energy, 1.0) ** rules.ecal_power)
+
+
+@numba.njit(cache=True)
 def excess_threshold(momentum: float) -> float:
     """Number of standard deviations from which more calorimeter energy than track momentum means a neutral particle."""
     return 1.0 + np.exp(-momentum / 100.0)
@@ -116,13 +131,14 @@ def resolve_groups(groups: Groups, state: State, rules: Rules) -> None:
             hcal_energy = state.energy[hcal]
             state.used[hcal] = True
         momentum = _momentum(tracks, state)
-        ecal_energy, photon = _collect_ecal(groups.ecal[ecals], groups.ecal_is_own[ecals], hcal_energy, momentum, state)
+        ecal_energy, photon = _collect_ecal(groups.ecal[ecals], groups.ecal_is_own[ecals], hcal_energy, momentum, state, rules)
+        scale = ecal_scale(max(momentum, ecal_energy + hcal_energy), rules)
         eta = state.eta[hcal] if hcal >= 0 else state.eta[tracks[0]]
-        calo, momentum = _settle_tracks(tracks, ecal_energy + hcal_energy, eta, state, rules)
+        calo, momentum = _settle_tracks(tracks, scale * ecal_energy + hcal_energy, eta, state, rules)
         sigma = _total_error(tracks, momentum, eta, state, rules)
         excess = calo - momentum
         if excess > excess_threshold(momentum) * sigma:
-            _add_neutrals(excess, ecal_energy, hcal, photon, state, rules)
+            _add_neutrals(excess, ecal_energy, scale, hcal, photon, state, rules)
         elif abs(excess) <= excess_threshold(momentum) * sigma:
             _average(tracks, calo, eta, momentum, state, rules)
 
@@ -137,12 +153,12 @@ def _momentum(tracks: np.ndarray, state: State) -> float:
 
 
 @numba.njit(cache=True)
-def _collect_ecal(ecals: np.ndarray, is_own: np.ndarray, hcal_energy: float, momentum: float, state: State) -> tuple[float, int]:
+def _collect_ecal(ecals: np.ndarray, is_own: np.ndarray, hcal_energy: float, momentum: float, state: State, rules: Rules) -> tuple[float, int]:
     """Energy of the group's ECAL clusters and the largest of them (-1 if none): the tracks' own, then others while tracks can explain them."""
-    total, largest = 0.0, -1
+    total, largest, scale = 0.0, -1, ecal_scale(momentum, rules)
     for position in range(len(ecals)):
         cluster = ecals[position]
-        if not is_own[position] and total + state.energy[cluster] + hcal_energy > momentum:
+        if not is_own[position] and scale * (total + state.energy[cluster]) + hcal_energy > momentum:
             break
         total += state.energy[cluster]
         state.used[cluster] = True
@@ -163,12 +179,12 @@ def _settle_tracks(tracks: np.ndarray, calo: float, eta: float, state: State, ru
             calo = max(calo - state.muon_deposit[track], 0.0)
     momentum = _momentum(tracks, state)
     for track in tracks:
-        deficit = momentum - calo > resolution(momentum, eta, rules) * momentum
+        deficit = momentum - calo > rules.deficit_sigma * resolution(momentum, eta, rules) * momentum
         if deficit and state.loose_muon[track] and state.pid[track] == CHARGED_HADRON:
             state.pid[track] = MUON
             momentum -= state.energy[track]
             calo = max(calo - state.muon_deposit[track], 0.0)
-    if momentum - calo <= resolution(momentum, eta, rules) * momentum:
+    if momentum - calo <= rules.deficit_sigma * resolution(momentum, eta, rules) * momentum:
         return calo, momentum
     for track in tracks:
         if state.pid[track] != CHARGED_HADRON:
@@ -196,11 +212,11 @@ def _total_error(tracks: np.ndarray, momentum: float, eta: float, state: State, 
 
 
 @numba.njit(cache=True)
-def _add_neutrals(excess: float, ecal_energy: float, hcal: int, photon: int, state: State, rules: Rules) -> None:
-    """A photon if the ECAL can hold the excess, else a photon of all its energy and a neutral hadron of the rest."""
+def _add_neutrals(excess: float, ecal_energy: float, scale: float, hcal: int, photon: int, state: State, rules: Rules) -> None:
+    """A photon if the ECAL can hold the excess, else a photon of all its energy and a neutral hadron of the rest; photons need no ``scale``."""
     if photon >= 0 and ecal_energy > 0.0:
-        state.pid[photon], state.energy[photon] = PHOTON, min(excess, ecal_energy)
-        excess -= ecal_energy
+        state.pid[photon], state.energy[photon] = PHOTON, min(excess / scale, ecal_energy)
+        excess -= scale * ecal_energy
     if hcal >= 0 and excess > rules.min_neutral_hadron:
         state.pid[hcal], state.energy[hcal] = NEUTRAL_HADRON, excess
 

@@ -4,7 +4,8 @@ Order of decisions: muons, electrons, hadron groups (tracks against the calorime
 photons), the forward calorimeter. Every candidate is led by one element. The rules look only along links, so a block's candidates depend on its elements alone.
 
 Approximations, since an ntuple lacks inputs of the original: links on centroids (`links`); muons by their station hits and type instead of an identification;
-electrons by E/p and H/E instead of BDTs; no conversions, displaced vertices or isolated-photon identification; clusters at their stored calibration.
+electrons by E/p and H/E instead of BDTs; no conversions, displaced vertices or isolated-photon identification; clusters at their stored calibration, with the
+ECAL part of hadrons scaled by the mean response of the test beam instead of the fitted functions of energy and eta.
 """
 
 from typing import NamedTuple
@@ -14,7 +15,7 @@ import numpy as np
 from mlpf.candidates import signed_pdgid
 from mlpf.classical.electrons import find_electrons
 from mlpf.classical.elements import Elements, elements_of
-from mlpf.classical.hadrons import Groups, Rules, State, resolve_groups
+from mlpf.classical.hadrons import Groups, Rules, State, ecal_scale, resolve_groups
 from mlpf.classical.links import Links, find_links, nearest_by_type
 from mlpf.classical.momenta import neutral_direction
 from mlpf.events import Events, offsets_from_counts
@@ -86,7 +87,7 @@ def reconstruct(elements: Elements, links: Links, rules: Rules) -> Candidates:
     groups = _hadron_groups(elements, nearest, state)
     resolve_groups(groups, state, rules)
     owner[groups.ecal] = np.where(state.used[groups.ecal], nearest[groups.ecal, ElementType.TRACK], owner[groups.ecal])
-    _unclaimed_clusters(elements, nearest, owner, state)
+    _unclaimed_clusters(elements, nearest, owner, state, rules)
     _forward(elements, nearest, owner, state)
     element, lead = _members(state.pid, owner, groups)
     return _candidates(elements, state, element, lead)
@@ -148,7 +149,7 @@ def _hadron_groups(elements: Elements, nearest: np.ndarray, state: State) -> Gro
     )
 
 
-def _unclaimed_clusters(elements: Elements, nearest: np.ndarray, owner: np.ndarray, state: State) -> None:
+def _unclaimed_clusters(elements: Elements, nearest: np.ndarray, owner: np.ndarray, state: State, rules: Rules) -> None:
     """HCAL clusters that no track points at, with free ECAL clusters linked to them -> neutral hadrons; other free ECAL clusters -> photons."""
     hcal, ecal = elements.of_type(ElementType.HCAL), elements.of_type(ElementType.ECAL)
     behind_electron = ~state.used[hcal] & (owner[hcal] >= 0)
@@ -159,7 +160,8 @@ def _unclaimed_clusters(elements: Elements, nearest: np.ndarray, owner: np.ndarr
     free = ecal[~state.used[ecal]]
     host = nearest[free, ElementType.HCAL]
     satellite = (host >= 0) & ~state.used[host]
-    np.add.at(state.energy, host[satellite], state.energy[free[satellite]])
+    ecal_energy = np.bincount(host[satellite], state.energy[free[satellite]], minlength=len(state.energy))[neutral]
+    state.energy[neutral] += ecal_scale(ecal_energy + state.energy[neutral], rules) * ecal_energy
     owner[free[satellite]] = host[satellite]
     state.pid[free[~satellite]] = CandidateClass.PHOTON
 

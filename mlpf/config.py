@@ -24,12 +24,19 @@ class Config(pydantic.BaseModel):
 C = TypeVar("C", bound=Config)
 
 
-def load_parameters(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Read a parameter file and apply overrides ``section.key=value`` (value in YAML).
+def load_parameters(path: str | Path | None, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Read a parameter file (None: none, all defaults) and apply overrides ``section.key=value`` (value in YAML).
 
     Raises:
         ConfigError: the file cannot be read, is not a mapping, or names a section that does not exist.
     """
+    parameters = {} if path is None else _read_sections(path)
+    for override in overrides:
+        _apply_override(parameters, override)
+    return parameters
+
+
+def _read_sections(path: str | Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(Path(path).read_text())
     except OSError as error:
@@ -44,8 +51,6 @@ def load_parameters(path: str | Path, overrides: Sequence[str] = ()) -> dict[str
             raise ConfigError(f"{path}: unknown section '{name}'{nearest(str(name), SECTIONS)} (known: {', '.join(SECTIONS)})")
         if not isinstance(section, dict):
             raise ConfigError(f"{path}: {name}: expected keys and values, found {section!r}")
-    for override in overrides:
-        _apply_override(parameters, override)
     return parameters
 
 

@@ -1,0 +1,8 @@
+"""A parametrised CMS-like detector: generator particles -> PFAnalysis ntuples.
+
+What is simplified is said where it is: there is no Geant here. Charged particles follow exact helices, the tracker is a table of efficiencies and
+resolutions, and showers are energy spots with measured profiles, dropped into cells, read out with noise and thresholds, and clustered the way particle
+flow clusters them. Truth follows the energy: every link weight is a sum over cells. Not simulated: pileup, photon conversions, bremsstrahlung, nuclear
+interactions in the tracker, fake tracks, the preshower, HO, electron identification (dnn), electromagnetic leakage behind the ECAL, detector cracks (but
+for the gap between ECAL barrel and endcap) and noise in cells that nothing hit.
+"""

@@ -1,0 +1,147 @@
+"""Tracks, clusters and superclusters -> element columns, as the ntuple has them."""
+
+import numpy as np
+
+from mlpf import schema
+from mlpf.kinematics import eta_from_pt_pz
+from mlpf.schema import ElementType
+from mlpf.simulation.calibration import corrected_energy
+from mlpf.simulation.geometry import LAYER_EB, LAYER_EE, LAYER_HB, LAYER_HE, LAYER_HFEM, LAYER_HFHAD
+from mlpf.simulation.moments import NUM_SPREADS, Moments
+from mlpf.simulation.propagation import NOT_REACHED
+from mlpf.simulation.showers import ECAL_CONSTANT, ECAL_STOCHASTIC, HCAL_CONSTANT, HCAL_STOCHASTIC
+from mlpf.simulation.superclusters import Superclusters
+from mlpf.simulation.tracker import GSF_ECAL_DRIVEN_PT, Tracks
+
+TYPE_OF_LAYER = {
+    LAYER_EB: ElementType.ECAL,
+    LAYER_EE: ElementType.ECAL,
+    LAYER_HB: ElementType.HCAL,
+    LAYER_HE: ElementType.HCAL,
+    LAYER_HFEM: ElementType.HFEM,
+    LAYER_HFHAD: ElementType.HFHAD,
+}
+# Time resolution sqrt(a^2 + (b / E)^2): a [ns], b [ns GeV] (timeResolutionCalc of RecoParticleFlow, rounded)
+ECAL_TIME, HCAL_TIME = (0.43, 1.1), (2.8, 8.0)
+ELEMENT_COLUMNS = schema.NTUPLE.names("element")
+
+Columns = dict[str, np.ndarray]
+
+
+def cluster_types(layer: np.ndarray) -> np.ndarray:
+    """``(C,)`` element types by PFLayer."""
+    return np.array([TYPE_OF_LAYER[value] for value in layer.tolist()], dtype=np.int64)
+
+
+def track_columns(tracks: Tracks) -> Columns:
+    """TRACK and GSF elements; a GSF element has its inner and outer momentum where a TRACK has its calorimeter points."""
+    eta, momentum = np.arctanh(np.cos(tracks.theta)), tracks.pt / np.sin(tracks.theta)
+    impacts, gsf = tracks.impacts, tracks.is_gsf
+    reaches_ecal = impacts.region != NOT_REACHED
+    seed = np.where(tracks.pt > GSF_ECAL_DRIVEN_PT, 1, 2)
+    return {
+        "element_type": np.where(gsf, ElementType.GSF, ElementType.TRACK),
+        "element_pt": tracks.pt,
+        "element_eta": eta,
+        "element_phi": tracks.phi,
+        "element_energy": momentum,
+        "element_charge": tracks.charge,
+        "element_eta_ecal": np.where(gsf, eta, impacts.eta * reaches_ecal),
+        "element_phi_ecal": np.where(gsf, tracks.phi, impacts.phi * reaches_ecal),
+        "element_eta_hcal": np.where(gsf, eta, impacts.hcal_eta * impacts.enters_hcal),
+        "element_phi_hcal": np.where(gsf, tracks.phi, impacts.hcal_phi * impacts.enters_hcal),
+        "element_muon_dt_hits": tracks.dt_hits,
+        "element_muon_csc_hits": tracks.csc_hits,
+        "element_muon_type": tracks.muon_type,
+        "element_px": tracks.pt * np.cos(tracks.phi),
+        "element_py": tracks.pt * np.sin(tracks.phi),
+        "element_pz": tracks.pt / np.tan(tracks.theta),
+        "element_gsf_electronseed_trkorecal": seed * gsf,
+        "element_num_hits": np.where(gsf, 0, tracks.num_hits),
+        "element_vx": tracks.x,
+        "element_vy": tracks.y,
+        "element_vz": tracks.z,
+        "element_pterror": tracks.pt_error,
+        "element_etaerror": tracks.theta_error / np.sin(tracks.theta),
+        "element_phierror": tracks.phi_error,
+        "element_lambda": 0.5 * np.pi - tracks.theta,
+        "element_lambdaerror": tracks.theta_error,
+        "element_theta": tracks.theta,
+        "element_thetaerror": tracks.theta_error,
+    }
+
+
+def cluster_columns(moments: Moments, layer: np.ndarray, delay: np.ndarray, rng: np.random.Generator) -> Columns:
+    """ECAL, HCAL, HFEM and HFHAD elements.
+
+    Args:
+        layer: ``(C,)`` PFLayer of the seeds.
+        delay: ``(C,)`` mean arrival after light from the centre [ns], without resolution.
+    """
+    x, y, z = moments.position.T
+    eta, is_ecal = eta_from_pt_pz(np.hypot(x, y), z), layer < 0
+    energy = moments.energy
+    constant, noise = np.where(is_ecal, ECAL_TIME[0], HCAL_TIME[0]), np.where(is_ecal, ECAL_TIME[1], HCAL_TIME[1])
+    time_error = np.hypot(constant, noise / energy)
+    corrected = corrected_energy(energy, layer)
+    stochastic = np.where(is_ecal, ECAL_STOCHASTIC, HCAL_STOCHASTIC)
+    return {
+        "element_type": cluster_types(layer),
+        "element_pt": energy / np.cosh(eta),
+        "element_eta": eta,
+        "element_phi": np.arctan2(y, x),
+        "element_energy": energy,
+        "element_layer": layer,
+        "element_depth": moments.depth,
+        "element_px": x,
+        "element_py": y,
+        "element_pz": z,
+        "element_num_hits": moments.num_hits,
+        "element_corr_energy": corrected,
+        "element_corr_energy_err": np.hypot(stochastic * np.sqrt(corrected), np.where(is_ecal, ECAL_CONSTANT, HCAL_CONSTANT) * corrected),
+        "element_pterror": moments.energy_spread,
+        "element_etaerror": moments.eta_spread,
+        "element_phierror": moments.phi_spread,
+        "element_time": delay + time_error * rng.normal(size=len(energy)),
+        "element_timeerror": time_error,
+        **{f"element_etaerror{k + 1}": moments.eta_spread_by_depth[:, k] for k in range(NUM_SPREADS)},
+        **{f"element_phierror{k + 1}": moments.phi_spread_by_depth[:, k] for k in range(NUM_SPREADS)},
+        **{f"element_sigma_{axis}": moments.position_spread[:, k] for k, axis in enumerate("xyz")},
+    }
+
+
+def supercluster_columns(superclusters: Superclusters, clusters: Columns) -> Columns:
+    """SC elements: pt 0, the position is the energy-weighted mean of the clusters', the errors are its widths."""
+    num = len(superclusters.offsets) - 1
+    owner = np.repeat(np.arange(num), np.diff(superclusters.offsets))
+    energy = clusters["element_energy"][superclusters.cluster]
+    total = np.bincount(owner, weights=energy, minlength=num)
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        return np.bincount(owner, weights=values * energy, minlength=num) / total
+
+    x, y, z = (mean(clusters[f"element_p{axis}"][superclusters.cluster]) for axis in "xyz")
+    eta, phi = eta_from_pt_pz(np.hypot(x, y), z), np.arctan2(y, x)
+    turned = np.exp(1j * (clusters["element_phi"][superclusters.cluster] - phi[owner]))
+    return {
+        "element_type": np.full(num, ElementType.SC),
+        "element_eta": eta,
+        "element_phi": phi,
+        "element_energy": total,
+        "element_px": x,
+        "element_py": y,
+        "element_pz": z,
+        "element_num_hits": np.diff(superclusters.offsets),
+        "element_etaerror": np.sqrt(mean((clusters["element_eta"][superclusters.cluster] - eta[owner]) ** 2)),
+        "element_phierror": np.sqrt(mean(np.angle(turned) ** 2)),
+    }
+
+
+def join_elements(*parts: Columns) -> Columns:
+    """All element columns of an event: the parts one after the other, 0 where a part lacks a column."""
+    lengths = [len(part["element_type"]) for part in parts]
+    columns = {}
+    for name in ELEMENT_COLUMNS:
+        dtype = schema.NTUPLE.dtype(name)
+        columns[name] = np.concatenate([part.get(name, np.zeros(length)).astype(dtype) for part, length in zip(parts, lengths, strict=True)])
+    return columns

@@ -1,0 +1,130 @@
+"""Truth: who deposited what, and the links from particles to elements, from exact energies per cell."""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from mlpf.events import offsets_from_counts
+from mlpf.simulation.calorimeter import Deposits, Hits
+from mlpf.simulation.geometry import NUM_CELLS
+from mlpf.simulation.moments import ClusterHits
+from mlpf.simulation.particles import Particles
+from mlpf.simulation.tracker import leaves_hits
+
+
+class Truth(NamedTuple):
+    """Which particles become truth objects; every array but the last two holds indices.
+
+    Attributes:
+        tracking_particles: ``(TP,)`` into `Particles`, charged ones that leave hits in the tracker.
+        simclusters: ``(SC,)`` into `Particles`, those that deposited energy.
+        caloparticles: ``(CP,)`` into `Record`, the stable particles that became one or more of either.
+        simcluster_to_tracking_particle, simcluster_to_caloparticle: ``(SC,)``; the first -1 where there is none.
+        caloparticle_to_tracking_particle: ``(CP,)`` of its own first flight (not of its decay products), -1 if none.
+        deposited: ``(SC,)`` energy [GeV].
+        caloparticle_deposited: ``(CP,)`` energy [GeV].
+    """
+
+    tracking_particles: np.ndarray
+    simclusters: np.ndarray
+    caloparticles: np.ndarray
+    simcluster_to_tracking_particle: np.ndarray
+    simcluster_to_caloparticle: np.ndarray
+    caloparticle_to_tracking_particle: np.ndarray
+    deposited: np.ndarray
+    caloparticle_deposited: np.ndarray
+
+
+class Links(NamedTuple):
+    """Weighted pairs, ``(L,)`` each, ordered by first, then second.
+
+    Attributes:
+        first, second: indices.
+        energy: shared energy [GeV]. fraction: summed fractions of cells.
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    energy: np.ndarray
+    fraction: np.ndarray
+
+
+def find_truth(particles: Particles, deposits: Deposits) -> Truth:
+    """Truth objects of an event."""
+    num_particles = len(particles.pdgid)
+    deposited = np.bincount(deposits.particle, weights=deposits.energy, minlength=num_particles)
+    tracking_particles = np.flatnonzero(leaves_hits(particles))
+    simclusters = np.flatnonzero(deposited > 0.0)
+    seen = np.concatenate([tracking_particles, simclusters])
+    caloparticles = np.unique(particles.origin[seen])
+    tracking_particle_of = np.full(num_particles, -1, dtype=np.int64)
+    tracking_particle_of[tracking_particles] = np.arange(len(tracking_particles))
+    simcluster_to_caloparticle = np.searchsorted(caloparticles, particles.origin[simclusters])
+    first_flight = np.full(len(caloparticles), -1, dtype=np.int64)
+    own = tracking_particles[particles.is_primary[tracking_particles]]
+    first_flight[np.searchsorted(caloparticles, particles.origin[own])] = tracking_particle_of[own]
+    return Truth(
+        tracking_particles,
+        simclusters,
+        caloparticles,
+        tracking_particle_of[simclusters],
+        simcluster_to_caloparticle,
+        first_flight,
+        deposited[simclusters],
+        np.bincount(simcluster_to_caloparticle, weights=deposited[simclusters], minlength=len(caloparticles)),
+    )
+
+
+@numba.njit(cache=True)
+def _share_energy(
+    particle: np.ndarray, hit: np.ndarray, share: np.ndarray, hit_energy: np.ndarray,
+    hit_offsets: np.ndarray, hit_cluster: np.ndarray, hit_fraction: np.ndarray, num_clusters: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    """Sum ``hit energy * cluster's fraction * particle's share`` over hits, for every (particle, cluster) that meet; deposits come in particle order."""
+    capacity = 0
+    for d in range(len(particle)):
+        capacity += hit_offsets[hit[d] + 1] - hit_offsets[hit[d]]
+    first, second = np.empty(capacity, dtype=np.int64), np.empty(capacity, dtype=np.int64)
+    energy, fraction = np.zeros(capacity), np.zeros(capacity)
+    slot = np.full(num_clusters, -1, dtype=np.int64)  # of a cluster among the current particle's links
+    count, start = 0, 0
+    for d in range(len(particle)):
+        if count > start and particle[d] != first[start]:
+            slot[second[start:count]] = -1
+            start = count
+        for e in range(hit_offsets[hit[d]], hit_offsets[hit[d] + 1]):
+            cluster = hit_cluster[e]
+            if slot[cluster] < 0:
+                slot[cluster] = count
+                first[count], second[count] = particle[d], cluster
+                count += 1
+            energy[slot[cluster]] += hit_energy[hit[d]] * hit_fraction[e] * share[d]
+            fraction[slot[cluster]] += hit_fraction[e] * share[d]
+    return first[:count], second[:count], energy[:count], fraction[:count]
+
+
+def particle_cluster_links(deposits: Deposits, hits: Hits, cluster_hits: ClusterHits) -> Links:
+    """Links of particles to clusters: measured energy of each hit, times the cluster's fraction of it, times the particle's share of its true energy."""
+    num_clusters = len(cluster_hits.offsets) - 1
+    hit_of_cell = np.full(NUM_CELLS, -1, dtype=np.int64)
+    hit_of_cell[hits.cell] = np.arange(len(hits.cell))
+    hit = hit_of_cell[deposits.cell]
+    read = np.flatnonzero(hit >= 0)
+    share = deposits.energy[read] / hits.deposited[hit[read]]
+
+    cluster = np.repeat(np.arange(num_clusters), np.diff(cluster_hits.offsets))
+    by_hit = np.argsort(cluster_hits.hit, kind="stable")
+    hit_offsets = offsets_from_counts(np.bincount(cluster_hits.hit, minlength=len(hits.cell)))
+    by_hit_columns = (hit_offsets, cluster[by_hit], cluster_hits.fraction[by_hit], num_clusters)
+    return sum_links(Links(*_share_energy(deposits.particle[read], hit[read], share, hits.energy, *by_hit_columns)))
+
+
+def sum_links(links: Links) -> Links:
+    """Merge equal pairs and order them; used to go from particles to their CaloParticles and from clusters to superclusters."""
+    if len(links.first) == 0:
+        return links
+    stride = int(links.second.max()) + 1
+    pairs, inverse = np.unique(links.first * stride + links.second, return_inverse=True)
+    energy, fraction = (np.bincount(inverse, weights=values) for values in (links.energy, links.fraction))
+    return Links(pairs // stride, pairs % stride, energy, fraction)

@@ -19,7 +19,7 @@ from mlpf.postprocess.policy import AnyPolicy, PostprocessConfig
 from mlpf.postprocess.rows import NonFinite, columns_to_read, postprocess_events
 from mlpf.postprocess.summary import Summary
 
-CHUNK_BYTES = 20_000_000  # of ntuple columns read at a time, per process; the rest of the memory is a few times this
+CHUNK_BYTES = 60_000_000  # of ntuple columns read at a time, per process; the rest of the memory is a few times this
 
 
 @dataclass(frozen=True)

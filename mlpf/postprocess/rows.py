@@ -54,8 +54,8 @@ def postprocess_events(events: Events, policy: AnyPolicy, source_index: int = 0,
             raise NtupleError(f"{events.source}: branch '{name}' is missing, which the policy {policy.name} needs; choose another with postprocess.policy")
     columns = columns_to_read(policy)
     events.validate(columns)
-    used = [name for name in columns if name in events and not name.startswith("element_")] + [f"element_{name}" for name in _P4]
-    used += [name for name in ("element_distance_d",) if name in events and name in columns]
+    unused = set(schema.NTUPLE.names("element")) - {f"element_{name}" for name in _P4}
+    used = [name for name in columns if name in events and name not in unused]
     clean = _finite(_without_unstable(events, policy), used, nonfinite)
     dataset, num_matched = _rows(clean.with_columns({"element_pt": _element_pt(clean, policy)}), policy, source_index)
     return _finite(dataset, _TARGETS, nonfinite), summarize(events, dataset, columns, num_matched)

@@ -81,13 +81,14 @@ class Ntuple:
         size = sum(self._tree[self.branches[name]].uncompressed_bytes for name in columns)
         return max(1, int(self.num_events * chunk_bytes / max(size, 1)))
 
-    def iterate(self, columns: Sequence[str] | None = None, chunk_bytes: int = CHUNK_BYTES, stop: int | None = None) -> Iterator[Events]:
+    def iterate(self, columns: Sequence[str] | None = None, chunk_bytes: int = CHUNK_BYTES, stop: int | None = None, start: int = 0) -> Iterator[Events]:
         """Stream the file in order.
 
         Args:
             columns: schema columns to read; those that the file lacks are skipped. None: all.
             chunk_bytes: uncompressed size of one chunk.
             stop: read only the first events.
+            start: leave out the first events.
 
         Raises:
             NtupleError: a basket cannot be read, or columns of one collection disagree in length.
@@ -95,8 +96,8 @@ class Ntuple:
         wanted = [name for name in (schema.NTUPLE.columns if columns is None else columns) if name in self.branches]
         end = self.num_events if stop is None else min(stop, self.num_events)
         step = self.events_per_chunk(wanted, chunk_bytes)
-        for start in range(0, end, step):
-            yield self._read(wanted, start, min(start + step, end))
+        for first in range(start, end, step):
+            yield self._read(wanted, first, min(first + step, end))
 
     def _read(self, columns: Sequence[str], start: int, stop: int) -> Events:
         with _reading(self.path, f"events {start} to {stop - 1}"):

@@ -7,5 +7,5 @@ PARTICLE_ETA = np.linspace(-5.0, 5.0, 21)
 JET_PT = np.array([20.0, 30.0, 50.0, 80.0, 120.0, 200.0, 400.0])  # GeV, of the generated jet
 MET = np.array([10.0, 20.0, 40.0, 60.0, 80.0, 100.0, 200.0])  # GeV, generated
 
-RESPONSE = np.linspace(0.0, 2.0, 81)  # histograms; what lies outside is counted in the tails
-RESIDUAL = np.linspace(-100.0, 100.0, 81)  # GeV, missing momentum
+RESPONSE = np.linspace(0.0, 2.0, 51)  # histograms; what lies outside is counted in the tails
+RESIDUAL = np.linspace(-100.0, 100.0, 41)  # GeV, missing momentum

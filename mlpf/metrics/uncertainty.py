@@ -88,13 +88,16 @@ def bootstrap_quantiles(values: np.ndarray, probabilities: Sequence[float], seed
 
 
 def spread(values: np.ndarray, seed: int = 0) -> dict[str, Estimate]:
-    """``median``, ``iqr`` (p75 - p25) and ``iqr_over_median`` with bootstrap intervals, ``tails`` (further than 3 IQR from the median) as a fraction."""
+    """``median``, ``iqr`` (p75 - p25) and ``iqr_over_median`` with bootstrap intervals, ``tails`` (further than 3 IQR from the median) as a fraction.
+
+    One value has a median, but no width.
+    """
     n = len(values)
-    if n == 0:
-        nothing = Estimate(np.nan, np.nan, np.nan, 0)
-        return dict.fromkeys(("median", "iqr", "iqr_over_median", "tails"), nothing)
+    if n < 2:
+        undefined = Estimate(np.nan, np.nan, np.nan, n)
+        return {"median": Estimate(values[0] if n else np.nan, np.nan, np.nan, n), **dict.fromkeys(("iqr", "iqr_over_median", "tails"), undefined)}
     quantiles = np.quantile(values.astype(np.float64), (0.25, 0.5, 0.75))
-    replicas = bootstrap_quantiles(values, (0.25, 0.5, 0.75), seed) if n > 1 else np.full((1, 3), np.nan)
+    replicas = bootstrap_quantiles(values, (0.25, 0.5, 0.75), seed)
     median, iqr = quantiles[1], quantiles[2] - quantiles[0]
     of_replicas = {"median": replicas[:, 1], "iqr": replicas[:, 2] - replicas[:, 0]}
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -106,7 +109,7 @@ def spread(values: np.ndarray, seed: int = 0) -> dict[str, Estimate]:
 
 
 def _interval(value: float, replicas: np.ndarray, n: int) -> Estimate:
-    if not np.isfinite(replicas).all():  # one entry, or medians of 0 to divide by
+    if not np.isfinite(replicas).all():  # medians of 0 to divide by
         return Estimate(value, np.nan, np.nan, n)
     low, high = np.quantile(replicas, (0.5 - COVERAGE / 2, 0.5 + COVERAGE / 2))
     return Estimate(value, low, high, n)

@@ -108,7 +108,7 @@ def draw_jets(results: Results) -> Figure:
         for axes in row:
             axes.set_title(range_, loc="right", fontsize="small")
     label(panels[0, 0], r"$|\eta| < 2.5$")
-    panels[0, 2].legend()
+    panels[0, 2].legend(loc="upper left")
     return figure
 
 
@@ -147,7 +147,7 @@ def draw_met(results: Results) -> Figure:
     ratio.axhline(1.0, color="black", linewidth=0.8, linestyle=":")
     for axes in (width, ratio):
         axes.set_xlabel(r"generated $p_\mathrm{T}^\mathrm{miss}$ [GeV]")
-        _logarithmic(axes, edges, edges)
+        _logarithmic(axes, edges, (10, 20, 40, 100, 200))
     _title(distribution, results)
     ratio.legend()
     return figure
@@ -278,4 +278,4 @@ def _steps(axes: Axes, system: str, edges: Sequence[float], counts: Sequence[int
     total = max(sum(counts), 1)
     axes.stairs(np.array(counts) / total, edges, color=COLOR_OF_SYSTEM[system], label=results["systems"][system], linewidth=1.4)
     axes.set_xlim(edges[0], edges[-1])
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, max(axes.get_ylim()[1], 1.1 * max(counts) / total))

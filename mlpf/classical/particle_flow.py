@@ -94,11 +94,11 @@ def reconstruct(elements: Elements, links: Links, rules: Rules) -> Candidates:
 
 
 def muon_candidates(elements: Elements) -> tuple[np.ndarray, np.ndarray]:
-    """``(N,) bool`` tracks identified as muons (global, with station hits; by the hits alone where no track has a muon type), and those with a lesser sign."""
+    """``(N,) bool`` tracks identified as muons (global, with station hits; by the hits alone in ntuples without muon types), and those with a lesser sign."""
     track = elements.type == ElementType.TRACK
     hits = elements.muon_hits > 0
     types = elements.muon_type.astype(np.int64)
-    identified = track & hits & ((types & GLOBAL_MUON > 0) | ~types.any())
+    identified = track & hits & (((types & GLOBAL_MUON) > 0) | (types == 0))  # where types are known, a track with hits has one
     return identified, track & (hits | (types > 0)) & ~identified
 
 

@@ -22,7 +22,9 @@ def run(
     parameters: Annotated[Path | None, typer.Option("--parameters", "-p", help="Parameter file; its section 'simulation' is used.")] = None,
     overrides: Annotated[list[str] | None, typer.Argument(help="Changes to the parameters, for example simulation.process=qcd.")] = None,
 ) -> None:
-    """Simulate proton-proton collisions or single particles in a CMS-like detector and write a PFAnalysis ntuple, with the candidates of rule-based particle flow.
+    """Simulate proton-proton collisions or single particles in a CMS-like detector and write a PFAnalysis ntuple.
+
+    Its candidates are those of rule-based particle flow.
 
     Example: [bold]mlpf simulate -p parameters/simulate_gun.yaml --events 20 --seed 1 --output output/gun.root[/]
     """

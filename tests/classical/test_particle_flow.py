@@ -120,7 +120,9 @@ def test_a_neutral_hadron_behind_a_muon_is_what_the_muon_does_not_explain(make_e
 
 
 def test_without_muon_types_in_the_ntuple_station_hits_make_a_muon(make_events):
-    assert reconstruct(make_events, track(30.0, muon_dt_hits=20), track(5.0, phi=-1))[0][0][0] == -13
+    assert reconstruct(make_events, track(30.0, muon_dt_hits=20))[0][0][0] == -13
+    stand_alone_only = track(30.0, muon_dt_hits=20, muon_type=8)
+    assert reconstruct(make_events, stand_alone_only, cluster(T.HCAL, 29.0))[0][0][0] == 211
 
 
 def test_a_loose_muon_comes_out_only_where_the_calorimeter_lacks_energy(make_events):

@@ -110,10 +110,18 @@ def _ints(collection: str, meanings: dict[str, str], versions: tuple[str, ...] =
     return tuple(Column(f"{collection}_{name}", "int32", "", meaning, versions) for name, meaning in meanings.items())
 
 
-def _pairs(name: str, first: str, second: str, cmp_unit: str = "", cmp_meaning: str = "", cmp_versions: tuple[str, ...] = VERSIONS) -> Collection:
+def _pairs(
+    name: str,
+    first: str,
+    second: str,
+    cmp_unit: str = "",
+    cmp_meaning: str = "",
+    cmp_versions: tuple[str, ...] = VERSIONS,
+    versions: tuple[str, ...] = VERSIONS,
+) -> Collection:
     columns = [
-        Column(f"{name}.first", "int32", "", f"index of the {first}"),
-        Column(f"{name}.second", "int32", "", f"index of the {second}"),
+        Column(f"{name}.first", "int32", "", f"index of the {first}", versions),
+        Column(f"{name}.second", "int32", "", f"index of the {second}", versions),
     ]
     if cmp_meaning:
         columns.append(Column(f"{name}_cmp", "float32", cmp_unit, cmp_meaning, cmp_versions))
@@ -243,9 +251,9 @@ PFCANDIDATE = Collection(
 
 LINKS = (
     _pairs("trackingparticle_to_element", "TrackingParticle", "element", "", "association quality", _NEW),
-    _pairs("caloparticle_to_element", "CaloParticle", "element", "GeV", "shared energy (SC elements: sum of fractions)"),
+    _pairs("caloparticle_to_element", "CaloParticle", "element", "GeV", "shared energy (SC elements: sum of fractions)", _NEW, _NEW),
     _pairs("simcluster_to_element", "SimCluster", "element", "GeV", "shared energy (SC elements: sum of fractions)"),
-    _pairs("caloparticle_to_simcluster", "CaloParticle", "SimCluster"),
+    _pairs("caloparticle_to_simcluster", "CaloParticle", "SimCluster", versions=_NEW),
     _pairs("element_to_candidate", "element", "candidate"),
 )
 

@@ -1,16 +1,15 @@
 """Graphs -> padded batches of events of similar size, under a budget of elements."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from torch.utils.data import DataLoader, Sampler
+from torch_geometric.data import Batch as GraphBatch
+from torch_geometric.data import Data
+from torch_geometric.utils import to_dense_batch
 
 from mlpf.dataset.batch import Batch, Targets
 from mlpf.dataset.graph_dataset import GraphDataset
-
-if TYPE_CHECKING:
-    from torch_geometric.data import Data
 
 SIZE_SPREAD = 1.25  # largest over smallest event of a batch; at most 20 % of a batch is padding
 
@@ -61,11 +60,8 @@ def _pools(num_elements: np.ndarray, max_elements: int) -> list[tuple[np.ndarray
     return pools
 
 
-def collate(graphs: Sequence["Data"]) -> Batch:
+def collate(graphs: Sequence[Data]) -> Batch:
     """Graphs of B events -> `Batch`, padded to the largest."""
-    from torch_geometric.data import Batch as GraphBatch  # imports for 5 s
-    from torch_geometric.utils import to_dense_batch
-
     graph = GraphBatch.from_data_list(list(graphs))
     features, real = to_dense_batch(graph.x, graph.batch, batch_size=len(graphs))
     targets = Targets(*(to_dense_batch(graph[f"y_{name}"], graph.batch, batch_size=len(graphs))[0] for name in Targets._fields))

@@ -31,7 +31,7 @@ class GravNetLayer(nn.Module):
     ``w_j f_j`` and passes them on together with its state. The space starts as (eta, sin phi, cos phi) and is free to move.
 
     One change to the paper: ``w_j = V(d_j) - V(d_k)`` with d_k the largest of the k distances, instead of ``V(d_j)``. The weight reaches 0 where an element
-    stops being a neighbour, so outputs are continuous: rounding (another padding, another runtime) cannot flip them.
+    stops being a neighbour, so outputs are continuous: rounding, of another runtime for example, cannot make them jump. Accuracy is the same (measured).
 
     Args:
         width: length of an element's state.

@@ -10,6 +10,8 @@ from hypothesis import settings
 
 from mlpf import schema
 from mlpf.events import Events, event_index, offsets_from_counts
+from mlpf.io.files import sha256
+from mlpf.io.shards import Shard, write_manifest, write_parquet
 from mlpf.jets import cluster_jets
 from mlpf.schema import CandidateClass, ElementType
 
@@ -50,7 +52,11 @@ def random_dataset_events(num_events: int = 20, mean_elements: float = 60.0, see
     columns = {
         **{name: np.arange(num_events) + seed * num_events if name == "event" else np.ones(num_events) for name in ("event", "run", "lumi")},
         "element_index": np.arange(n) - np.repeat(offsets[:-1], counts),
-        "element_type": element_type, "element_pt": pt, "element_eta": eta, "element_phi": phi, "element_energy": pt * np.cosh(eta),
+        "element_type": element_type,
+        "element_pt": pt,
+        "element_eta": eta,
+        "element_phi": phi,
+        "element_energy": pt * np.cosh(eta),
         "element_charge": np.where(np.isin(element_type, (ElementType.TRACK, ElementType.GSF)), rng.choice([-1, 1], n), 0),
     }
     for prefix, width, efficiency in (("target", 0.05, 0.9), ("candidate", 0.2, 0.8)):
@@ -71,3 +77,16 @@ def random_dataset_events(num_events: int = 20, mean_elements: float = 60.0, see
 def random_dataset() -> Callable[..., Events]:
     """Makes random events of a dataset, see `random_dataset_events`."""
     return random_dataset_events
+
+
+@pytest.fixture
+def write_dataset(tmp_path) -> Callable[[Events], Path]:
+    """Writes events of a dataset into a folder, one shard."""
+
+    def write(events: Events, name: str = "dataset") -> Path:
+        shard = tmp_path / name / "shard.parquet"
+        num_events, num_elements = write_parquet(shard, [events])
+        write_manifest(shard.parent, [Shard(shard.name, num_events, num_elements, sha256(shard))], {})
+        return shard.parent
+
+    return write

@@ -1,6 +1,6 @@
 """Models on datasets: candidates, metrics, plots and report in one folder."""
 
-from mlpf.evaluation.evaluate import Evaluation, evaluate
 from mlpf.evaluation.predictor import Predictor, load_predictor
+from mlpf.evaluation.run import Evaluation, evaluate
 
 __all__ = ["Evaluation", "Predictor", "evaluate", "load_predictor"]

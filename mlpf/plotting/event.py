@@ -93,6 +93,7 @@ def true_particles(event: Events) -> Points:
     kind = "caloparticle" if event.size("caloparticle") else "trackingparticle"
     seen = np.zeros(event.size(kind), dtype=bool)
     seen[event[f"{kind}_to_element.first"]] = True
+    seen |= f"{kind}_to_element.first" not in event  # all of them where the ntuple has no links
     if kind == "caloparticle":
         tracked = np.isin(event["caloparticle_idx_trackingparticle"], event["trackingparticle_to_element.first"])
         seen |= tracked & (event["caloparticle_idx_trackingparticle"] >= 0)

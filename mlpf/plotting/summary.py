@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, ScalarFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
-from mlpf.plotting.style import CLASS_TITLES, COLOR_OF_SYSTEM, MARKER_OF_SYSTEM, label, new_figure, style
+from mlpf.plotting.style import CLASS_TITLES, COLOR_OF_SYSTEM, MARKER_OF_SYSTEM, label, new_figure, new_grid, style
 
 Results = dict[str, Any]
-PANEL = 3.2  # inches, width of one panel of a row
 MAX_SIDE_BY_SIDE = 4
 
 
@@ -73,8 +72,8 @@ def _logarithmic(axes: Axes, edges: Sequence[float], ticks: Sequence[float]) -> 
     axes.set_xlim(edges[0], edges[-1])
     axes.set_xticks(ticks)
     axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.tick_params(axis="x", which="minor", top=False)
 
 
 def _title(axes: Axes, results: Results) -> None:
@@ -89,8 +88,7 @@ def _jet_pt_axis(axes: Axes, results: Results) -> None:
 
 def draw_jets(results: Results) -> Figure:
     """Median and IQR / median of the jet response against generated pt, and its distribution; central and forward jets."""
-    figure = new_figure(3 * PANEL, 6.0)
-    panels = figure.subplots(2, 3)
+    figure, panels = new_grid(2, 3)
     for row, (region, range_) in zip(panels, {"central": r"$|\eta| < 2.5$", "forward": r"$2.5 < |\eta| < 5$"}.items(), strict=True):
         for system, jets in results["jets"].items():
             response = jets[region]["response"]
@@ -108,14 +106,14 @@ def draw_jets(results: Results) -> Figure:
         for axes in row:
             axes.set_title(range_, loc="right", fontsize="small")
     label(panels[0, 0], r"$|\eta| < 2.5$")
-    panels[0, 2].legend(loc="upper left")
+    panels[0, 2].legend(loc="upper right", fontsize="x-small")
     return figure
 
 
 def draw_jet_matching(results: Results) -> Figure:
     """Matched fraction and purity against pt, central jets."""
-    figure = new_figure(2 * PANEL + 1.0, 3.4)
-    for axes, quantity, title in zip(figure.subplots(1, 2), ("matched", "purity"), ("matched generated jets", "pure reconstructed jets"), strict=True):
+    figure, panels = new_grid(1, 2)
+    for axes, quantity, title in zip(panels[0], ("matched", "purity"), ("matched generated jets", "pure reconstructed jets"), strict=True):
         for system, jets in results["jets"].items():
             _points(axes, system, results["bins"]["jet_pt"], jets["central"][quantity]["pt"], results)
         _jet_pt_axis(axes, results)
@@ -132,8 +130,8 @@ def draw_jet_matching(results: Results) -> Figure:
 
 def draw_met(results: Results) -> Figure:
     """Distribution and IQR of the residuals of the missing momentum's components, and the median ratio."""
-    figure = new_figure(3 * PANEL, 3.4)
-    distribution, width, ratio = figure.subplots(1, 3)
+    figure, panels = new_grid(1, 3)
+    distribution, width, ratio = panels[0]
     edges = results["bins"]["met"]
     for system, met in results["met"].items():
         _steps(distribution, system, results["bins"]["residual"], met["residual"]["histogram"], results)
@@ -253,8 +251,7 @@ def _panels_per_class(classes: Sequence[str], rows: int) -> tuple[Figure, dict[s
     """A figure with ``rows`` panels below each other for each class, some classes side by side."""
     blocks = -(-len(classes) // MAX_SIDE_BY_SIDE)
     side_by_side = -(-len(classes) // blocks)
-    figure = new_figure(PANEL * side_by_side, 2.5 * rows * blocks)
-    grid = figure.subplots(rows * blocks, side_by_side, squeeze=False)
+    figure, grid = new_grid(rows * blocks, side_by_side)
     panels = {}
     for i in range(blocks * side_by_side):
         block, column = divmod(i, side_by_side)

@@ -1,0 +1,31 @@
+import pytest
+
+from mlpf.nn.model import GravNetConfig, build_model
+from mlpf.nn.saved import ModelInfo, save_model
+from mlpf.samples.split import SplitConfig
+
+CONFIG = GravNetConfig(width=16, num_layers=1, propagate_dim=8, num_neighbors=4)
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory):
+    """Folder of a run whose model was initialised, but not trained."""
+    import torch
+
+    torch.manual_seed(1)
+    folder = tmp_path_factory.mktemp("run")
+    split = SplitConfig(train=0.5, validation=0.1, test=0.4, seed=5)
+    info = ModelInfo(model=CONFIG.model_dump(), dataset="work/random", dataset_fingerprint="0", split=split, seed=1, epoch=3, validation_loss=1.0)
+    save_model(folder, build_model(CONFIG), info)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def onnx_file(run, tmp_path_factory):
+    """The same model as an ONNX file."""
+    from mlpf.export.exporter import export_model
+    from mlpf.nn.saved import load_model
+
+    path = tmp_path_factory.mktemp("onnx") / "model.onnx"
+    export_model(load_model(run)[0], path)
+    return path

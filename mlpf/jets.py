@@ -9,6 +9,9 @@ import numpy as np
 from mlpf.events import offsets_from_counts
 from mlpf.kinematics import momentum_from_pt_eta_phi, pt_eta_phi_from_momentum
 
+# Without this the library prints a banner of twelve lines into every command's output; the papers it asks to cite stand above.
+fastjet._swig.ClusterSequence.set_fastjet_banner_stream(None)
+
 
 class Jets(NamedTuple):
     """Jets of B events, by descending pt inside each.

@@ -16,10 +16,11 @@ from mlpf.simulation.propagation import ECAL_BARREL_ETA, ECAL_RADIUS, ECAL_Z, HC
 SECTION_EB, SECTION_EE, SECTION_HCAL, SECTION_HFEM, SECTION_HFHAD = range(5)
 # reco::PFLayer
 LAYER_EE, LAYER_EB, LAYER_HB, LAYER_HE, LAYER_HFEM, LAYER_HFHAD = -2, -1, 1, 3, 11, 12
-# ECAL barrel: 170 x 360 crystals of 0.0174 (CMS: 1 degree). Endcaps: square crystals of 2.862 cm, 31.6 < r < 171 cm (JINST 3 S08004).
+# ECAL barrel: 170 x 360 crystals of 0.0174 (CMS: 1 degree). Endcaps: square crystals of 2.862 cm, 31.6 < r < 171 cm (JINST 3 S08004), on a grid with a
+# border that is never hit.
 EB_RINGS, EB_PHI = 170, 360
 EB_STEP = 2.0 * ECAL_BARREL_ETA / EB_RINGS
-EE_SIDE, EE_WIDTH, EE_MIN_RADIUS, EE_MAX_RADIUS = 120, 2.862, 31.6, 171.0
+EE_SIDE, EE_WIDTH, EE_MIN_RADIUS, EE_MAX_RADIUS = 122, 2.862, 31.6, 171.0
 # HCAL towers: 0.087 x 5 degrees up to 1.74, then 10 degrees (JINST 3 S08004, table 5.1)
 HCAL_EDGES = np.concatenate([0.087 * np.arange(21), [1.83, 1.93, 2.043, 2.172, 2.322, 2.5, 2.65, 3.0]])
 HCAL_FINE_ETA, HCAL_PHI = 1.74, 72
@@ -259,7 +260,7 @@ def _facing_bins(phi: np.ndarray, bins: int, other_bins: int) -> tuple[list[np.n
 
 
 def _fill_square_neighbors(neighbors: np.ndarray, num_edges: np.ndarray) -> None:
-    """Neighbours on the two endcap grids; numbers outside the ring of crystals exist but hold no energy."""
+    """Neighbours on the two endcap grids, but for their borders; numbers outside the ring of crystals exist but hold no energy."""
     inner = np.arange(1, EE_SIDE - 1)
     column, row = (values.ravel() for values in np.meshgrid(inner, inner, indexing="ij"))
     steps = [(-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1)]

@@ -48,14 +48,15 @@ def simulate(config: SimulationConfig, num_events: int, seed: int, first_event: 
         MissingDependencyError: the process needs Pythia 8, which is not installed.
         ConfigError: Pythia does not accept the settings.
     """
-    generate = _generator(config)
+    generate = event_generator(config)
     stop = first_event + num_events
     for start in range(first_event, max(stop, first_event + 1), config.events_per_chunk):
         numbers = range(start, min(start + config.events_per_chunk, stop))
         yield assemble([simulate_event(generate(seed, number), seed, number) for number in numbers], f"simulation of {config.process}")
 
 
-def _generator(config: SimulationConfig) -> Callable[[int, int], GeneratedEvent]:
+def event_generator(config: SimulationConfig) -> Callable[[int, int], GeneratedEvent]:
+    """What makes the particles of the event of a seed and a number, before the detector."""
     if config.process == "gun":
         return lambda seed, event: gun_event(config, seed, event)
     return PythiaGenerator(config).event

@@ -1,0 +1,178 @@
+import numpy as np
+import pytest
+
+from mlpf import schema
+from mlpf.events import concatenate, event_index
+from mlpf.io.ntuple import read_ntuple, write_ntuple
+from mlpf.schema import ElementType
+from mlpf.simulation.config import GunConfig, SimulationConfig
+from mlpf.simulation.simulate import simulate
+
+CLUSTERS = (ElementType.ECAL, ElementType.HCAL, ElementType.HFEM, ElementType.HFHAD)
+
+
+def run(num_events, seed=1, first_event=0, **config):
+    return concatenate(list(simulate(SimulationConfig(**config), num_events, seed, first_event)))
+
+
+def assert_same_events(a, b):
+    for name in schema.NTUPLE.columns:
+        assert np.array_equal(a[name], b[name]), name
+
+
+@pytest.fixture(scope="module")
+def ttbar():
+    pytest.importorskip("pythia8mc")
+    return run(12, process="ttbar")
+
+
+def test_every_column_of_the_2026_ntuple_is_there_and_finite(ttbar):
+    assert set(ttbar.columns) == set(schema.NTUPLE.columns)
+    assert ttbar.non_finite() == {}
+    ttbar.validate()
+
+
+def test_events_do_not_depend_on_chunks_or_on_where_a_job_begins():
+    gun = GunConfig(particle="pi", number=8)
+    whole = run(10, process="gun", gun=gun, events_per_chunk=10)
+    assert_same_events(whole, run(10, process="gun", gun=gun, events_per_chunk=3))
+    assert_same_events(whole.slice(6, 9), run(3, first_event=6, process="gun", gun=gun))
+    assert not np.array_equal(whole["element_pt"], run(10, seed=2, process="gun", gun=gun)["element_pt"])
+
+
+def test_collisions_do_not_depend_on_chunks_either(ttbar):
+    assert_same_events(ttbar.slice(5, 8), run(3, first_event=5, process="ttbar", events_per_chunk=2))
+
+
+def test_truth_energy_of_every_cluster_adds_up_to_its_energy(ttbar):
+    for particle in ("caloparticle", "simcluster"):
+        event = event_index(ttbar.offsets[f"{particle}_to_element"])
+        element = ttbar.offsets["element"][event] + ttbar[f"{particle}_to_element.second"]
+        total = np.bincount(element, ttbar[f"{particle}_to_element_cmp"], minlength=ttbar.size("element"))
+        is_cluster = np.isin(ttbar["element_type"], CLUSTERS)
+        assert total[is_cluster] == pytest.approx(ttbar["element_energy"][is_cluster], rel=1e-5)
+        assert not total[np.isin(ttbar["element_type"], (ElementType.TRACK, ElementType.GSF))].any()
+
+
+def test_energy_is_lost_only_to_thresholds_and_leakage(ttbar):
+    is_cluster = np.isin(ttbar["element_type"], CLUSTERS)
+    clustered, deposited = ttbar["element_energy"][is_cluster].sum(), ttbar["caloparticle_simenergy"].sum()
+    assert 0.85 < clustered / deposited < 1.0
+    assert 0.8 < deposited / ttbar["caloparticle_energy"][np.abs(ttbar["caloparticle_pid"]) != 13].sum() < 1.0
+
+
+def test_simclusters_add_up_to_their_caloparticles(ttbar):
+    event = event_index(ttbar.offsets["simcluster"])
+    parent = ttbar.offsets["caloparticle"][event] + ttbar["simcluster_idx_caloparticle"]
+    single = np.bincount(parent, minlength=ttbar.size("caloparticle"))[parent] == 1
+    same = ttbar["simcluster_pid"] == ttbar["caloparticle_pid"][parent]
+    assert ttbar["simcluster_energy"][single & same] == pytest.approx(ttbar["caloparticle_energy"][parent][single & same])
+    assert (np.abs(ttbar["caloparticle_pid"][parent[~same]]) > 300).all()  # only K0S, Lambda ... have others in their place
+
+
+def test_tracks_resemble_their_tracking_particles(ttbar):
+    event = event_index(ttbar.offsets["trackingparticle_to_element"])
+    particle = ttbar.offsets["trackingparticle"][event] + ttbar["trackingparticle_to_element.first"]
+    track = ttbar.offsets["element"][event] + ttbar["trackingparticle_to_element.second"]
+    assert np.isin(ttbar["element_type"][track], (ElementType.TRACK, ElementType.GSF)).all()
+    assert np.array_equal(ttbar["element_charge"][track], ttbar["trackingparticle_charge"][particle])
+    assert np.median(np.abs(ttbar["element_pt"][track] / ttbar["trackingparticle_pt"][particle] - 1)) < 0.02
+    assert np.max(np.abs(ttbar["element_eta"][track] - ttbar["trackingparticle_eta"][particle])) < 0.2
+    assert ((ttbar["trackingparticle_to_element_cmp"] > 0) & (ttbar["trackingparticle_to_element_cmp"] <= 1)).all()
+
+
+def test_ttbar_events_look_like_ttbar_events(ttbar):
+    types = ttbar["element_type"]
+    per_event = {t: np.sum(types == t) / len(ttbar) for t in ElementType}
+    assert 50 < per_event[ElementType.TRACK] < 150
+    assert 60 < per_event[ElementType.ECAL] < 180
+    assert 15 < per_event[ElementType.HCAL] < 60
+    tracks = types == ElementType.TRACK
+    assert ttbar["element_pt"][tracks].min() > 0.15
+    assert np.abs(ttbar["element_eta"][tracks]).max() < 2.6
+    assert np.mean(np.diff(ttbar.offsets["genjet"])) > 4
+    neutrinos = (ttbar["gen_status"] == 1) & np.isin(np.abs(ttbar["gen_pdgid"]), (12, 14, 16))
+    event = event_index(ttbar.offsets["gen"])
+    met = np.hypot(*(np.bincount(event[neutrinos], ttbar[f"gen_{axis}"][neutrinos], minlength=len(ttbar)) for axis in ("px", "py")))
+    assert met == pytest.approx(ttbar["genmet_pt"], abs=1e-3)
+
+
+def test_superclusters_have_no_pt_and_link_by_fractions(gun):
+    events = gun(40, particle="e", pt=30.0, min_abs_eta=0.0, max_abs_eta=1.4)
+    sc = events["element_type"] == ElementType.SC
+    assert sc.sum() >= 35
+    assert not events["element_pt"][sc].any()
+    assert events["element_energy"][sc] == pytest.approx(30 * np.cosh(events["element_eta"][sc]), rel=0.1)
+    is_sc_link = sc[events.offsets["element"][event_index(events.offsets["caloparticle_to_element"])] + events["caloparticle_to_element.second"]]
+    fractions = events["caloparticle_to_element_cmp"][is_sc_link]
+    assert fractions == pytest.approx(np.round(fractions), abs=1e-3)  # one particle alone: whole cells
+    gsf = np.bincount(event_index(events.offsets["element"])[events["element_type"] == ElementType.GSF], minlength=40)
+    assert np.mean(gsf) == pytest.approx(0.95, abs=0.12)
+
+
+@pytest.mark.parametrize(("abs_eta", "noise"), [((0.0, 1.4), 0.12), ((1.6, 2.8), 0.45)])
+@pytest.mark.parametrize("pt", [5.0, 50.0])
+def test_photons_close_within_two_percent_and_resolve_as_the_ecal_does(gun, event_energy, abs_eta, noise, pt):
+    events = gun(400, particle="gamma", pt=pt, min_abs_eta=abs_eta[0], max_abs_eta=abs_eta[1])
+    truth = events["gen_energy"]
+    response = event_energy(events, "element_corr_energy", ElementType.ECAL) / truth
+    formula = np.sqrt(0.028**2 / truth + (noise / truth) ** 2 + 0.003**2)
+    assert np.mean(response) == pytest.approx(1.0, abs=0.02)
+    width = np.std((response - 1.0) / formula)
+    assert 0.8 < width < 1.7  # sharing among cells and thresholds come on top
+
+
+@pytest.mark.parametrize("energy", [20.0, 100.0])
+def test_hadrons_that_pass_the_ecal_close_within_a_few_percent(gun, event_energy, energy):
+    events = gun(1000, particle="K0L", pt=energy / np.cosh(0.5), abs_eta=0.5)
+    passed = event_energy(events, "element_energy", ElementType.ECAL) < 0.5
+    response = event_energy(events, "element_corr_energy", ElementType.HCAL) / events["gen_energy"]
+    width = np.hypot(1.1 / np.sqrt(energy), 0.09)
+    assert passed.mean() == pytest.approx(np.exp(-1.1), abs=0.06)
+    assert np.mean(response[passed]) == pytest.approx(1.0, abs=0.02 + 3 * width / np.sqrt(passed.sum()))
+    assert np.std(response[passed]) == pytest.approx(width, rel=0.25)
+
+
+def test_the_detector_is_the_same_all_around(gun):
+    events = gun(3000, particle="gamma", pt=20.0, min_abs_eta=0.0, max_abs_eta=2.8)
+    kept = events["element_type"] == ElementType.ECAL
+    counts = np.histogram(events["element_phi"][kept], bins=8, range=(-np.pi, np.pi))[0]
+    assert np.sum((counts - counts.mean()) ** 2 / counts.mean()) < 26  # chi2 of 7 degrees of freedom: p = 5e-4
+
+
+def test_clusters_of_photons_point_back_at_them(gun):
+    events = gun(200, particle="gamma", pt=20.0, min_abs_eta=0.0, max_abs_eta=2.8)
+    event = event_index(events.offsets["element"])
+    leading = (events["element_type"] == ElementType.ECAL) & (events["element_pt"] > 15)
+    d_phi = np.angle(np.exp(1j * (events["element_phi"][leading].astype(float) - events["gen_phi"][event[leading]])))
+    assert np.std(events["element_eta"][leading] - events["gen_eta"][event[leading]]) < 0.008
+    assert np.std(d_phi) < 0.008
+
+
+def test_prompt_clusters_are_on_time(gun):
+    events = gun(300, particle="gamma", pt=50.0, abs_eta=0.5)
+    ecal = (events["element_type"] == ElementType.ECAL) & (events["element_pt"] > 20)
+    pull = events["element_time"][ecal] / events["element_timeerror"][ecal]
+    assert np.mean(pull) == pytest.approx(0.0, abs=0.2)
+    assert np.std(pull) == pytest.approx(1.0, abs=0.15)
+
+
+def test_events_without_particles_are_written_and_read_back(tmp_path):
+    events = run(3, process="gun", gun=GunConfig(number=0))
+    events.validate()
+    assert len(events) == 3
+    assert events.size("element") == 0
+    assert write_ntuple(tmp_path / "empty.root", [events]) == 3
+    assert read_ntuple(tmp_path / "empty.root")["event"].tolist() == [0, 1, 2]
+
+
+def test_no_events_at_all_are_one_empty_chunk():
+    chunks = list(simulate(SimulationConfig(process="gun"), 0, 1))
+    assert [len(chunk) for chunk in chunks] == [0]
+    assert set(chunks[0].columns) == set(schema.NTUPLE.columns)
+
+
+def test_the_ntuple_reads_back_as_it_was(tmp_path, ttbar):
+    write_ntuple(tmp_path / "ttbar.root", [ttbar])
+    assert_same_events(ttbar, read_ntuple(tmp_path / "ttbar.root"))
+    assert (tmp_path / "ttbar.root").stat().st_size / len(ttbar) < 100_000

@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 
 import mlpf
-from mlpf.cli import classical, display, evaluate, export, inspect, postprocess, produce, simulate, train
+from mlpf.cli import benchmark, classical, display, evaluate, export, inspect, postprocess, produce, simulate, train
 from mlpf.cli.console import errors
 from mlpf.errors import MlpfError
 
@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (classical, display, evaluate, export, inspect, postprocess, produce, simulate, train):
+for command in (benchmark, classical, display, evaluate, export, inspect, postprocess, produce, simulate, train):
     app.command(name=command.__name__.rpartition(".")[2])(command.run)
 
 

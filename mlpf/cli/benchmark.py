@@ -1,0 +1,162 @@
+"""``mlpf benchmark``: how fast this machine goes through the stages, and how much memory that takes."""
+
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.table import Table
+
+from mlpf.cli.console import console
+from mlpf.errors import MlpfError
+
+SIZES = (500, 1000, 2000, 5000)
+
+
+class Stage(StrEnum):
+    """What can be measured."""
+
+    SIMULATION = "simulation"
+    POSTPROCESS = "postprocess"
+    TRAINING = "training"
+    INFERENCE = "inference"
+
+
+def run(
+    stage: Annotated[Stage, typer.Argument(help="What to measure.")],
+    model: Annotated[Path | None, typer.Option(help="ONNX model, for inference.")] = None,
+    parameters: Annotated[Path | None, typer.Option("-p", "--parameters", help="Parameter file of the model or the simulation.")] = None,
+    sizes: Annotated[list[int] | None, typer.Option("--size", min=1, help=f"Elements per event, may be repeated; by default {SIZES}.")] = None,
+    events: Annotated[int, typer.Option(min=1, help="Events per size.")] = 20,
+    repeats: Annotated[int, typer.Option(min=1, help="Repetitions, of which the median counts; one more goes first and does not.")] = 5,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of torch or ONNX Runtime.")] = 1,
+) -> None:
+    """Measure a stage on random events of given sizes (simulation: on what its parameters make); medians, and the peak memory of the process.
+
+    Example: [bold]mlpf benchmark postprocess --size 5000[/]
+    """
+    table = Table(title=f"{stage.value}: {events} events a size, median of {repeats}, {threads} thread(s)", title_justify="left")
+    for name in ("elements", "step", "ms per event", "events/s", "peak memory [MB]"):
+        table.add_column(name, justify="left" if name == "step" else "right")
+
+    def measure(num_elements: float, step: str, action: Callable[[], object]) -> None:
+        action()
+        seconds = statistics.median(_seconds(action) for _ in range(repeats)) / events
+        table.add_row(f"{num_elements:.0f}", step, f"{1e3 * seconds:.3g}", f"{1 / seconds:.3g}", f"{_peak_megabytes():.0f}")
+
+    if stage is Stage.SIMULATION:
+        _simulation(parameters, events, measure)
+    else:
+        for size in sizes or SIZES:
+            if stage is Stage.POSTPROCESS:
+                _postprocess(size, events, measure)
+            elif stage is Stage.TRAINING:
+                _training(parameters, size, events, threads, measure)
+            else:
+                _inference(model, size, events, threads, measure)
+    console.print(table)
+
+
+Measure = Callable[[float, str, Callable[[], object]], None]
+
+
+def _simulation(parameters: Path | None, events: int, measure: Measure) -> None:
+    from mlpf.classical.particle_flow import rule_based_particle_flow
+    from mlpf.config import load_parameters, parse_section
+    from mlpf.events import concatenate
+    from mlpf.simulation.config import SimulationConfig
+    from mlpf.simulation.simulate import event_generator, simulate, simulate_event
+
+    config = parse_section(load_parameters(parameters) if parameters else {}, "simulation", SimulationConfig, parameters or "parameters")
+    generate = event_generator(config)
+    generated = [generate(1, number) for number in range(events)]
+    made = concatenate(list(simulate(config, events, seed=1)))
+    size = made.size("element") / events
+    measure(size, "generator", lambda: [generate(1, number) for number in range(events)])
+    measure(size, "detector, clusters, truth", lambda: [simulate_event(event, 1, number) for number, event in enumerate(generated)])
+    measure(size, "rule-based particle flow", lambda: rule_based_particle_flow(made))
+
+
+def _postprocess(size: int, events: int, measure: Measure) -> None:
+    from mlpf.io.ntuple import Ntuple, write_ntuple
+    from mlpf.io.shards import write_parquet
+    from mlpf.postprocess import CaloParticlePolicy, postprocess_events
+    from mlpf.postprocess.association import associate_caloparticles
+    from mlpf.postprocess.rows import columns_to_read
+    from mlpf.random_ntuple import random_events
+
+    policy = CaloParticlePolicy()
+    made = random_events(np.random.default_rng(1), events, size)
+    rows, _ = postprocess_events(made, policy)
+    with tempfile.TemporaryDirectory() as folder:
+        ntuple_path = Path(folder) / "ntuple.root"
+        write_ntuple(ntuple_path, [made])
+        with Ntuple(ntuple_path) as ntuple:
+            measure(size, "read", lambda: list(ntuple.iterate(columns_to_read(policy))))
+        measure(size, "associate", lambda: associate_caloparticles(made, policy))
+        measure(size, "associate, targets, jets", lambda: postprocess_events(made, policy))
+        measure(size, "write", lambda: write_parquet(Path(folder) / "rows.parquet", [rows]))
+
+
+def _training(parameters: Path | None, size: int, events: int, threads: int, measure: Measure) -> None:
+    import torch
+
+    from mlpf.config import load_parameters
+    from mlpf.dataset.graph_dataset import GraphDataset
+    from mlpf.dataset.loader import make_loader
+    from mlpf.io.shards import ShardedDataset
+    from mlpf.loss.particle_flow import ParticleFlowLoss
+    from mlpf.nn.model import build_model
+    from mlpf.samples.split import SplitConfig
+    from mlpf.testing import random_dataset
+    from mlpf.training.config import run_parameters
+
+    torch.set_num_threads(threads)
+    config = run_parameters(load_parameters(parameters) if parameters else {}, parameters or "parameters")
+    model, loss = build_model(config.model), ParticleFlowLoss(config.loss)
+    optimizer = torch.optim.AdamW(model.parameters())
+    with tempfile.TemporaryDirectory() as folder:
+        dataset = ShardedDataset(random_dataset(Path(folder) / "dataset", events, size))
+        everything = GraphDataset(dataset, "train", SplitConfig(train=1.0, validation=0.0, test=0.0))
+        batches = list(make_loader(everything, config.training.max_elements, shuffle=False))
+
+    def forward() -> None:
+        with torch.no_grad():
+            for batch in batches:
+                model(batch.features, batch.mask)
+
+    def step() -> None:
+        for batch in batches:
+            optimizer.zero_grad()
+            loss(model(batch.features, batch.mask), batch)["total"].backward()
+            optimizer.step()
+
+    measure(size, "forward", forward)
+    measure(size, "forward, backward, step", step)
+
+
+def _inference(model: Path | None, size: int, events: int, threads: int, measure: Measure) -> None:
+    from mlpf.producer import Producer
+    from mlpf.random_ntuple import random_events
+
+    if model is None:
+        raise MlpfError("benchmark inference: pass --model MODEL.onnx, as mlpf export writes it")
+    producer = Producer(model, threads=threads)
+    made = random_events(np.random.default_rng(1), events, size)
+    measure(size, "features, model, candidates", lambda: producer(made))
+
+
+def _seconds(action: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def _peak_megabytes() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # ru_maxrss is in kB on Linux

@@ -90,3 +90,21 @@ def write_dataset(tmp_path) -> Callable[[Events], Path]:
         return shard.parent
 
     return write
+
+
+@pytest.fixture
+def mlpf_cli(monkeypatch, capsys):
+    """Run the command line in this process: words -> (exit status, standard output, standard error)."""
+    from mlpf.cli.main import main
+
+    def run(*words):
+        monkeypatch.setattr("sys.argv", ["mlpf", *map(str, words)])
+        try:
+            main()
+            status = 0
+        except SystemExit as stop:
+            status = stop.code or 0
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run

@@ -8,9 +8,9 @@ errors = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
 def progress() -> Progress:
-    """A progress bar with count, elapsed and remaining time, on standard error; vanishes when done."""
+    """A progress bar with count, elapsed and remaining time, on standard error where that is a terminal; vanishes when done."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=errors, transient=True)
+    return Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal)
 
 
 def rate(count: int, seconds: float) -> str:

@@ -5,4 +5,6 @@ resolutions, and showers are energy spots with measured profiles, dropped into c
 flow clusters them. Truth follows the energy: every link weight is a sum over cells. Not simulated: pileup, photon conversions, bremsstrahlung, nuclear
 interactions in the tracker, fake tracks, the preshower, HO, electron identification (dnn), electromagnetic leakage behind the ECAL, detector cracks (but
 for the gap between ECAL barrel and endcap) and noise in cells that nothing hit.
+
+Dimensions of the detector are compiled into the kernels of several modules; numba's cache does not see that: clear it (``*.nbi``) after changing one.
 """

@@ -1,7 +1,7 @@
 """Calorimeter cells: where they are, who their neighbours are, what they can see.
 
 All detectors share one numbering, so one clustering serves all: *sites* are what is clustered (ECAL crystals, HCAL towers, HF cells), *cells* are what is
-read out (a site, or one depth of a tower). Constants sit beside the kernels that use them: numba's cache does not notice a change in another file.
+read out (a site, or one depth of a tower).
 """
 
 import functools

@@ -1,7 +1,4 @@
-"""Flight of particles through the solenoid: exact helices to the fronts of the calorimeters, straight lines for neutral ones.
-
-Constants sit beside the kernels that use them: numba's cache does not notice a change in another file.
-"""
+"""Flight of particles through the solenoid: exact helices to the fronts of the calorimeters, straight lines for neutral ones."""
 
 import math
 from typing import NamedTuple

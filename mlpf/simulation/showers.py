@@ -1,7 +1,4 @@
-"""Showers: every particle that reaches a calorimeter becomes energy spots, which carry the fluctuations of the real thing.
-
-Constants sit beside the kernels that use them: numba's cache does not notice a change in another file.
-"""
+"""Showers: every particle that reaches a calorimeter becomes energy spots, which carry the fluctuations of the real thing."""
 
 import math
 from typing import NamedTuple

@@ -83,7 +83,7 @@ def simulate_event(generated: GeneratedEvent, seed: int, event: int) -> Columns:
 
     truth = truths.find_truth(particles, deposits)
     first_cluster = len(tracks.particle)
-    to_elements = _with_superclusters(links, superclusters, first_cluster, first_cluster + len(layer))
+    to_elements = _with_superclusters(truths.without_faint(links), superclusters, first_cluster, first_cluster + len(layer))
     return {
         **_event_columns(event, seed, particles),
         **_tracking_particle_columns(particles, truth),

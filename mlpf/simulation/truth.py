@@ -12,6 +12,8 @@ from mlpf.simulation.moments import ClusterHits
 from mlpf.simulation.particles import Particles
 from mlpf.simulation.tracker import leaves_hits
 
+MIN_LINK_ENERGY = 1e-3  # GeV; links below are not written: a fifth of all, 3e-5 of the energy
+
 
 class Truth(NamedTuple):
     """Which particles become truth objects; every array but the last two holds indices.
@@ -118,6 +120,12 @@ def particle_cluster_links(deposits: Deposits, hits: Hits, cluster_hits: Cluster
     hit_offsets = offsets_from_counts(np.bincount(cluster_hits.hit, minlength=len(hits.cell)))
     by_hit_columns = (hit_offsets, cluster[by_hit], cluster_hits.fraction[by_hit], num_clusters)
     return sum_links(Links(*_share_energy(deposits.particle[read], hit[read], share, hits.energy, *by_hit_columns)))
+
+
+def without_faint(links: Links) -> Links:
+    """Only the links that share at least `MIN_LINK_ENERGY`."""
+    kept = links.energy >= MIN_LINK_ENERGY
+    return Links._make(values[kept] for values in links)
 
 
 def sum_links(links: Links) -> Links:

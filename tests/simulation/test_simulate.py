@@ -44,13 +44,16 @@ def test_collisions_do_not_depend_on_chunks_either(ttbar):
     assert_same_events(ttbar.slice(5, 8), run(3, first_event=5, process="ttbar", events_per_chunk=2))
 
 
-def test_truth_energy_of_every_cluster_adds_up_to_its_energy(ttbar):
+def test_truth_energy_of_every_cluster_adds_up_to_its_energy_but_for_faint_links(ttbar):
     for particle in ("caloparticle", "simcluster"):
         event = event_index(ttbar.offsets[f"{particle}_to_element"])
         element = ttbar.offsets["element"][event] + ttbar[f"{particle}_to_element.second"]
         total = np.bincount(element, ttbar[f"{particle}_to_element_cmp"], minlength=ttbar.size("element"))
         is_cluster = np.isin(ttbar["element_type"], CLUSTERS)
-        assert total[is_cluster] == pytest.approx(ttbar["element_energy"][is_cluster], rel=1e-5)
+        missing = ttbar["element_energy"][is_cluster] - total[is_cluster]
+        assert (missing > -1e-4).all()
+        assert (missing < 0.02 + 1e-5 * total[is_cluster]).all()  # links below 1 MeV are left out, of up to twenty particles
+        assert missing.sum() < 1e-4 * total.sum()
         assert not total[np.isin(ttbar["element_type"], (ElementType.TRACK, ElementType.GSF))].any()
 
 

@@ -3,7 +3,7 @@ import pytest
 
 from mlpf.simulation.calorimeter import Deposits, Hits
 from mlpf.simulation.moments import ClusterHits
-from mlpf.simulation.truth import Links, find_truth, particle_cluster_links, sum_links
+from mlpf.simulation.truth import Links, find_truth, particle_cluster_links, sum_links, without_faint
 
 
 def test_links_agree_with_a_loop_over_everything():
@@ -29,6 +29,7 @@ def test_links_agree_with_a_loop_over_everything():
     assert dense == pytest.approx(energy)
     assert dense_fraction == pytest.approx(summed)
     assert len(links.first) == np.sum(summed > 0)
+    assert links.energy.sum() == pytest.approx((hits.energy * fraction.sum(axis=0)).sum())
 
 
 def test_equal_links_are_summed_and_ordered():
@@ -37,6 +38,11 @@ def test_equal_links_are_summed_and_ordered():
     assert links.second.tolist() == [3, 0, 1]
     assert links.energy.tolist() == [2.0, 4.0, 9.0]
     assert links.fraction.tolist() == [1.0, 1.0, 2.0]
+
+
+def test_links_below_one_mev_are_left_out():
+    links = without_faint(Links(np.arange(3), np.arange(3), np.array([0.0009, 0.0011, 5.0]), np.ones(3)))
+    assert links.first.tolist() == [1, 2]
 
 
 def test_decay_products_belong_to_the_caloparticle_of_their_mother(particles):

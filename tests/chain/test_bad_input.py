@@ -23,13 +23,13 @@ def fails(mlpf_cli, tmp_path):
     """Run a command that must fail with one line, and leave no file that was not there before; returns the line."""
 
     def run(*words):
-        before = {path for path in tmp_path.rglob("*")}
+        before = set(tmp_path.rglob("*"))
         status, _, err = mlpf_cli(*words)
         assert status == 1
         assert err.startswith("error: ")
         assert err.count("\n") == 1
         assert "Traceback" not in err
-        assert {path for path in tmp_path.rglob("*")} == before
+        assert set(tmp_path.rglob("*")) == before
         return err
 
     return run

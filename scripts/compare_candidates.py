@@ -33,7 +33,7 @@ def main() -> int:
     for other in others:
         result = compare_candidates(reference, other)
         agree &= result.agree
-        print(f"{reference.source} and {other.source}: {result}")
+        print(f"{other.source} and {reference.source} {result}")
     return 0 if agree else 1
 
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from mlpf import schema
-from mlpf.candidates import Outputs, candidate_class, charge_of_pdgid, make_candidates, sigmoid, signed_pdgid
-from mlpf.events import Events
+from mlpf.candidates import Outputs, candidate_class, charge_of_pdgid, compare_candidates, make_candidates, sigmoid, signed_pdgid
+from mlpf.events import Events, concatenate
 from mlpf.kinematics import PION_MASS
 from mlpf.schema import CLASS_IDS, FEATURE_INDEX, CandidateClass, ElementType
 
@@ -164,3 +164,49 @@ def test_charge_and_pdgid_determine_each_other():
 
 def test_sigmoid_of_extreme_logits_is_exact():
     assert sigmoid(np.array([-1e4, 0.0, 1e4])).tolist() == [0.0, 0.5, 1.0]
+
+
+def some_candidates(**changes):
+    """Two events of three candidates."""
+    columns = {
+        "run": [1, 1],
+        "lumi": [1, 1],
+        "event": [7, 8],
+        "mlpfcandidate_element": [0, 2, 1],
+        "mlpfcandidate_pdgid": [211, 22, -13],
+        "mlpfcandidate_pt": [1.0, 2.0, 3.0],
+        "mlpfcandidate_phi": [3.14, 0.0, 1.0],
+    }
+    columns |= changes
+    for column in schema.CANDIDATES.names("mlpfcandidate"):
+        columns.setdefault(column, np.zeros(3))
+    return Events(columns, {"mlpfcandidate": [0, 2, 3]}, 2, layout=schema.CANDIDATES)
+
+
+def test_candidates_agree_with_themselves_in_any_order_of_events():
+    a = some_candidates()
+    b = concatenate([a.slice(1, 2), a.slice(0, 1)])
+    comparison = compare_candidates(a, b)
+    assert comparison == (2, 3, 0, 0, 0.0, 0.0)
+    assert comparison.agree
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "value"),
+    [
+        ({"mlpfcandidate_element": [0, 3, 2]}, "num_only_one", 4),
+        ({"mlpfcandidate_pdgid": [211, 130, 13]}, "num_other_pdgid", 2),
+        ({"mlpfcandidate_pt": [1.0, 2.0, 3.3]}, "max_relative_pt", 0.1),
+        ({"mlpfcandidate_phi": [-3.14, 0.0, 1.0]}, "max_delta_r", 2 * np.pi - 6.28),
+        ({"mlpfcandidate_eta": [0.0, 0.0, 0.1]}, "max_delta_r", 0.1),
+    ],
+)
+def test_every_kind_of_difference_is_seen(changes, field, value):
+    comparison = compare_candidates(some_candidates(), some_candidates(**changes))
+    assert getattr(comparison, field) == pytest.approx(value, rel=1e-4)
+    assert not comparison.agree
+    assert "DIFFER" in str(comparison)
+
+
+def test_candidates_of_other_events_do_not_agree():
+    assert not compare_candidates(some_candidates(), some_candidates(event=[9, 10])).agree

@@ -37,6 +37,7 @@ class SizeBatchSampler(Sampler[list[int]]):
         return sum(-(-len(pool) // size) for pool, size in self.pools)
 
     def __iter__(self) -> Iterator[list[int]]:
+        # A generator: a loader with workers asks for an iterator that it never uses, which must not count as a pass.
         rng = np.random.default_rng([self.seed, self.epoch])
         self.epoch += 1
         batches = []
@@ -44,7 +45,7 @@ class SizeBatchSampler(Sampler[list[int]]):
             events = rng.permutation(pool) if self.shuffle else pool
             batches += [events[first : first + size].tolist() for first in range(0, len(events), size)]
         order = rng.permutation(len(batches)) if self.shuffle else range(len(batches))
-        return iter([batches[i] for i in order])
+        yield from (batches[i] for i in order)
 
 
 def _pools(num_elements: np.ndarray, max_elements: int) -> list[tuple[np.ndarray, int]]:

@@ -8,7 +8,8 @@ from mlpf.dataset.batch import Targets
 from mlpf.errors import DatasetError
 from mlpf.events import Events
 
-TARGET_COLUMNS = tuple(f"target_{name}" for name in ("class", "pt", "eta", "sin_phi", "cos_phi", "energy", "ispu", "charge"))
+NEEDED_COLUMNS = tuple(f"target_{name}" for name in ("class", "pt", "eta", "sin_phi", "cos_phi", "energy", "charge"))
+TARGET_COLUMNS = (*NEEDED_COLUMNS, "target_ispu")  # ntuples of 2020 know nothing of pileup
 
 
 def training_targets(events: Events) -> Targets:
@@ -17,8 +18,11 @@ def training_targets(events: Events) -> Targets:
     Elements that can never yield a candidate (`schema.NO_CANDIDATE_TYPES`, superclusters above all) become "no particle".
 
     Raises:
-        DatasetError: a class that is not in `schema.CLASSES`.
+        DatasetError: a column of targets is missing, or a class is not in `schema.CLASSES`.
     """
+    missing = [name for name in NEEDED_COLUMNS if name not in events]
+    if missing:
+        raise DatasetError(f"{events.source}: holds no {', '.join(missing)}; make the dataset with mlpf postprocess from an ntuple with truth")
     class_position = _class_position(events)
     particle = class_position > 0
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):

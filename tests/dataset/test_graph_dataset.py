@@ -97,6 +97,15 @@ def test_columns_that_the_dataset_lacks_read_as_zero(dataset, tmp_path):
     assert (graphs.targets.pileup == 0).all()
 
 
+def test_a_dataset_without_targets_is_refused(dataset, tmp_path):
+    events = dataset.read()
+    columns = {name: values for name, values in events.columns.items() if name not in ("target_class", "target_pt")}
+    write_parquet(tmp_path / "a.parquet", [Events(columns, events.offsets, len(events), layout=schema.DATASET)])
+    write_manifest(tmp_path, [Shard("a.parquet", len(events), events.size("element"), sha256(tmp_path / "a.parquet"))], {})
+    with pytest.raises(DatasetError, match=r"a\.parquet: holds no target_class, target_pt; make the dataset with mlpf postprocess"):
+        GraphDataset(ShardedDataset(tmp_path))
+
+
 def test_events_without_elements_are_graphs_without_nodes(tmp_path):
     graphs = GraphDataset(ShardedDataset(random_dataset(tmp_path, num_events=30, mean_elements=1.0)))
     empty = np.flatnonzero(graphs.num_elements == 0)

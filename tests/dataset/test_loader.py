@@ -37,6 +37,13 @@ def test_without_shuffling_every_pass_is_the_same():
     assert list(sampler) == list(sampler)
 
 
+def test_an_iterator_that_nobody_uses_is_not_an_epoch():
+    """A loader with workers makes one more than it uses; the order of events must not depend on the number of workers."""
+    first, again = (SizeBatchSampler(np.full(50, 10), 100, seed=1) for _ in range(2))
+    iter(first)
+    assert list(first) == list(again)
+
+
 @pytest.fixture(scope="module")
 def graphs(tmp_path_factory):
     return GraphDataset(ShardedDataset(random_dataset(tmp_path_factory.mktemp("random"), num_events=30, mean_elements=3.0)))

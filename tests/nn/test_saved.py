@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mlpf.errors import ModelError
+from mlpf.io.files import sha256
 from mlpf.nn.model import GravNetConfig, build_model
 from mlpf.nn.saved import INFO, WEIGHTS, ModelInfo, load_model, save_model
 from mlpf.samples.split import SplitConfig
@@ -52,6 +53,15 @@ def test_weights_of_another_model_are_refused(saved):
     folder, _, info = saved
     other = GravNetConfig(width=16, num_layers=1)
     save_model(folder, build_model(other), info)
+    with pytest.raises(ModelError, match="does not fit the model"):
+        load_model(folder)
+
+
+def test_foreign_bytes_with_the_right_checksum_are_refused(saved):
+    folder = saved[0]
+    (folder / WEIGHTS).write_bytes(b"hello")
+    content = json.loads((folder / INFO).read_text())
+    (folder / INFO).write_text(json.dumps({**content, "weights_sha256": sha256(folder / WEIGHTS)}))
     with pytest.raises(ModelError, match="does not fit the model"):
         load_model(folder)
 

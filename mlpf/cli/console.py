@@ -8,9 +8,13 @@ errors = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
 def progress() -> Progress:
-    """A progress bar with count, elapsed and remaining time, on standard error where that is a terminal; vanishes when done."""
+    """A progress bar with count, elapsed and remaining time, where the output is a terminal; vanishes when done.
+
+    It shares `console` if it can: lines printed there during its life then appear above it instead of in it.
+    """
+    screen = console if console.is_terminal else errors
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal)
+    return Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)
 
 
 def rate(count: int, seconds: float) -> str:

@@ -46,17 +46,18 @@ FIRST_HFEM_CELL = FIRST_TOWER + NUM_TOWERS * NUM_DEPTHS
 NUM_CELLS = FIRST_HFEM_CELL + 2 * NUM_HF
 MAX_NEIGHBORS = 9  # a 10 degree tower beside the 5 degree ones
 
-# Per layer: noise of a cell, its zero suppression, threshold and seed threshold of a site [GeV], shower width of the clustering [cm], and whether
-# neighbours at a corner compete for seeds too.
-# ECAL and HCAL thresholds and the widths: CMS particle flow (arXiv:1706.04965, table 2); HF: thresholds of RecoParticleFlow.
-# Noise: ECAL 40 MeV a crystal (CMS TDR), endcap half a threshold; HCAL below its zero suppression.
+# Per layer: noise of a cell, its zero suppression, threshold and seed threshold of a site [GeV], shower width of the clustering [cm], and how many of the
+# neighbours compete for seeds: 8, 4 (at the edges) or none (in the HF every cell above the threshold is a seed, and corners do not touch).
+# ECAL and HCAL thresholds and the widths: CMS particle flow (arXiv:1706.04965, table 2), which sums no depths; HF and nNeighbours: the
+# particleFlowCluster*_cfi of RecoParticleFlow/PFClusterProducer.
+# Noise: ECAL 40 MeV a crystal (CMS TDR), endcap half a threshold; HCAL below its zero suppression. Ours where no source is named.
 _READOUT = {
-    LAYER_EB: (0.04, 0.08, 0.08, 0.23, 1.5, True),
-    LAYER_EE: (0.15, 0.3, 0.3, 0.6, 1.5, True),
-    LAYER_HB: (0.05, 0.1, 0.8, 0.8, 10.0, False),
-    LAYER_HE: (0.05, 0.1, 0.8, 1.1, 10.0, False),
-    LAYER_HFEM: (0.3, 0.8, 0.8, 1.4, 10.0, False),
-    LAYER_HFHAD: (0.3, 0.8, 0.8, 1.4, 10.0, False),
+    LAYER_EB: (0.04, 0.08, 0.08, 0.23, 1.5, 8),
+    LAYER_EE: (0.15, 0.3, 0.3, 0.6, 1.5, 8),
+    LAYER_HB: (0.05, 0.1, 0.8, 0.8, 10.0, 4),
+    LAYER_HE: (0.05, 0.1, 0.8, 1.1, 10.0, 4),
+    LAYER_HFEM: (0.3, 0.8, 0.8, 1.4, 10.0, 0),
+    LAYER_HFHAD: (0.3, 0.8, 0.8, 1.4, 10.0, 0),
 }
 
 
@@ -173,6 +174,8 @@ def geometry() -> Geometry:
         for side in range(2):  # the two HFs do not touch
             _fill_ring_neighbors(neighbors, num_edges, hf_phi[: HF_RINGS // 2], HF_PHI, first + side * NUM_HF // 2)
     readout = np.array([_READOUT[value] for value in layer])
+    corners = np.arange(MAX_NEIGHBORS) >= num_edges[:, None]
+    neighbors[corners & (readout[:, 5] == 0)[:, None]] = -1
     num_neighbors = np.sum(neighbors >= 0, axis=1)
     cell_site, cell_depth = _cells()
     return Geometry(
@@ -181,7 +184,7 @@ def geometry() -> Geometry:
         phi=phi,
         layer=layer,
         neighbors=neighbors,
-        num_competitors=np.where(readout[:, 5] > 0, num_neighbors, num_edges),
+        num_competitors=np.select([readout[:, 5] == 8, readout[:, 5] == 4], [num_neighbors, num_edges], 0),
         threshold=readout[:, 2].copy(),
         seed_threshold=readout[:, 3].copy(),
         shower_width=readout[:, 4].copy(),

@@ -8,7 +8,7 @@ import numpy as np
 
 from mlpf.simulation.calorimeter import Hits
 from mlpf.simulation.clusters import Clusters
-from mlpf.simulation.geometry import NUM_SITES, Geometry
+from mlpf.simulation.geometry import LAYER_HB, LAYER_HE, NUM_SITES, Geometry
 
 NUM_SPREADS = 4  # depths 1, 2, 3, and all others together (0 included)
 
@@ -31,7 +31,7 @@ class Moments(NamedTuple):
 
     Attributes:
         energy: ``(C,)`` sum of the shares of hits [GeV].
-        position: ``(C, 3)`` cm: in the ECAL weighted by the logarithm of the energy over its threshold, elsewhere by energy.
+        position: ``(C, 3)`` cm: in ECAL and HF weighted by the logarithm of the energy over its threshold, in the HCAL by energy.
         depth: ``(C,)`` mean depth, by energy.
         num_hits: ``(C,)``.
         energy_spread, eta_spread, phi_spread: ``(C,)`` standard deviation over hits, unweighted, 0 for one hit.
@@ -104,8 +104,9 @@ def _center(energy: np.ndarray, threshold: np.ndarray, position: np.ndarray, log
 
 @numba.njit(cache=True)
 def _moments(
-    offsets: np.ndarray, hit_energy: np.ndarray, position: np.ndarray, depth: np.ndarray, eta: np.ndarray, phi: np.ndarray, threshold: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    offsets: np.ndarray, hit_energy: np.ndarray, position: np.ndarray, depth: np.ndarray, eta: np.ndarray, phi: np.ndarray, threshold: np.ndarray,
+    logarithmic: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
     """``(C, 3)`` positions, ``(C, 3)`` energy, depth and number of hits, ``(C, 14)`` spreads in the order of `Moments`."""
     count = len(offsets) - 1
     centers, sums, spreads = np.zeros((count, 3)), np.zeros((count, 3)), np.zeros((count, 6 + 2 * NUM_SPREADS))
@@ -113,7 +114,7 @@ def _moments(
         own = slice(offsets[c], offsets[c + 1])
         energy, hit_depth, hit_position, hit_eta = hit_energy[own], depth[own], position[own], eta[own]
         total = np.sum(energy)
-        centers[c] = _center(energy, threshold[own], hit_position, hit_depth[0] == 0)
+        centers[c] = _center(energy, threshold[own], hit_position, logarithmic[offsets[c]])
         sums[c, 0], sums[c, 1], sums[c, 2] = total, np.sum(energy * hit_depth) / total, len(energy)
         center_phi = math.atan2(centers[c, 1], centers[c, 0])
         hit_phi = np.empty(len(energy))
@@ -138,7 +139,8 @@ def cluster_moments(cluster_hits: ClusterHits, hits: Hits, detector: Geometry) -
     site = detector.cell_site[cell]
     hit_energy = hits.energy[cluster_hits.hit] * cluster_hits.fraction
     position = detector.position[site] * detector.cell_scale[cell][:, None]
-    columns = (position, detector.cell_depth[cell], detector.eta[site], detector.phi[site], detector.threshold[site])
+    logarithmic = (detector.layer[site] != LAYER_HB) & (detector.layer[site] != LAYER_HE)
+    columns = (position, detector.cell_depth[cell], detector.eta[site], detector.phi[site], detector.threshold[site], logarithmic)
     centers, sums, spreads = _moments(cluster_hits.offsets, hit_energy, *columns)
     by_depth = spreads[:, 3 : 3 + NUM_SPREADS], spreads[:, 3 + NUM_SPREADS : 3 + 2 * NUM_SPREADS]
     return Moments(sums[:, 0], centers, sums[:, 1], sums[:, 2], spreads[:, 0], spreads[:, 1], spreads[:, 2], *by_depth, spreads[:, 3 + 2 * NUM_SPREADS :])

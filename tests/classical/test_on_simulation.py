@@ -7,6 +7,7 @@ from mlpf.classical.particle_flow import rule_based_particle_flow
 from mlpf.events import concatenate
 from mlpf.jets import cluster_jets
 from mlpf.kinematics import delta_r
+from mlpf.schema import ElementType
 from mlpf.simulation.config import GunConfig, SimulationConfig
 from mlpf.simulation.simulate import simulate
 
@@ -50,6 +51,14 @@ def test_forward_pions_keep_their_energy_as_forward_candidates():
     events = rule_based_particle_flow(concatenate(list(simulate(SimulationConfig(process="gun", gun=gun), 200, seed=4))))
     assert set(np.abs(events["pfcandidate_pdgid"]).tolist()) == {1, 2}
     assert np.mean(response(events)) == pytest.approx(1.0, abs=0.1)
+
+
+def test_both_fibres_of_a_forward_tower_are_one_hadron():
+    gun = GunConfig(particle="pi", min_pt=20, max_pt=20, min_abs_eta=3.3, max_abs_eta=4.7)
+    events = rule_based_particle_flow(concatenate(list(simulate(SimulationConfig(process="gun", gun=gun), 100, seed=4))))
+    electromagnetic = np.sum(events["element_type"] == ElementType.HFEM)
+    assert len(events["element_distance_d"]) > 0.4 * electromagnetic  # no other element is there to be linked
+    assert np.sum(np.abs(events["pfcandidate_pdgid"]) == 2) == electromagnetic - len(events["element_distance_d"])
 
 
 @pytest.mark.slow

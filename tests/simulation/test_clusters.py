@@ -112,6 +112,16 @@ def test_seeds_of_the_hcal_compete_with_neighbours_at_edges_only():
     assert len(cluster({first_cell: 3.0, first_cell + g.NUM_DEPTHS: 2.0}).seed_site) == 1
 
 
+def test_every_cell_of_the_hf_above_the_seed_threshold_is_a_cluster_and_the_others_are_shared():
+    cell, beside, outside = (g.FIRST_HFEM_CELL + 30 * g.HF_PHI + phi for phi in (5, 6, 7))
+    clusters = cluster({cell: 50.0, beside: 1.5, outside: 1.3})
+    assert clusters.seed_site.tolist() == [g.FIRST_HFEM + 30 * g.HF_PHI + phi for phi in (5, 6)]
+    last = clusters.site == clusters.site.max()
+    assert clusters.fraction[~last].tolist() == [1.0, 1.0]
+    assert clusters.fraction[last].sum() == pytest.approx(1.0)
+    assert len(cluster({cell: 50.0, beside + g.HF_PHI: 1.3}).site) == 1  # at a corner
+
+
 def test_depths_of_a_tower_add_up_to_pass_the_threshold():
     first_cell = g.FIRST_TOWER + 28 * g.HCAL_PHI * g.NUM_DEPTHS
     assert len(cluster({first_cell: 0.5}).seed_site) == 0

@@ -28,8 +28,8 @@ def test_the_centre_of_every_site_is_found_in_that_site():
     assert np.array_equal(DETECTOR.cell_site[cell], site)
 
 
-@pytest.mark.parametrize(("section", "expected"), [(g.SECTION_EB, 8), (g.SECTION_EE, 8), (g.SECTION_HFEM, 8)])
-def test_inner_sites_have_eight_neighbours(section, expected):
+@pytest.mark.parametrize(("section", "expected"), [(g.SECTION_EB, 8), (g.SECTION_EE, 8), (g.SECTION_HCAL, 8), (g.SECTION_HFEM, 4)])
+def test_inner_sites_have_eight_neighbours_but_four_in_the_hf(section, expected):
     counts = np.sum(DETECTOR.neighbors >= 0, axis=1)[real_sites()]
     assert np.bincount(counts[section_of(real_sites()) == section]).argmax() == expected
 

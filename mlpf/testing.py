@@ -13,6 +13,7 @@ from mlpf import schema
 from mlpf.events import Events, offsets_from_counts
 from mlpf.io.files import sha256
 from mlpf.io.shards import Shard, write_manifest, write_parquet
+from mlpf.random_elements import random_elements
 from mlpf.random_ntuple import random_events as random_events
 
 if TYPE_CHECKING:
@@ -20,23 +21,8 @@ if TYPE_CHECKING:
 
 
 def random_features(num_elements: int, seed: int = 0) -> np.ndarray:
-    """``(N, 55) float32`` raw features in the consumer's order, of plausible ranges: what a model may be fed."""
-    rng = np.random.default_rng(seed)
-    features = rng.normal(0.0, 0.1, (num_elements, schema.NUM_FEATURES)).astype(np.float32)
-    kinds = [kind for kind in schema.ElementType if kind not in schema.CONSUMER_DROPPED_TYPES and kind != schema.ElementType.NONE]
-    phi = rng.uniform(-np.pi, np.pi, num_elements)
-    columns = {
-        "type": rng.choice(kinds, num_elements),
-        "pt": rng.lognormal(0.5, 1.0, num_elements),
-        "eta": rng.uniform(-3.0, 3.0, num_elements),
-        "sin_phi": np.sin(phi),
-        "cos_phi": np.cos(phi),
-        "num_hits": rng.integers(1, 30, num_elements),
-    }
-    columns["energy"] = columns["pt"] * np.cosh(columns["eta"])
-    for name, values in columns.items():
-        features[:, schema.FEATURE_INDEX[name]] = values
-    return features
+    """``(N, 55) float32`` raw features of one event, see `random_elements`: what a model may be fed."""
+    return random_elements(np.random.default_rng(seed), num_elements)
 
 
 def random_dataset(folder: str | Path, num_events: int = 20, mean_elements: float = 40.0, seed: int = 0) -> Path:

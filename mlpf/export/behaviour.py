@@ -11,8 +11,8 @@ import numpy as np
 import onnxruntime
 
 from mlpf import schema
-from mlpf.export.probe import random_elements
 from mlpf.producer.signature import OUTPUT_WIDTHS
+from mlpf.random_elements import random_elements
 from mlpf.schema import FEATURE_INDEX, ElementType
 
 TOLERANCE = 1e-3

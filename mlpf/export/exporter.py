@@ -19,11 +19,11 @@ from mlpf.errors import ModelError
 from mlpf.export.card import model_card
 from mlpf.export.contract import MAX_IR_VERSION, MAX_OPSET, check_contract
 from mlpf.export.parity import check_parity
-from mlpf.export.probe import random_elements
 from mlpf.export.report import ContractReport
 from mlpf.io.files import atomic_file
 from mlpf.producer.producer import METADATA_FEATURES, METADATA_SCHEMA_DIGEST, METADATA_VERSION
 from mlpf.producer.signature import OUTPUTS, PILEUP
+from mlpf.random_elements import random_elements
 
 TARGETS = ("cmssw",)
 EXAMPLE_SHAPE = (2, 50)  # B, N of the event that the exporter traces; no size of the checks, so that a baked-in size cannot pass them

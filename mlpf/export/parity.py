@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from mlpf.export.behaviour import TOLERANCE, Runner, difference
-from mlpf.export.probe import random_elements
 from mlpf.export.report import Check
 from mlpf.producer.session import open_session
+from mlpf.random_elements import random_elements
 
 SIZES = (0, 1, 2, 7, 64, 257, 1500)  # elements; the exporter traced another size
 

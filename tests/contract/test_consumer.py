@@ -10,8 +10,8 @@ from toy_graph import write_toy_model
 
 from mlpf import schema
 from mlpf.candidates import Outputs, make_candidates
-from mlpf.export.probe import random_elements
 from mlpf.producer import Producer, consumer_input
+from mlpf.random_elements import random_elements
 from mlpf.schema import FEATURE_INDEX, ElementType
 
 

@@ -100,8 +100,8 @@ def test_the_contract_needs_no_torch(tmp_path):
 @pytest.mark.skipif("MLPF_ONNXRUNTIME_1_17_PYTHON" not in os.environ, reason="MLPF_ONNXRUNTIME_1_17_PYTHON names no interpreter with onnxruntime 1.17.1")
 def test_the_oldest_runtime_agrees_with_the_newest(tmp_path):
     from mlpf.export.behaviour import SIZES, TOLERANCE, Runner, difference
-    from mlpf.export.probe import random_elements
     from mlpf.producer.session import open_session
+    from mlpf.random_elements import random_elements
 
     path = Path(os.environ["MLPF_ONNX_MODEL"]) if "MLPF_ONNX_MODEL" in os.environ else write_toy_model(tmp_path / "toy.onnx")
     events = {str(n): random_elements(np.random.default_rng(n), n)[None] for n in (0, *SIZES)}

@@ -4,7 +4,7 @@ import numpy as np
 
 from mlpf import schema
 from mlpf.events import Events, offsets_from_counts
-from mlpf.export.probe import random_elements
+from mlpf.random_elements import random_elements
 from mlpf.schema import ElementType
 
 DROPPED = (ElementType.PS1, ElementType.PS2, ElementType.BREM)

@@ -60,9 +60,9 @@ def test_targets_are_classes_ratios_and_directions(dataset):
         supercluster = events["element_type"][i] == ElementType.SC
         expected = 0 if supercluster else events["target_class"][i]
         assert schema.CLASS_IDS[targets.class_position[i]] == expected
-        assert bool(targets.has_momentum[i]) == (expected != 0)
+        assert bool(targets.has_momentum[i]) == (expected != 0 and events["element_pt"][i] > 0)
         momentum = [0.0] * 5
-        if expected:
+        if targets.has_momentum[i]:
             ratio = events["target_pt"][i] / events["element_pt"][i], events["target_energy"][i] / events["element_energy"][i]
             momentum = [np.log(ratio[0]), *(events[f"target_{name}"][i] for name in ("eta", "sin_phi", "cos_phi")), np.log(ratio[1])]
             assert targets.charge[i] == events["target_charge"][i] + 1

@@ -16,11 +16,11 @@ from mlpf.cli.main import app
 from mlpf.errors import ModelError
 from mlpf.export.exporter import ConsumerModule, export_model, to_onnx
 from mlpf.export.parity import check_parity
-from mlpf.export.probe import random_elements
 from mlpf.nn.heads import ModelOutput
 from mlpf.nn.model import GravNetConfig, build_model
 from mlpf.nn.saved import ModelInfo, save_model
 from mlpf.producer import Producer
+from mlpf.random_elements import random_elements
 from mlpf.samples.split import SplitConfig
 
 

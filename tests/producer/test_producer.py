@@ -11,9 +11,9 @@ from toy_graph import BROKEN_SIGNATURE, write_toy_model
 from mlpf import schema
 from mlpf.errors import ModelError
 from mlpf.events import Events
-from mlpf.export.probe import random_elements
 from mlpf.producer import Producer, consumer_input
 from mlpf.producer.session import open_session
+from mlpf.random_elements import random_elements
 
 
 @pytest.fixture(scope="module")

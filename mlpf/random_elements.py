@@ -23,8 +23,9 @@ def random_elements(rng: np.random.Generator, num_elements: int) -> np.ndarray:
     """``(N, 55) float32`` raw features of one event.
 
     Tracks and GSF carry momenta and charges, clusters positions in cm, superclusters pt = 0, as in the ntuple; one element in fifty has pt = energy = 0.
+    What is not set on purpose is noise of width 0.1, so that no column is dead.
     """
-    x = np.zeros((num_elements, NUM_FEATURES))
+    x = rng.normal(0.0, 0.1, (num_elements, NUM_FEATURES))
     element_type = rng.choice(list(SHARES), size=num_elements, p=list(SHARES.values()))
     forward = np.isin(element_type, (ElementType.HFEM, ElementType.HFHAD))
     charged = np.isin(element_type, (ElementType.TRACK, ElementType.GSF))
@@ -42,6 +43,8 @@ def random_elements(rng: np.random.Generator, num_elements: int) -> np.ndarray:
         "charge": charged * rng.choice([-1, 1], num_elements),
         "layer": ~charged * rng.integers(-2, 14, num_elements),
         "depth": ~charged * rng.integers(0, 5, num_elements),
+        "muon_dt_hits": 0.0,
+        "muon_csc_hits": 0.0,
         "muon_type": (element_type == ElementType.TRACK) * (rng.random(num_elements) < 0.05) * 14,
         "num_hits": rng.integers(1, 30, num_elements),
         "corr_energy": ~charged * 1.1 * pt * np.cosh(eta),

@@ -1,7 +1,7 @@
 import numpy as np
 
-from mlpf.export.probe import random_elements
 from mlpf.features import consumer_elements
+from mlpf.random_elements import random_elements
 from mlpf.schema import FEATURE_INDEX, NUM_FEATURES, ElementType
 
 

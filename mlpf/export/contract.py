@@ -138,5 +138,6 @@ def _empty_event(path: Path) -> Check:
     if done.returncode < 0:
         return Check(name, f"kills the process (signal {-done.returncode})")
     if done.returncode > 0:
-        return Check(name, f"the model fails: {done.stderr.strip().splitlines()[-1][:200]}")
+        last_line = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        return Check(name, f"the model fails: {last_line[:200]}")
     return Check(name, done.stdout.strip())

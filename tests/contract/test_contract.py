@@ -36,6 +36,11 @@ def test_a_wrong_signature_is_found_and_named(case, tmp_path):
     assert message in failures(write_toy_model(tmp_path / "toy.onnx", replacements))["inputs and outputs"]
 
 
+def test_a_process_that_fails_without_a_word_is_a_broken_clause_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 1, "", ""))
+    assert failures(write_toy_model(tmp_path / "toy.onnx"))["an event without elements"] == "the model fails: no message"
+
+
 def test_three_outputs_are_enough_and_further_ones_must_be_float(tmp_path):
     without_pileup = [(", float[batch, elements, 1] pu)", ")"), ("pu = MatMul(clean, w_pileup)", "")]
     assert not failures(write_toy_model(tmp_path / "three.onnx", without_pileup))

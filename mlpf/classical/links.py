@@ -10,7 +10,7 @@ its centroid: the half-width of n equal cells of the spread ``etaerror`` (``phie
 | TRACK-HO | pt > 3 GeV, HCAL point in the box, half cell x 1.15 | delta R |
 | ECAL-HCAL | abs(eta) of the ECAL > 2.5, delta R < .2 | delta R |
 | HCAL-HO | abs(eta) of the HCAL < 1.5, delta R < .2 | delta R |
-| HFEM-HFHAD | same side, less than sqrt(.1) cm apart on the HF's face | cm |
+| HFEM-HFHAD | same side, less than sqrt(.1) cm apart on the HF's face: in effect both fibres of one tower, which is one cluster each | cm |
 | PS1-ECAL, PS2-ECAL | strip, seen from the origin, in the box | cm / 1000 on the ECAL's face |
 | SC-ECAL | ECAL in the supercluster's box of three widths, at least 1.5 cells; each ECAL keeps its nearest | .001 |
 | TRACK-GSF, BREM-GSF | nearest GSF of the same charge within delta R .05; each GSF keeps its nearest TRACK | .001 |

@@ -1,7 +1,7 @@
 """Clustering of particle flow: seeds, topological clusters, Gaussian sharing (arXiv:1706.04965, section 3.4).
 
 1. A seed is a site above its seed threshold with more energy than all its competing neighbours.
-2. A topological cluster holds a seed and all sites above threshold that are connected to it, corners included.
+2. A topological cluster holds a seed and all sites above threshold that are connected to it, corners included (not in the HF).
 3. Inside, each seed makes one cluster; the energy of a site is shared among the clusters in proportion to ``A exp(-d^2 / 2 s^2)``: A the cluster's
    energy, d the distance across the line of sight from its position, s the shower width; a seed belongs to its own cluster alone.
    Energies and positions are computed again from the shares until they rest.

@@ -29,9 +29,9 @@ MIP_RADIUS, MIP_SPOTS = 0.5, 6
 
 # Hadronic showers.
 ECAL_NUCLEAR_LENGTHS = 1.1  # of the ECAL in front of the HCAL (CMS TDR): exp(-1.1) of the hadrons pass it as a MIP
-# Mean visible energy over true energy: 0.35 at 1 GeV, 0.8 above 30 (CMS HCAL + ECAL test beam, EPJ C 60 (2009) 359)
+# Mean visible energy over true energy: 0.35 at 1 GeV, 0.8 above 30; our formula for what the CMS test beam saw (EPJ C 60 (2009) 359)
 RESPONSE_PLATEAU, RESPONSE_LOSS, RESPONSE_POWER = 0.82, 0.47, -0.7
-HCAL_STOCHASTIC, HCAL_CONSTANT = 1.10, 0.09  # relative to the true energy (same test beam)
+HCAL_STOCHASTIC, HCAL_CONSTANT = 1.10, 0.09  # before corrections (same test beam; with them its abstract quotes 0.847 and 0.074)
 # Fraction of the visible energy left in the ECAL by hadrons that interact there: Beta distributed, larger for soft ones
 ECAL_SHARE, ECAL_SHARE_SOFT, ECAL_SHARE_SCALE, ECAL_SHARE_SPREAD = 0.43, 0.35, 3.0, 2.8
 ECAL_SUBSHOWERS, ECAL_SUBSHOWER_WIDTH, ECAL_SUBSHOWER_SPOTS = 3, 2.5, 25  # cm
@@ -40,7 +40,8 @@ HCAL_SUBSHOWERS, HCAL_SUBSHOWER_WIDTH, HCAL_SUBSHOWER_SPOTS = 4, 5.0, 12
 HCAL_SPOT_RADIUS = 3.0  # cm
 SUBSHOWER_DEPTH, SPOT_DEPTH = 0.8, 0.35  # nuclear lengths: mean distance of a sub-shower, scale of its length
 
-# HF (CMS Delphes card): electromagnetic and hadronic resolution; photons leave a little in the short fibres, hadrons about a third in the long ones
+# HF: electromagnetic and hadronic resolution in test beams (EPJ C 53 (2008) 139); ours: photons leave a little in the short fibres, hadrons about a third in
+# the long ones
 HF_EM_STOCHASTIC, HF_EM_CONSTANT = 1.98, 0.09
 HF_HAD_STOCHASTIC, HF_HAD_CONSTANT = 2.80, 0.11
 HF_EM_LEAK, HF_HAD_SHARE, HF_SHARE_SPREAD = 0.06, 0.37, 4.0

@@ -19,39 +19,56 @@ def atomic_file(final: str | Path) -> Iterator[Path]:
     """
     final = Path(final)
     _make_parent(final)
-    descriptor, name = tempfile.mkstemp(prefix=f".{final.stem}.", suffix=f".partial{final.suffix}", dir=final.parent)
-    os.close(descriptor)
-    temporary = Path(name)
-    temporary.chmod(0o666 & ~_umask())  # mkstemp makes files private; ours are as shared as the user's others
-    try:
-        yield temporary
-        temporary.replace(final)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with _writing(final):
+        descriptor, name = tempfile.mkstemp(prefix=f".{final.stem}.", suffix=f".partial{final.suffix}", dir=final.parent)
+        os.close(descriptor)
+        temporary = Path(name)
+        temporary.chmod(0o666 & ~_umask())  # mkstemp makes files private; ours are as shared as the user's others
+        try:
+            yield temporary
+            temporary.replace(final)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_directory(final: str | Path, overwrite: bool = False) -> Iterator[Path]:
-    """Give a temporary folder beside ``final``; rename it to ``final`` at the end of the block, remove it on any error or interrupt.
+    """Give a temporary folder; rename it to ``final`` at the end of the block, remove it on any error or interrupt.
+
+    An older ``final`` goes only then, whole and whatever it holds: see `check_replaceable`.
 
     Raises:
-        MlpfError: ``final`` exists and ``overwrite`` is off.
+        MlpfError: ``final`` exists and ``overwrite`` is off, or the file system refuses.
     """
-    final = Path(final)
+    final = Path(final).resolve()  # also where the name is a link, or ``.``
     if final.exists() and not overwrite:
         raise MlpfError(f"{final}: exists already; choose another output or pass --overwrite")
     _make_parent(final)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{final.name}.", suffix=".partial", dir=final.parent))
-    temporary.chmod(0o777 & ~_umask())
-    try:
-        yield temporary
-        if final.is_dir():
-            shutil.rmtree(final)
-        else:
-            final.unlink(missing_ok=True)
-        temporary.replace(final)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with _writing(final):
+        scratch = Path(tempfile.mkdtemp(prefix=f".{final.name}.", suffix=".partial", dir=final.parent))
+        new, old = scratch / "new", scratch / "old"
+        try:
+            new.mkdir()
+            yield new
+            if final.exists():
+                final.replace(old)  # not removed in its place: a kill in the middle would leave half of it under the final name
+            new.replace(final)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def check_replaceable(folder: str | Path, marker: str) -> None:
+    """Refuse to overwrite what is not an older output of the same kind.
+
+    Args:
+        folder: the output, which may exist.
+        marker: a file that every such output holds.
+
+    Raises:
+        MlpfError: the folder exists and lacks that file.
+    """
+    if Path(folder).exists() and not (Path(folder) / marker).is_file():
+        raise MlpfError(f"{folder}: holds no {marker}, so it is not overwritten; choose another output")
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -64,6 +81,15 @@ def sha256(path: str | Path) -> str:
     """SHA-256 of a file, read in pieces."""
     with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextmanager
+def _writing(final: Path) -> Iterator[None]:
+    """Name the output when the file system refuses: no space, no permission, a folder in the place of a file."""
+    try:
+        yield
+    except OSError as error:
+        raise MlpfError(f"{final}: cannot be written: {error.strerror or error}") from error
 
 
 def _make_parent(path: Path) -> None:

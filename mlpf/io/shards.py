@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from mlpf import schema
 from mlpf.errors import DatasetError
 from mlpf.events import Events
-from mlpf.io.files import atomic_file, sha256
+from mlpf.io.files import atomic_file, sha256, write_text
 
 MANIFEST = "manifest.json"
 ROWS_PER_GROUP = 16  # events that are read (and shuffled) together
@@ -102,8 +102,7 @@ def write_manifest(folder: str | Path, shards: Sequence[Shard], description: Map
         "num_elements": sum(shard.num_elements for shard in shards),
         "shards": [vars(shard) for shard in shards],
     }
-    with atomic_file(Path(folder) / MANIFEST) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n")
+    write_text(Path(folder) / MANIFEST, json.dumps(content, indent=2) + "\n")
 
 
 class ShardedDataset:
@@ -121,7 +120,10 @@ class ShardedDataset:
     def __init__(self, path: str | Path, verify: bool = False) -> None:
         self.path = Path(path)
         self.manifest = self._read_manifest()
-        self.shards = [Shard(**{key: shard[key] for key in Shard.__dataclass_fields__}) for shard in self.manifest["shards"]]
+        try:
+            self.shards = [Shard(**{key: shard[key] for key in Shard.__dataclass_fields__}) for shard in self.manifest["shards"]]
+        except (KeyError, TypeError) as error:
+            raise DatasetError(f"{self.path / MANIFEST}: its list of shards is damaged; make the dataset again with mlpf postprocess") from error
         for shard in self.shards:
             if not (self.path / shard.name).is_file():
                 raise DatasetError(f"{self.path}: shard {shard.name} is listed in {MANIFEST} but missing; make the dataset again with mlpf postprocess")

@@ -1,10 +1,12 @@
+import errno
 import hashlib
+import os
 import stat
 
 import pytest
 
 from mlpf.errors import MlpfError
-from mlpf.io.files import atomic_directory, atomic_file, sha256
+from mlpf.io.files import atomic_directory, atomic_file, check_replaceable, sha256
 
 
 def test_a_file_appears_only_when_the_block_ends(tmp_path):
@@ -52,6 +54,39 @@ def test_an_existing_directory_is_kept_unless_told(tmp_path):
 def test_a_parent_that_is_a_file_is_a_clear_error(tmp_path):
     (tmp_path / "f").write_text("")
     with pytest.raises(MlpfError, match="cannot make the folder"), atomic_file(tmp_path / "f" / "a.txt"):
+        pass
+
+
+def test_a_folder_is_replaced_where_its_link_leads_and_from_inside(tmp_path, monkeypatch):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "old").write_text("x")
+    (tmp_path / "link").symlink_to("d")
+    with atomic_directory(tmp_path / "link", overwrite=True) as temporary:
+        (temporary / "new").write_text("y")
+    monkeypatch.chdir(tmp_path / "d")
+    with atomic_directory(".", overwrite=True) as temporary:
+        (temporary / "newer").write_text("z")
+    assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")) == ["d", "d/newer", "link"]
+
+
+def test_a_folder_without_its_marker_is_not_replaceable(tmp_path):
+    check_replaceable(tmp_path / "new", "manifest.json")
+    with pytest.raises(MlpfError, match=r"holds no manifest.json, so it is not overwritten"):
+        check_replaceable(tmp_path, "manifest.json")
+    (tmp_path / "manifest.json").touch()
+    check_replaceable(tmp_path, "manifest.json")
+
+
+@pytest.mark.parametrize("atomic", [atomic_file, atomic_directory])
+def test_a_full_disk_is_a_clear_error_and_leaves_nothing(tmp_path, atomic):
+    with pytest.raises(MlpfError, match=r"out: cannot be written: No space left on device"), atomic(tmp_path / "out"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_in_the_place_of_a_file_is_a_clear_error(tmp_path):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(MlpfError, match=r"a: cannot be written: Is a directory"), atomic_file(tmp_path / "a"):
         pass
 
 

@@ -101,6 +101,13 @@ def test_a_damaged_manifest_is_a_clear_error(dataset, text):
         ShardedDataset(dataset)
 
 
+@pytest.mark.parametrize("shards", [3, ["a.parquet"], [{"name": "a.parquet"}]])
+def test_a_damaged_list_of_shards_is_a_clear_error(dataset, shards):
+    damage_manifest(dataset, shards=shards)
+    with pytest.raises(DatasetError, match=r"manifest.json: its list of shards is damaged"):
+        ShardedDataset(dataset)
+
+
 def test_a_missing_shard_is_named(dataset):
     (dataset / "1.parquet").unlink()
     with pytest.raises(DatasetError, match=r"shard 1.parquet .* missing"):

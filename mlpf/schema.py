@@ -72,7 +72,7 @@ class Column:
 
     Attributes:
         name: branch name.
-        dtype: type in memory, ``float32``, ``int32``, ``int64`` or ``uint64``.
+        dtype: type in memory, ``float32``, ``int32``, ``int64``, ``uint32`` or ``uint64``.
         unit: unit of the values, empty for counts and indices.
         meaning: what it is, with the traps.
         versions: ntuple versions that hold it.

@@ -54,6 +54,8 @@ class Ntuple:
                 raise NtupleError(f"{self.path}: no tree at {' or '.join(schema.TREE_PATHS)} (the file holds {known})")
             self.tree_path = found[0]
             self._tree = self._file[self.tree_path]
+            if not isinstance(self._tree, uproot.TTree):
+                raise NtupleError(f"{self.path}: {self.tree_path} is a {self._tree.classname}, not a TTree")
             self.num_events = int(self._tree.num_entries)
             self.branches = _find_branches(self._tree.keys(recursive=True))
         missing = [c.name for c in schema.NTUPLE.columns.values() if c.required and c.name not in self.branches]
@@ -102,7 +104,7 @@ class Ntuple:
     def _read(self, columns: Sequence[str], start: int, stop: int) -> Events:
         with _reading(self.path, f"events {start} to {stop - 1}"):
             arrays = {name: self._array(name, start, stop) for name in columns}
-        return _flatten(arrays, schema.NTUPLE, str(self.path), start, stop)
+            return _flatten(arrays, schema.NTUPLE, str(self.path), start, stop)
 
     def _array(self, column: str, start: int, stop: int) -> ak.Array:
         branch = self.branches[column]
@@ -171,6 +173,8 @@ def _flatten(arrays: dict[str, ak.Array], layout: schema.Layout, source: str, st
     flat: dict[str, np.ndarray] = {}
     offsets: dict[str, np.ndarray] = {}
     for name, array in arrays.items():
+        if len(array) != stop - start:
+            raise NtupleError(f"{source}: {name}: {len(array)} entries for events {start} to {stop - 1}, damaged?")
         if layout.is_scalar(name):
             flat[name] = np.asarray(array)
             continue
@@ -231,13 +235,16 @@ def _branch_arrays(events: Events) -> dict[str, ak.Array | np.ndarray]:
 
 def _require_complete(path: Path) -> None:
     """Compare the file's size with the end that its header names (TFile: magic, version, fBEGIN, fEND; 64-bit from version 1000000 on)."""
-    if not path.is_file():
-        raise NtupleError(f"{path}: no such file")
-    size = path.stat().st_size
+    if path.is_dir():
+        raise NtupleError(f"{path}: a folder; name the .root files in it")
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as stream:
+            header = stream.read(20)
+    except OSError as error:
+        raise NtupleError(f"{path}: {(error.strerror or str(error)).lower()}") from error
     if size == 0:
         raise NtupleError(f"{path}: the file is empty (0 bytes)")
-    with path.open("rb") as stream:
-        header = stream.read(20)
     if not header.startswith(b"root") or len(header) < 20:
         raise NtupleError(f"{path}: not a ROOT file (it starts with {header[:4]!r})")
     (version,) = struct.unpack(">i", header[4:8])
@@ -251,7 +258,7 @@ def _reading(path: Path, what: str = "") -> Iterator[None]:
     """Turn whatever a ROOT parser raises on damaged bytes into one `NtupleError`."""
     try:
         yield
-    except (NtupleError, KeyboardInterrupt, MemoryError):
+    except (NtupleError, MemoryError):
         raise
     except Exception as error:  # uproot raises a dozen kinds, from struct.error to AttributeError, on damaged bytes
         reason = " ".join(str(error).split())[:200] or type(error).__name__

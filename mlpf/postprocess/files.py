@@ -1,20 +1,25 @@
 """Ntuple files -> a dataset folder: one shard per file, several files at a time, memory bounded by chunks."""
 
 import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mlpf import schema
-from mlpf.errors import NtupleError
+from mlpf.errors import MlpfError, NtupleError
 from mlpf.events import Events
-from mlpf.io.files import atomic_directory, sha256
+from mlpf.io.files import atomic_directory, check_replaceable, sha256
 from mlpf.io.ntuple import Ntuple, empty_events
-from mlpf.io.shards import Shard, write_manifest, write_parquet
+from mlpf.io.shards import MANIFEST, Shard, write_manifest, write_parquet
 from mlpf.postprocess.policy import AnyPolicy, PostprocessConfig
 from mlpf.postprocess.rows import NonFinite, columns_to_read, postprocess_events
 from mlpf.postprocess.summary import Summary
@@ -87,14 +92,16 @@ def postprocess_files(
         jobs: files done at a time, each by a process of its own.
         nonfinite: see `postprocess_events`.
         skip_bad: set unusable files aside instead of giving up.
-        overwrite: replace the folder if it exists.
+        overwrite: replace an older dataset (never anything else).
         max_events: read only the first events of every file.
         on_file: called after each file.
 
     Raises:
         NtupleError: a file cannot be used (with ``skip_bad``: no file can).
-        MlpfError: the output folder exists.
+        MlpfError: the output folder exists or cannot be written, or a process died.
     """
+    if overwrite:
+        check_replaceable(output_dir, MANIFEST)
     with atomic_directory(output_dir, overwrite) as folder:
         policy = _choose_policy(inputs, config or PostprocessConfig(), skip_bad)
         tasks = [_Task(Path(path), folder / f"shard_{i:05d}.parquet", policy, i, nonfinite, max_events) for i, path in enumerate(inputs)]
@@ -132,11 +139,31 @@ def _run(tasks: Sequence[_Task], jobs: int) -> Iterator[_Done]:
         yield from map(_postprocess_file, tasks)
         return
     # spawn: forked children would inherit the thread pools of pyarrow and numba in an unknown state
-    pool = ProcessPoolExecutor(min(jobs, len(tasks)), multiprocessing.get_context("spawn"))
+    context = multiprocessing.get_context("spawn")
+    held_by_workers, held_here = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(min(jobs, len(tasks)), context, _start_worker, (held_by_workers,))
     try:
         yield from pool.map(_postprocess_file, tasks)
+    except BrokenProcessPool as error:
+        raise MlpfError("a process died, for lack of memory? use fewer --jobs") from error
+    except BaseException:
+        held_here.close()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _start_worker(pipe: Connection) -> None:
+    """Leave Ctrl-C to the parent, and end as soon as it closes its end of the pipe or dies, be it by kill -9."""
+
+    def watch() -> None:
+        try:
+            pipe.recv()
+        except EOFError:
+            os._exit(1)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _postprocess_file(task: _Task) -> _Done:

@@ -26,7 +26,7 @@ _COMMON_COLUMNS = (
     *(f"pfcandidate_{name}" for name in (*_P4, "pdgid")),
     *("element_to_candidate.first", "element_to_candidate.second"),
 )
-_TARGETS = tuple(name for name in schema.DATASET.names("element") if name.startswith("target_"))
+_COMPUTED = tuple(name for name in schema.DATASET.columns if not name.startswith("element_"))
 
 
 def columns_to_read(policy: Policy) -> tuple[str, ...]:
@@ -57,8 +57,9 @@ def postprocess_events(events: Events, policy: AnyPolicy, source_index: int = 0,
     unused = set(schema.NTUPLE.names("element")) - {f"element_{name}" for name in _P4}
     used = [name for name in columns if name in events and name not in unused]
     clean = _finite(_without_unstable(events, policy), used, nonfinite)
-    dataset, num_matched = _rows(clean.with_columns({"element_pt": _element_pt(clean, policy)}), policy, source_index)
-    return _finite(dataset, _TARGETS, nonfinite), summarize(events, dataset, columns, num_matched)
+    with np.errstate(over="ignore", invalid="ignore"):  # absurd momenta overflow; the check below names what they spoil
+        dataset, num_matched = _rows(clean.with_columns({"element_pt": _element_pt(clean, policy)}), policy, source_index)
+    return _finite(dataset, _COMPUTED, nonfinite), summarize(events, dataset, columns, num_matched)
 
 
 def _rows(events: Events, policy: AnyPolicy, source_index: int) -> tuple[Events, int]:

@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pytest
@@ -126,6 +127,25 @@ def test_an_existing_output_is_kept_unless_it_is_to_be_overwritten(ntuples, tmp_
         postprocess_files(ntuples, tmp_path / "dataset")
     postprocess_files(ntuples, tmp_path / "dataset", overwrite=True, max_events=3)
     assert len(ShardedDataset(tmp_path / "dataset")) == 6
+
+
+def test_only_a_dataset_is_overwritten(ntuples, tmp_path):
+    (tmp_path / "precious.txt").touch()
+    with pytest.raises(MlpfError, match=r"holds no manifest.json, so it is not overwritten"):
+        postprocess_files(ntuples, tmp_path, overwrite=True)
+    assert (tmp_path / "precious.txt").exists()
+
+
+class _Deadly:
+    """A task that kills the process which unpacks it."""
+
+    def __reduce__(self):
+        return os._exit, (1,)
+
+
+def test_a_process_that_dies_is_a_clear_error():
+    with pytest.raises(MlpfError, match=r"a process died, for lack of memory\? use fewer --jobs"):
+        list(files_module._run([_Deadly(), _Deadly()], 2))
 
 
 def test_events_without_numbers_are_not_counted_as_duplicates(tmp_path):

@@ -256,6 +256,19 @@ def test_a_particle_along_the_beam_does_no_harm():
     assert np.isfinite(dataset["target_eta"]).all()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "spoilt"), [("caloparticle_eta", 800, "target_eta"), ("gen_eta", 800, "genjet_eta"), ("caloparticle_pt", 3e38, "targetjet_pt")]
+)
+def test_absurd_momenta_are_an_error_in_what_they_spoil_or_zero(name, value, spoilt):
+    events = random_events(np.random.default_rng(1), 5)
+    values = events[name].copy()
+    values[::3] = value
+    with pytest.raises(NtupleError, match=rf"{spoilt}: \d+ non-finite values"):
+        postprocess_events(events.with_columns({name: values}), CALO)
+    dataset, _ = postprocess_events(events.with_columns({name: values}), CALO, nonfinite="zero")
+    assert not dataset.non_finite()
+
+
 def test_columns_beyond_those_to_read_are_not_needed():
     events = random_events(np.random.default_rng(18), 10)
     for policy in (CALO, TRACKING):

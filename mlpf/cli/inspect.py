@@ -7,6 +7,7 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from mlpf import schema
@@ -92,11 +93,11 @@ def _inspect_root(path: Path, columns: bool) -> None:
     if holds_candidates(path):
         candidates = read_candidates(path)
         summary.add(candidates)
-        console.print(f"{path}: candidates of mlpf at {schema.CANDIDATES_TREE}")
+        console.print(f"{escape(str(path))}: candidates of mlpf at {schema.CANDIDATES_TREE}")
         summary.print(schema.CANDIDATES, set(candidates.columns), columns)
         return
     with Ntuple(path) as ntuple:
-        console.print(f"{path}: PFAnalysis ntuple, version {ntuple.version}, tree {ntuple.tree_path}")
+        console.print(f"{escape(str(path))}: PFAnalysis ntuple, version {ntuple.version}, tree {ntuple.tree_path}")
         links = "all inside their events"
         for events in ntuple.iterate():
             try:
@@ -105,7 +106,7 @@ def _inspect_root(path: Path, columns: bool) -> None:
                 links = str(error)
             summary.add(events)
         summary.print(schema.NTUPLE, set(ntuple.branches), columns)
-        console.print(f"links and types: {links}")
+        console.print(f"links and types: {escape(links)}")
         console.print(f"columns of version {ntuple.version} that it lacks: {', '.join(ntuple.missing) or 'none'}")
 
 
@@ -119,10 +120,11 @@ def _inspect_dataset(path: Path, columns: bool) -> None:
         summary.add(events)
         classes.update(events["target_class"].tolist())
         present |= set(events.columns)
-    console.print(f"{path}: dataset, schema {schema.SCHEMA_VERSION} ({schema.digest()}), {len(dataset.shards)} shards, checksums agree")
+    console.print(f"{escape(str(path))}: dataset, schema {schema.SCHEMA_VERSION} ({schema.digest()}), {len(dataset.shards)} shards, checksums agree")
     summary.print(schema.DATASET, present, columns)
     console.print("targets by class: " + ", ".join(f"{schema.CandidateClass(c).name.lower()} {n}" for c, n in sorted(classes.items())))
-    console.print("made with: " + json.dumps({key: value for key, value in dataset.manifest.items() if key not in ("shards", "schema_digest")}, indent=2))
+    made_with = {key: value for key, value in dataset.manifest.items() if key not in ("shards", "schema_digest")}
+    console.print(f"made with: {json.dumps(made_with, indent=2)}", markup=False)
 
 
 def _inspect_onnx(path: Path, contract: bool) -> None:
@@ -131,7 +133,7 @@ def _inspect_onnx(path: Path, contract: bool) -> None:
 
     model = read_model(path)
     session = open_session(path)
-    console.print(f"{path}: ONNX model, opset {default_opset(model)}, IR {model.ir_version}, {path.stat().st_size / 1e6:.2f} MB")
+    console.print(f"{escape(str(path))}: ONNX model, opset {default_opset(model)}, IR {model.ir_version}, {path.stat().st_size / 1e6:.2f} MB")
     for kind, arguments in (("input", session.get_inputs()), ("output", session.get_outputs())):
         for tensor in session_tensors(arguments):
             console.print(f"  {kind:6} {tensor}")

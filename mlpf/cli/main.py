@@ -1,6 +1,9 @@
 """Entry point ``mlpf``: collects the commands and turns errors into one clear line."""
 
+import os
+import signal
 import sys
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -10,6 +13,10 @@ import mlpf
 from mlpf.cli import benchmark, classical, display, evaluate, export, inspect, postprocess, produce, simulate, train
 from mlpf.cli.console import errors
 from mlpf.errors import MlpfError
+
+# Waiting threads sleep instead of spinning: with other processes on the same cores, spinning made training four times slower (docs/measurements.md).
+# Read once, when torch loads OpenMP; every command imports torch later than this.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 app = typer.Typer(
     name="mlpf",
@@ -30,15 +37,26 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 
 def main() -> None:
-    """Run the command line; an `MlpfError` ends it with status 1 and one line on standard error."""
+    """Run the command line; an `MlpfError` ends it with status 1 and one line on standard error, Ctrl-C and SIGTERM after the command has cleaned up."""
+    received: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        raise SystemExit
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as in background jobs of a script
+            signal.signal(number, stop)
     try:
         app()
-    except MlpfError as error:
+    except BaseException as error:
+        if received:  # whatever it has become on its way: compiled code and imports wrap what a signal raises
+            errors.print("stopped; nothing half-written was left under a final name")
+            sys.exit(128 + received[0])  # the shell's convention
+        if not isinstance(error, MlpfError):
+            raise
         errors.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
         sys.exit(1)
-    except KeyboardInterrupt:
-        errors.print("interrupted; nothing half-written was left under a final name")
-        sys.exit(130)
 
 
 if __name__ == "__main__":

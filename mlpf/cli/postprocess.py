@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.markup import escape
 
 from mlpf.cli.console import console, progress, rate
 
@@ -19,7 +20,7 @@ def run(
     jobs: Annotated[int, typer.Option(min=1, help="Files done at a time; the result does not depend on it.")] = 1,
     nonfinite: Annotated[Literal["error", "zero"], typer.Option(help="Non-finite momenta and link weights: give up, or replace them by 0.")] = "error",
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Set unusable files aside instead of giving up.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output folder if it exists.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output folder if it is a dataset.")] = False,
     events: Annotated[int | None, typer.Option(min=1, help="Use only the first events of every file.")] = None,
 ) -> None:
     """Make a dataset from ntuples: for every PF element its target particle, its class and its standard candidate.
@@ -30,7 +31,7 @@ def run(
     from mlpf.postprocess import PostprocessConfig, postprocess_files
 
     start = time.perf_counter()
-    config = parse_section(load_parameters(parameters) if parameters else {}, "postprocess", PostprocessConfig, parameters or "parameters")
+    config = parse_section(load_parameters(parameters), "postprocess", PostprocessConfig, parameters or "parameters")
     with progress() as bar:
         task = bar.add_task("files", total=len(inputs))
         report = postprocess_files(
@@ -46,11 +47,10 @@ def run(
         )
     _print(report, len(inputs), nonfinite)
     seconds = time.perf_counter() - start
-    console.print(f"wrote {output}: {report.summary.num_events} events in {seconds:.1f} s ({rate(report.summary.num_events, seconds)})")
+    console.print(f"wrote {escape(str(output))}: {report.summary.num_events} events in {seconds:.1f} s ({rate(report.summary.num_events, seconds)})")
 
 
 def _print(report: "Report", num_files: int, nonfinite: str) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
     summary = report.summary

@@ -31,7 +31,7 @@ class TrainingConfig(Config):
     """Share of all steps in which the learning rate rises."""
     gradient_clip: float = pydantic.Field(default=1.0, gt=0.0)
     """Largest norm of the gradient; a longer one is scaled down."""
-    seed: int = pydantic.Field(default=0, ge=0)
+    seed: int = pydantic.Field(default=0, ge=0, lt=2**32)
     """Seed of initialisation and shuffling."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
     """Where to train; auto takes a GPU if there is one."""

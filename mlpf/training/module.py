@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mlpf.dataset.batch import Batch
 from mlpf.errors import ModelError
 from mlpf.loss.terms import mean_over
+from mlpf.nn.heads import ModelOutput
 from mlpf.training.config import TrainingConfig
 
 FINAL_LEARNING_RATE = 0.01  # of the peak, at the end of the cosine
@@ -38,17 +39,18 @@ class ParticleFlowModule(lightning.LightningModule):
         Raises:
             ModelError: the loss is not finite; the weights are still those of the last good step.
         """
-        terms = self.loss(self.model(batch.features, batch.mask), batch)
-        if not torch.isfinite(terms["total"]):
-            bad = ", ".join(f"{name} = {term.item():g}" for name, term in terms.items() if not torch.isfinite(term))
-            raise ModelError(f"epoch {self.current_epoch + 1}, batch {batch_index}: loss {bad}; lower training.learning_rate or look at the targets")
+        terms = self._terms(self.model(batch.features, batch.mask), batch, f"batch {batch_index}")
         self._log(terms, "train", batch)
         return terms["total"]
 
-    def validation_step(self, batch: Batch, batch_index: int) -> None:  # noqa: ARG002  # Lightning passes both
-        """Log the terms, and how often the binary decision is right."""
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        """Log the terms, and how often the decisions are right.
+
+        Raises:
+            ModelError: the loss is not finite, so that no best epoch could be told.
+        """
         output = self.model(batch.features, batch.mask)
-        terms = self.loss(output, batch)
+        terms = self._terms(output, batch, f"validation batch {batch_index}")
         real = batch.mask > 0.5
         particle = batch.targets.class_position > 0
         right = (output.binary[..., 1] > output.binary[..., 0]) == particle
@@ -72,6 +74,13 @@ class ParticleFlowModule(lightning.LightningModule):
         warmup = max(1, round(self.config.warmup_fraction * self.num_steps))
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, warmup, self.num_steps))
         return OptimizerLRSchedulerConfig(optimizer=optimizer, lr_scheduler={"scheduler": schedule, "interval": "step"})
+
+    def _terms(self, output: ModelOutput, batch: Batch, where: str) -> dict[str, Tensor]:
+        terms = self.loss(output, batch)
+        if not torch.isfinite(terms["total"]):
+            bad = ", ".join(f"{name} = {term.item():g}" for name, term in terms.items() if not torch.isfinite(term))
+            raise ModelError(f"epoch {self.current_epoch + 1}, {where}: loss {bad}; lower training.learning_rate or look at the targets")
+        return terms
 
     def _log(self, terms: dict[str, Tensor], stage: str, batch: Batch) -> None:
         self.log_dict({f"{stage}/{name}": term.detach() for name, term in terms.items()}, on_step=False, on_epoch=True, batch_size=len(batch.mask))

@@ -1,11 +1,10 @@
 """A training from dataset to run folder.
 
 The folder: `parameters.yaml` (all values, defaults included), `model.pt` and `model.json` (the best epoch, see `mlpf.nn.saved`), `metrics.csv` (one row per
-epoch), `tensorboard/` and `checkpoints/` (best and last, with optimiser).
+epoch), `tensorboard/` and `checkpoints/` (best and last, with optimiser). It is called ``NAME.partial`` until the last epoch is done.
 """
 
 import logging
-import shutil
 import time
 import warnings
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import lightning
+import torch
 import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -20,7 +20,7 @@ from rich.progress import Progress
 
 from mlpf.dataset.graph_dataset import GraphDataset, fingerprint
 from mlpf.dataset.loader import make_loader
-from mlpf.errors import DatasetError, MlpfError
+from mlpf.errors import ConfigError, DatasetError
 from mlpf.io.files import write_text
 from mlpf.io.shards import ShardedDataset
 from mlpf.loss.particle_flow import ParticleFlowLoss
@@ -28,9 +28,9 @@ from mlpf.nn.model import Model, build_model, num_parameters
 from mlpf.nn.saved import ModelInfo
 from mlpf.training.callbacks import MONITOR, BestModel, EpochReport
 from mlpf.training.config import RunParameters, TrainingConfig
+from mlpf.training.folder import PARAMETERS, check_output, run_folder
 from mlpf.training.module import ParticleFlowModule
 
-PARAMETERS = "parameters.yaml"
 METRICS = "metrics.csv"
 
 
@@ -60,18 +60,23 @@ def train(
     Args:
         parameters: model, loss and training.
         output: run folder to make.
-        overwrite: replace an earlier run of that name.
+        overwrite: replace an earlier run of that name, once the new one is complete.
         report: receives one line per thing worth saying.
         bar: shows how far the training is.
 
     Raises:
-        DatasetError: damaged dataset, or a split without events.
+        DatasetError: damaged dataset, or a split without targets.
         ModelError: loss or gradient became infinite or NaN.
+        ConfigError: the device is not to be had.
         MlpfError: ``output`` exists.
+
+    Whatever ends the training early, the best epoch so far stays in ``<output>.partial``.
     """
-    folder = Path(output)
+    folder = Path(output).resolve()
     config = parameters.training
-    _check_output(folder, overwrite)
+    check_output(folder, overwrite)
+    if config.device == "gpu" and not torch.accelerator.is_available():
+        raise ConfigError("training.device=gpu: PyTorch sees no GPU; choose cpu or auto")
     dataset = _open_dataset(config)
     training, validation = (_read_split(dataset, split, config) for split in ("train", "validation"))
     num_test = len(dataset) - len(training) - len(validation)
@@ -80,7 +85,6 @@ def train(
     model = build_model(parameters.model)
     model.preprocess.fit(training.features)
     report(f"model {parameters.model.name}: {num_parameters(model)} parameters")
-    _start_run(folder, parameters)
 
     def describe(epoch: int, loss: float) -> ModelInfo:
         return ModelInfo(
@@ -94,10 +98,12 @@ def train(
         )
 
     start = time.perf_counter()
-    best = BestModel(folder, model, describe)
-    _fit(model, parameters, training, validation, [best, EpochReport(folder / METRICS, report, bar)], folder)
+    with run_folder(folder, report) as unfinished:
+        write_text(unfinished / PARAMETERS, yaml.safe_dump(parameters.resolved(), sort_keys=False))
+        best = BestModel(unfinished, model, describe)
+        _fit(model, parameters, training, validation, [best, EpochReport(unfinished / METRICS, report, bar)], unfinished)
     assert best.best is not None, "training ended without an epoch"
-    return TrainingResult(folder, best.best, time.perf_counter() - start)
+    return TrainingResult(Path(output), best.best, time.perf_counter() - start)
 
 
 def _fit(model: Model, parameters: RunParameters, training: GraphDataset, validation: GraphDataset, callbacks: list[lightning.Callback], folder: Path) -> None:
@@ -125,19 +131,6 @@ def _fit(model: Model, parameters: RunParameters, training: GraphDataset, valida
         trainer.fit(module, train_loader, validation_loader)
 
 
-def _check_output(folder: Path, overwrite: bool) -> None:
-    if folder.exists() and not overwrite:
-        raise MlpfError(f"{folder}: exists already; choose another output or pass --overwrite")
-    if folder.exists() and not (folder / PARAMETERS).is_file():
-        raise MlpfError(f"{folder}: not a run (it holds no {PARAMETERS}), so it is not overwritten; choose another output")
-
-
-def _start_run(folder: Path, parameters: RunParameters) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)
-    write_text(folder / PARAMETERS, yaml.safe_dump(parameters.resolved(), sort_keys=False))
-
-
 def _open_dataset(config: TrainingConfig) -> ShardedDataset:
     if config.dataset is None:
         raise DatasetError("no dataset to train on; pass --data DATASET or set training.dataset")
@@ -146,8 +139,9 @@ def _open_dataset(config: TrainingConfig) -> ShardedDataset:
 
 def _read_split(dataset: ShardedDataset, split: str, config: TrainingConfig) -> GraphDataset:
     events = GraphDataset(dataset, split, config.split)
-    if len(events) == 0 or len(events.features) == 0:
+    if not (events.targets.class_position > 0).any():
         raise DatasetError(
-            f"{dataset.path}: {len(events)} of {len(dataset)} events fall to {split}, none with elements; use more events or raise training.split.{split}"
+            f"{dataset.path}: {len(events)} of {len(dataset)} events fall to {split}, none with a target; "
+            f"use more events, of an ntuple with truth, or raise training.split.{split}"
         )
     return events

@@ -1,6 +1,7 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -8,7 +9,7 @@ import yaml
 from mlpf.config import load_parameters
 from mlpf.dataset.graph_dataset import GraphDataset
 from mlpf.dataset.loader import make_loader
-from mlpf.errors import DatasetError, MlpfError, ModelError
+from mlpf.errors import ConfigError, DatasetError, MlpfError, ModelError
 from mlpf.io.shards import ShardedDataset
 from mlpf.loss.particle_flow import ParticleFlowLoss, TermWeights
 from mlpf.nn.saved import load_model
@@ -89,20 +90,61 @@ def test_an_existing_run_is_kept_unless_asked(finished, data, tmp_path):
     with pytest.raises(MlpfError, match="exists already; choose another output or pass --overwrite"):
         train(parameters(data), finished[0].folder)
     (tmp_path / "thesis").mkdir()
-    with pytest.raises(MlpfError, match="not a run"):
+    with pytest.raises(MlpfError, match=r"thesis: holds no parameters\.yaml"):
         train(parameters(data), tmp_path / "thesis", overwrite=True)
     run = tmp_path / "run"
     for epochs in (1, 2):
         train(parameters(data, epochs=epochs), run, overwrite=True)
         assert len(table(run)) == epochs
+    assert {path.name for path in run.iterdir()} == {path.name for path in finished[0].folder.iterdir()}
+
+
+class PowerCutError(Exception):
+    pass
+
+
+def fail_after_an_epoch(line):
+    if line.startswith("epoch 1/"):
+        raise PowerCutError
+
+
+def test_an_earlier_run_lives_until_the_new_one_is_complete(data, tmp_path):
+    run, partial = tmp_path / "run", tmp_path / "run.partial"
+    train(parameters(data, epochs=1), run)
+    earlier = (run / "model.json").read_text()
+    lines = []
+    with pytest.raises(PowerCutError):
+        train(parameters(data, seed=2), run, overwrite=True, report=lambda line: (lines.append(line), fail_after_an_epoch(line)))
+    assert (run / "model.json").read_text() == earlier
+    assert load_model(partial)[1].epoch == 1  # nothing that was learnt is lost
+    assert lines[-1] == f"{partial}: holds the best epoch so far"
+    train(parameters(data, epochs=1, seed=2), run, overwrite=True)
+    assert load_model(run)[1].seed == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_an_interrupted_run_is_not_overwritten_unless_asked(data, tmp_path):
+    with pytest.raises(PowerCutError):
+        train(parameters(data), tmp_path / "run", report=fail_after_an_epoch)
+    assert [path.name for path in tmp_path.iterdir()] == ["run.partial"]
+    with pytest.raises(MlpfError, match=r"run\.partial: exists already; choose another output or pass --overwrite"):
+        train(parameters(data), tmp_path / "run")
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_update(data, tmp_path, monkeypatch):
     monkeypatch.setattr(ParticleFlowLoss, "forward", lambda _, output, __: dict.fromkeys(("pid", "total"), output.pid.sum() * torch.nan))
     with pytest.raises(ModelError, match=r"epoch 1, batch 0: loss pid = nan, total = nan; lower training.learning_rate"):
         train(parameters(data), tmp_path / "run")
-    with pytest.raises(ModelError, match="holds no trained model"):
-        load_model(tmp_path / "run")
+    assert not list(tmp_path.iterdir())  # no epoch ended, so there is nothing to keep
+
+
+def test_a_validation_loss_that_is_not_finite_is_no_best_epoch(data, tmp_path, monkeypatch):
+    def only_in_validation(_, output, __):
+        return {"total": output.pid.square().mean() * (1.0 if torch.is_grad_enabled() else torch.nan)}
+
+    monkeypatch.setattr(ParticleFlowLoss, "forward", only_in_validation)
+    with pytest.raises(ModelError, match="epoch 1, validation batch 0: loss total = nan"):
+        train(parameters(data), tmp_path / "run")
 
 
 def test_a_gradient_that_is_not_finite_stops_before_the_update(data, tmp_path, monkeypatch):
@@ -116,6 +158,24 @@ def test_splits_without_events_are_refused(data, tmp_path):
     with pytest.raises(DatasetError, match=r"0 of 60 events fall to validation.*raise training.split.validation"):
         train(parameters(data, split=split), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_dataset_without_targets_is_refused(data, tmp_path, write_dataset):
+    events = ShardedDataset(data).read()
+    blank = write_dataset(events.with_columns({"target_class": np.zeros(events.size("element"))}))
+    with pytest.raises(DatasetError, match="events fall to train, none with a target; use more events, of an ntuple with truth"):
+        train(parameters(blank), tmp_path / "run")
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_no_silent_cpu(data, tmp_path):
+    with pytest.raises(ConfigError, match=r"training\.device=gpu: PyTorch sees no GPU; choose cpu or auto"):
+        train(parameters(data, device="gpu"), tmp_path / "run")
+
+
+def test_seeds_are_those_that_numpy_accepts(data):
+    with pytest.raises(ConfigError, match=r"seed: .*less than 4294967296"):
+        parameters(data, seed=2**32)
 
 
 def test_a_training_needs_a_dataset(tmp_path):

@@ -64,8 +64,8 @@ def export_model(model: torch.nn.Module, path: str | Path, training: Mapping[str
     path = Path(path)
     if target not in TARGETS:
         raise ModelError(f"target '{target}': cannot be exported yet; choose one of {', '.join(TARGETS)}")
-    if path.suffix != ".onnx":
-        raise ModelError(f"{path}: expected a name that ends in .onnx")
+    if path.suffix != ".onnx" or path.is_dir():
+        raise ModelError(f"{path}: expected the name of a file that ends in .onnx")
     module = ConsumerModule(copy.deepcopy(model)).cpu().eval()
     graph = to_onnx(module)
     with atomic_file(path) as temporary, atomic_file(path.with_suffix(".json")) as card:

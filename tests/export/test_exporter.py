@@ -169,6 +169,10 @@ def test_other_targets_and_names_are_refused(tmp_path):
         export_model(Toy(), tmp_path / "model.onnx", target="standalone")
     with pytest.raises(ModelError, match=r"ends in \.onnx"):
         export_model(Toy(), tmp_path / "model.pb")
+    (tmp_path / "folder.onnx").mkdir()
+    with pytest.raises(ModelError, match=r"folder\.onnx: expected the name of a file"):
+        export_model(Toy(), tmp_path / "folder.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.onnx"]
 
 
 def test_the_command_exports_a_run_and_says_what_it_checked(tmp_path):

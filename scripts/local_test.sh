@@ -28,7 +28,7 @@ stage export      mlpf export "$out/run" --output "$out/model.onnx" --target cms
 stage produce     mlpf produce "$out/model.onnx" "$sample" --output "$out/candidates.root"
 stage parquet     mlpf produce "$out/model.onnx" "$sample" --output "$out/candidates.parquet"
 stage agree       python scripts/compare_candidates.py "$out/evaluation/predictions.parquet" "$out/candidates.root" "$out/candidates.parquet"
-stage display     mlpf display "$sample" --event 0 --predictions "$out/candidates.root" --output "$out/event.png"
+stage display     mlpf display "$sample" --event 87 --predictions "$out/candidates.root" --output "$out/event.png"
 
 printf '\n== Done in %d s\n' "$SECONDS"
 printf '   %s\n' "${summary[@]}"

@@ -95,6 +95,12 @@ def test_candidates_go_to_root_and_back(tmp_path):
     assert_same(read_candidates(tmp_path / "c.root"), events, schema.CANDIDATES.columns)
 
 
+def test_nothing_is_kept_of_a_file_that_was_read():
+    before = len(uproot.object_cache), len(uproot.array_cache)
+    read_ntuple(FILES / "cpp_2026.root")
+    assert (len(uproot.object_cache), len(uproot.array_cache)) == before
+
+
 def test_a_file_without_events_is_read_as_no_events(tmp_path):
     write_ntuple(tmp_path / "a.root", [some_events().slice(0, 0)])
     assert len(read_ntuple(tmp_path / "a.root")) == 0

@@ -39,7 +39,7 @@ class Ntuple:
         self.path = Path(path)
         _require_complete(self.path)
         with _reading(self.path):
-            # uproot's global caches would keep the baskets of closed files: 60 MB more per file of 50 MB, to no use, since nothing is read twice
+            # Nothing is read twice, and uproot's caches outlive the file until the garbage collector comes: 60 MB more per file of 50 MB.
             self._file = uproot.open(self.path, object_cache=None, array_cache=None)
         try:
             self._find_tree()

@@ -1,5 +1,7 @@
+import gc
 import importlib.util
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import awkward as ak
@@ -11,6 +13,7 @@ from mlpf import schema
 from mlpf.errors import NtupleError
 from mlpf.events import Events, offsets_from_counts
 from mlpf.io.ntuple import Ntuple, read_candidates, read_ntuple, write_ntuple
+from mlpf.random_ntuple import random_events
 
 FILES = Path(__file__).with_name("files")
 _spec = importlib.util.spec_from_file_location("make_cpp_ntuples", Path(__file__).with_name("make_cpp_ntuples.py"))
@@ -95,10 +98,19 @@ def test_candidates_go_to_root_and_back(tmp_path):
     assert_same(read_candidates(tmp_path / "c.root"), events, schema.CANDIDATES.columns)
 
 
-def test_nothing_is_kept_of_a_file_that_was_read():
-    before = len(uproot.object_cache), len(uproot.array_cache)
-    read_ntuple(FILES / "cpp_2026.root")
-    assert (len(uproot.object_cache), len(uproot.array_cache)) == before
+def test_nothing_is_kept_of_a_file_that_was_read(tmp_path):
+    events = random_events(np.random.default_rng(1), 20, 1000)
+    write_ntuple(tmp_path / "a.root", [events])
+    read_ntuple(tmp_path / "a.root")
+    gc.disable()
+    tracemalloc.start()
+    try:
+        read_ntuple(tmp_path / "a.root")
+        kept = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert kept < 0.3 * sum(values.nbytes for values in events.columns.values())
 
 
 def test_a_file_without_events_is_read_as_no_events(tmp_path):

@@ -137,9 +137,7 @@ class Comparison(NamedTuple):
         return self.num_events > 0 and same and self.max_relative_pt < 1e-3 and self.max_delta_r < 1e-3
 
     def __str__(self) -> str:
-        counts = (
-            f"{self.num_events} events, {self.num_shared} shared candidates, {self.num_only_one} on one side only, {self.num_other_pdgid} of other pdgId"
-        )
+        counts = f"{self.num_events} events, {self.num_shared} shared candidates, {self.num_only_one} on one side only, {self.num_other_pdgid} of other pdgId"
         largest = f"largest difference {self.max_relative_pt:.1e} in pt (relative), {self.max_delta_r:.1e} in direction"
         return f"{'agree' if self.agree else 'DIFFER'}: {counts}, {largest}"
 

@@ -35,6 +35,8 @@ def run(
     )
     if "pf" not in results["systems"]:
         console.print("the dataset holds no candidates of rule-based particle flow: compared with the targets only")
+    if results["num_not_finite"]:
+        console.print(f"{results['num_not_finite']} candidates are not finite: in predictions.parquet, but left out of the metrics")
     console.print(
         f"{done.num_candidates} candidates; model {done.predict_seconds:.1f} s ({rate(results['num_events'], done.predict_seconds)} events), "
         f"metrics {done.metrics_seconds:.1f} s, all {done.total_seconds:.1f} s"

@@ -21,15 +21,16 @@ DEFINITIONS = {
     "within dR < 0.15 (charged: the own track) and response 0.2-5. Efficiency = matched targets of a class; fake rate = unmatched candidates of a class; "
     "right class = matched targets whose candidate has their class. Tails: further than 3 IQR from the median.",
     "jets": "Anti-kt 0.4 of the candidates against generated jets without neutrinos, unique matching within dR < 0.1, pt > 20 GeV, |eta| < 2.5 (central) "
-    "or 2.5-5 (forward). Response = reconstructed pt / generated pt; matched = share of generated jets, purity = share of reconstructed jets.",
+    "or 2.5-5 (forward). Response = reconstructed pt / generated pt; matched = share of generated jets, purity = share of reconstructed jets; "
+    "the partner may have any pt above 3 GeV.",
     "met": "Missing transverse momentum of the candidates against the generated one: residuals of px and py together; "
     "ratio where the generated one is above 10 GeV. HT: central jets above 30 GeV.",
     "multiplicity": "Candidates per event, and their difference to the number of targets.",
     "systems": "Rule-based PF: candidates of the dataset (those that found no element are not in it). Targets: what a model is trained on, "
     "the truth of elements and particles, the ceiling of jets and missing momentum. "
     "Pileup removed: particles whose pileup probability (targets: energy fraction) is below 0.5.",
-    "uncertainties": "68 % intervals: Clopper-Pearson for fractions, bootstrap for medians and IQR (p75 - p25), standard deviation / sqrt(n) for means. "
-    "Particles and jets of one event are taken as independent.",
+    "uncertainties": "68 % intervals: Clopper-Pearson for fractions, bootstrap for medians and IQR (p75 - p25) of at least 5 values, "
+    "standard deviation / sqrt(n) for means. Particles and jets of one event are taken as independent.",
 }
 
 
@@ -42,6 +43,7 @@ class Metrics:
     def __init__(self) -> None:
         self.num_events = 0
         self.num_elements = 0
+        self.num_not_finite = 0  # candidates of the model that are left out
         self._elements: dict[str, ElementCounts] = {}
         self._tables: dict[tuple[str, str], list[Table]] = defaultdict(list)
         self._has_rule_based = False
@@ -60,6 +62,7 @@ class Metrics:
         kept = consumer_elements(events["element_type"])
         self.num_events += len(events)
         self.num_elements += int(kept.sum())
+        self.num_not_finite += candidates.size("mlpfcandidate") - len(compared[MODEL].pt)
         self._has_rule_based |= len(compared[RULE_BASED].pt) > 0
         self._has_pileup |= bool(truth.pileup.any())
         for name, particles in compared.items():
@@ -97,6 +100,7 @@ class Metrics:
         return {
             "num_events": self.num_events,
             "num_elements": self.num_elements,
+            "num_not_finite": self.num_not_finite,
             "systems": {name: systems.TITLES[name] for name in whole},
             "definitions": DEFINITIONS,
             "bins": edges,

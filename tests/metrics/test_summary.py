@@ -73,6 +73,16 @@ def test_pileup_adds_systems_without_it(events):
     assert 0 < results["jets"]["targets_hard"]["central"]["matched"]["all"]["value"] < 1
 
 
+def test_candidates_that_are_not_finite_are_counted(events):
+    candidates = candidates_from_targets(events)
+    energy = candidates["mlpfcandidate_energy"].copy()
+    energy[[1, 5, 8]] = np.nan, np.inf, -np.inf
+    metrics = Metrics()
+    metrics.update(events, candidates.with_columns({"mlpfcandidate_energy": energy}))
+    assert metrics.results()["num_not_finite"] == 3
+    assert measure(events)["num_not_finite"] == 0
+
+
 def test_the_results_are_strict_json(events):
     results = measure(events.slice(0, 2))
     assert json.loads(json.dumps(results, allow_nan=False)) == results

@@ -56,6 +56,17 @@ def test_bootstrap_intervals_cover_the_truth_in_68_percent_of_toys(name, truth):
     assert covered == pytest.approx(COVERAGE, abs=0.045)  # 3 sigma of 1000 toys
 
 
+@pytest.mark.parametrize("name", ["median", "iqr", "iqr_over_median"])
+def test_bootstrap_intervals_exist_from_five_values_on_where_they_begin_to_cover(name):
+    truth = {"median": 1.0, "iqr": 2 * 0.67449 * 0.2, "iqr_over_median": 2 * 0.67449 * 0.2}[name]
+    toys = np.random.default_rng(7).normal(1.0, 0.2, (500, 5))
+    estimates = [spread(toy, seed=i)[name] for i, toy in enumerate(toys)]
+    assert 0.5 < np.mean([e.low <= truth <= e.high for e in estimates]) < 0.8
+    four = spread(toys[0, :4])[name]
+    assert np.isfinite(four.value)
+    assert np.isnan([four.low, four.high]).all()
+
+
 def test_spread_of_known_numbers():
     values = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 30.0, -20.0])
     result = spread(values)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import mlpf
 from mlpf import schema
 from mlpf.errors import DatasetError, MlpfError
 from mlpf.evaluation.predictor import ALL, Predictor
@@ -85,6 +86,7 @@ def evaluate(
             **predictor.description,
             "dataset": str(dataset.path),
             "split": split,
+            "mlpf": mlpf.__version__,
             "schema_digest": schema.digest(),
             **one_pass.metrics.results(),
         }

@@ -28,16 +28,19 @@ CAPTIONS = {
     "confusion": "Candidate class of the elements of each target class.",
     "multiplicity": "Candidates per event.",
 }
+POINTS = "Points: value and 68 % interval; hollow where there are too few entries for an interval. Bins without entries have no point."
 STYLE = """
 :root { color-scheme: light dark; --line: #d0d4da; --soft: #5c6370; --page: #ffffff; --text: #1b1f24; }
 @media (prefers-color-scheme: dark) { :root { --line: #3a3f47; --soft: #a0a7b4; --page: #16181c; --text: #e6e8eb; } }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto; padding: 0 1rem; background: var(--page); color: var(--text); }
 h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 p, dd, figcaption, small { color: var(--soft); } dt { font-weight: 600; } dd { margin: 0 0 .4rem 1rem; }
+.about { display: flex; flex-wrap: wrap; gap: .4rem 2rem; } .about dd { margin: 0; overflow-wrap: anywhere; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; } th { text-align: left; font-weight: 600; }
 td, th { padding: .25rem 1.2rem .25rem 0; border-bottom: 1px solid var(--line); white-space: nowrap; } td small { white-space: nowrap; }
 th[colspan] { padding-top: 1rem; color: var(--soft); } .wide { overflow-x: auto; }
-figure { margin: 1.2rem 0; } figure svg { width: 100%; height: auto; } figure svg text { fill: currentColor; }
+figure { margin: 1.2rem 0; } figure svg { max-width: 100%; height: auto; } figure svg text { fill: currentColor; }
+figure svg text, figure svg tspan { font-family: 'TeX Gyre Heros', Helvetica, Arial, sans-serif !important; }
 """
 
 
@@ -50,13 +53,17 @@ def write_report(path: str | Path, results: Results, plots: str | Path, names: S
         plots: folder with ``<name>.svg``.
         names: figures to show, in this order.
     """
-    about = "".join(f"<dt>{html.escape(key)}</dt><dd>{html.escape(str(value))}</dd>" for key, value in results.items() if isinstance(value, str))
+    about = {key.replace("_", " "): value for key, value in results.items() if isinstance(value, str)}
+    about |= {"events": results["num_events"], "elements": results["num_elements"]}
+    if results["num_not_finite"]:
+        about["candidates left out, not finite"] = results["num_not_finite"]
+    head = "".join(f"<div><dt>{html.escape(key)}</dt><dd>{html.escape(str(value))}</dd></div>" for key, value in about.items())
     definitions = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>" for name, text in results["definitions"].items())
     figures = "".join(f"<figure>{_inline_svg(Path(plots) / f'{name}.svg')}<figcaption>{CAPTIONS[name]}</figcaption></figure>" for name in names)
     body = (
-        f"<h1>mlpf evaluation</h1><p>{results['num_events']} events, {results['num_elements']} elements, split {html.escape(results['split'])}</p>"
+        f"<h1>mlpf evaluation</h1><dl class='about'>{head}</dl>"
         f"<h2>Side by side on the same events</h2><div class='wide'>{_headline_table(results)}</div>"
-        f"<h2>Figures</h2>{figures}<h2>Definitions</h2><dl>{definitions}</dl><h2>Made from</h2><dl>{about}</dl>"
+        f"<h2>Figures</h2><p>{POINTS}</p>{figures}<h2>Definitions</h2><dl>{definitions}</dl>"
     )
     write_text(
         path,

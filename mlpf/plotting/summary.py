@@ -56,7 +56,7 @@ def columns(estimates: Sequence[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray
 
 
 def _points(axes: Axes, system: str, edges: Sequence[float], estimates: Sequence[dict[str, Any]], results: Results) -> None:
-    """Points with error bars; all bars are one broken line, which keeps SVG files ten times smaller than `Axes.errorbar`."""
+    """Points with error bars, hollow where there is no interval; all bars are one broken line, which keeps SVG files ten times smaller than `Axes.errorbar`."""
     value, error = columns(estimates)
     left, right, gap = np.array(edges[:-1]), np.array(edges[1:]), np.full(len(value), np.nan)
     place = list(results["systems"]).index(system) + 1.0
@@ -64,7 +64,9 @@ def _points(axes: Axes, system: str, edges: Sequence[float], estimates: Sequence
     x = np.stack([left, right, gap, centre, centre, gap], axis=1)
     y = np.stack([value, value, gap, value - error[0], value + error[1], gap], axis=1)
     axes.plot(x.ravel(), y.ravel(), color=COLOR_OF_SYSTEM[system], linewidth=1.2)
-    axes.plot(centre, value, MARKER_OF_SYSTEM[system], color=COLOR_OF_SYSTEM[system], label=results["systems"][system])
+    marker, color, known = MARKER_OF_SYSTEM[system], COLOR_OF_SYSTEM[system], np.isfinite(error[0])
+    axes.plot(centre, np.where(known, value, np.nan), marker, color=color, label=results["systems"][system])
+    axes.plot(centre, np.where(known, np.nan, value), marker, color=color, markerfacecolor="none")
 
 
 def _logarithmic(axes: Axes, edges: Sequence[float], ticks: Sequence[float]) -> None:
@@ -94,13 +96,13 @@ def draw_jets(results: Results) -> Figure:
             response = jets[region]["response"]
             _points(row[0], system, results["bins"]["jet_pt"], response["pt"]["median"], results)
             _points(row[1], system, results["bins"]["jet_pt"], response["pt"]["iqr_over_median"], results)
-            _steps(row[2], system, results["bins"]["response"], response["histogram"], results)
+            _steps(row[2], system, results["bins"]["response"], response, results)
         row[0].axhline(1.0, color="black", linewidth=0.8, linestyle=":")
         row[0].set_ylabel("median jet response")
         row[1].set_ylabel("jet response IQR / median")
         row[1].set_ylim(bottom=0)
         row[2].set_xlabel(r"jet $p_\mathrm{T}$ response")
-        row[2].set_ylabel("jets (normalised)")
+        row[2].set_ylabel("share of jets")
         for axes in row[:2]:
             _jet_pt_axis(axes, results)
         for axes in row:
@@ -134,11 +136,11 @@ def draw_met(results: Results) -> Figure:
     distribution, width, ratio = panels[0]
     edges = results["bins"]["met"]
     for system, met in results["met"].items():
-        _steps(distribution, system, results["bins"]["residual"], met["residual"]["histogram"], results)
+        _steps(distribution, system, results["bins"]["residual"], met["residual"], results)
         _points(width, system, edges, met["residual"]["genmet"]["iqr"], results)
         _points(ratio, system, edges, met["ratio"]["genmet"]["median"], results)
     distribution.set_xlabel(r"$p_{x,y}^\mathrm{miss}$ - generated [GeV]")
-    distribution.set_ylabel("events (normalised)")
+    distribution.set_ylabel("share of components")
     width.set_ylabel(r"IQR of $p_{x,y}^\mathrm{miss}$ residual [GeV]")
     width.set_ylim(bottom=0)
     ratio.set_ylabel(r"median $p_\mathrm{T}^\mathrm{miss}$ / generated")
@@ -157,7 +159,7 @@ def draw_efficiency(results: Results, per: str, variable: str) -> Figure:
     figure, panels = _panels_per_class(classes, 2)
     edges = results["bins"][f"particle_{variable}"]
     for name, pair in panels.items():
-        for axes, quantity in zip(pair, ("efficiency", "fake_rate"), strict=True):
+        for axes, quantity, whose in zip(pair, ("efficiency", "fake_rate"), ("target", "candidate"), strict=True):
             for system, measured in results[per].items():
                 _points(axes, system, edges, measured[quantity][name][variable], results)
             axes.set_ylim(-0.03, 1.03)
@@ -166,7 +168,7 @@ def draw_efficiency(results: Results, per: str, variable: str) -> Figure:
                 _logarithmic(axes, edges, (1, 10, 100))
             else:
                 axes.set_xlim(edges[0], edges[-1])
-        pair[1].set_xlabel(r"$p_\mathrm{T}$ [GeV]" if variable == "pt" else r"$\eta$")
+            axes.set_xlabel(f"{whose} " + (r"$p_\mathrm{T}$ [GeV]" if variable == "pt" else r"$\eta$"))
     panels[classes[0]][1].legend()
     return figure
 
@@ -177,9 +179,9 @@ def draw_response(results: Results) -> Figure:
     figure, panels = _panels_per_class(classes, 1)
     for name, (axes,) in panels.items():
         for system, measured in results["particles"].items():
-            _steps(axes, system, results["bins"]["response"], measured["residuals"][name]["pt_response"]["histogram"], results)
+            _steps(axes, system, results["bins"]["response"], measured["residuals"][name]["pt_response"], results)
         axes.set_xlabel(r"$p_\mathrm{T}$ / target $p_\mathrm{T}$")
-        axes.set_ylabel("particles (normalised)")
+        axes.set_ylabel("share of matched particles")
     panels[classes[0]][0].legend()
     return figure
 
@@ -195,17 +197,18 @@ def draw_resolution(results: Results) -> Figure:
                 _points(axes, system, edges, measured["residuals"][name]["pt_response"]["pt"][quantity], results)
             _logarithmic(axes, edges, (1, 10, 100))
             axes.set_ylabel(title)
+            axes.set_xlabel(r"target $p_\mathrm{T}$ [GeV]")
         pair[0].axhline(1.0, color="black", linewidth=0.8, linestyle=":")
-        pair[0].set_ylim(0.5, 1.5)
+        low, high = pair[0].get_ylim()
+        pair[0].set_ylim(min(low, 0.5), max(high, 1.5))
         pair[1].set_ylim(bottom=0)
-        pair[1].set_xlabel(r"target $p_\mathrm{T}$ [GeV]")
     panels[classes[0]][1].legend()
     return figure
 
 
 def draw_confusion(results: Results) -> Figure:
-    """Predicted class of the elements of each target class, in per cent of the row."""
-    figure = new_figure(4.6 * len(results["elements"]), 4.6)
+    """Predicted class of the elements of each target class, in per cent of the row, and how many elements that is."""
+    figure = new_figure(5.4 * len(results["elements"]), 4.6)
     panels = figure.subplots(1, len(results["elements"]), squeeze=False)[0]
     for axes, (system, measured) in zip(panels, results["elements"].items(), strict=True):
         confusion = np.array(measured["confusion"], dtype=np.float64)
@@ -218,12 +221,12 @@ def draw_confusion(results: Results) -> Figure:
             if confusion[i, j]:
                 axes.text(j, i, f"{percent[i, j]:.0f}" if percent[i, j] >= 0.5 else "<1", ha="center", va="center", fontsize="small", color="#101010")
         axes.set_xticks(range(len(used)), [names[c] for c in used], rotation=40, ha="right")
-        axes.set_yticks(range(len(used)), [names[c] for c in used])
+        axes.set_yticks(range(len(used)), [f"{names[c]} ({number:.0f})" for c, number in zip(used, confusion.sum(axis=1), strict=True)])
         axes.tick_params(which="both", length=0)
         axes.minorticks_off()
         axes.set_xlabel("candidate class")
         axes.set_ylabel("target class")
-        label(axes, f"{results['systems'][system]}, % of elements")
+        label(axes, f"{results['systems'][system]}, % of row")
     return figure
 
 
@@ -271,8 +274,9 @@ def _classes(results: Results) -> list[str]:
     return [name for name, number in numbers.items() if number["number"]["value"]] or list(numbers)
 
 
-def _steps(axes: Axes, system: str, edges: Sequence[float], counts: Sequence[int], results: Results) -> None:
-    total = max(sum(counts), 1)
-    axes.stairs(np.array(counts) / total, edges, color=COLOR_OF_SYSTEM[system], label=results["systems"][system], linewidth=1.4)
+def _steps(axes: Axes, system: str, edges: Sequence[float], measured: Results, results: Results) -> None:
+    """The histogram of a quantity as shares of all its entries, also of those outside the edges."""
+    share = np.array(measured["histogram"]) / max(measured.get("all", measured)["median"]["n"], 1)
+    axes.stairs(share, edges, color=COLOR_OF_SYSTEM[system], label=results["systems"][system], linewidth=1.4)
     axes.set_xlim(edges[0], edges[-1])
-    axes.set_ylim(0, max(axes.get_ylim()[1], 1.1 * max(counts) / total))
+    axes.set_ylim(0, max(axes.get_ylim()[1], 1.1 * share.max()))

@@ -12,4 +12,4 @@ def results(random_dataset):
     nothing = Events({"mlpfcandidate_element": []}, {"mlpfcandidate": [0] * 31}, 30, layout=schema.CANDIDATES)
     metrics = Metrics()
     metrics.update(events, nothing)
-    return {"model": "runs/<best>", "dataset": "work/ttbar", "split": "test", **metrics.results()}
+    return {"model": "runs/<best>", "dataset": "work/ttbar", "split": "test", "mlpf": "0.1", **metrics.results()}

@@ -75,6 +75,18 @@ def test_the_report_holds_the_measured_numbers_side_by_side(page, results):
     assert rows["efficiency, photon"][0].startswith(f"{efficiency['value']:.3f} ")
 
 
+def test_the_page_starts_with_what_was_run(page, results):
+    top = page[: page.index("<table>")]
+    for name, value in (("dataset", "work/ttbar"), ("split", "test"), ("mlpf", "0.1"), ("events", 30), ("elements", results["num_elements"])):
+        assert f"<dt>{name}</dt><dd>{value}</dd>" in top
+    assert "not finite" not in top
+
+
+def test_candidates_left_out_are_said_at_the_top(results, tmp_path):
+    write_report(tmp_path / "report.html", {**results, "num_not_finite": 7}, tmp_path, [])
+    assert "<dt>candidates left out, not finite</dt><dd>7</dd>" in (tmp_path / "report.html").read_text()
+
+
 def test_names_from_outside_are_escaped(page):
     assert html.escape("runs/<best>") in page
     assert "runs/<best>" not in page

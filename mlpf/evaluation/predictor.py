@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import onnxruntime
 
 from mlpf import schema
 from mlpf.candidates import Outputs, make_candidates
@@ -43,7 +44,7 @@ class OnnxPredictor:
     def __init__(self, path: Path, device: str) -> None:
         self._producer = Producer(path, device)
         self.split = SplitConfig()
-        self.description = {"model": str(path), "sha256": sha256(path)[:16]}
+        self.description = {"model": str(path), "sha256": sha256(path)[:16], "ONNX Runtime": onnxruntime.__version__}
 
     def __call__(self, events: Events) -> Events:
         """See `Predictor`."""
@@ -62,13 +63,21 @@ class TorchPredictor:
             from mlpf.nn.saved import load_model
         except ImportError as error:
             raise ModelError(f"{path}: a run folder needs PyTorch ({error}); install mlpf[train] or evaluate its ONNX file") from error
+        if device not in ("cpu", "cuda"):
+            raise ModelError(f"device '{device}': unknown; choose one of cpu, cuda")
         if device == "cuda" and not torch.cuda.is_available():
             raise ModelError("device 'cuda': PyTorch sees no GPU; pass --device cpu")
         self._model, info = load_model(path)
         self._model.to(device)
         self._device = device
         self.split = info.split
-        self.description = {"model": str(path), "epoch": str(info.epoch), "weights sha256": info.weights_sha256[:16], "trained on": info.dataset}
+        self.description = {
+            "model": str(path),
+            "epoch": str(info.epoch),
+            "weights sha256": info.weights_sha256[:16],
+            "trained on": info.dataset,
+            "PyTorch": torch.__version__,
+        }
 
     def __call__(self, events: Events) -> Events:
         """See `Predictor`."""

@@ -64,6 +64,10 @@ def find_candidates(path: str | Path, event: Events) -> Events:
 
 def _read_parquet(path: Path) -> Events:
     try:
-        return table_to_events(pq.read_table(path), schema.CANDIDATES, str(path))
+        table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
         raise DatasetError(f"{path}: not readable as Parquet, missing, damaged or truncated? ({' '.join(str(error).split())[:200]})") from error
+    missing = [name for name in schema.CANDIDATES.columns if name not in table.column_names]
+    if missing:
+        raise DatasetError(f"{path}: no predictions, column {missing[0]} is missing; predictions are .parquet (mlpf evaluate) or .root (mlpf produce)")
+    return table_to_events(table, schema.CANDIDATES, str(path))

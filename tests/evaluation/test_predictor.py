@@ -44,6 +44,12 @@ def test_defaults_follow_from_the_kind_of_model(run, onnx_file):
     assert OnnxPredictor(onnx_file, "cpu").default_split == "all"
 
 
+def test_an_unknown_device_is_one_clear_error(run, onnx_file):
+    for path in (run, onnx_file):
+        with pytest.raises(ModelError, match="device 'tpu': unknown; choose one of cpu, cuda"):
+            load_predictor(path, "tpu")
+
+
 @pytest.mark.parametrize("name", ["nothing.pt", "nothing.onnx", "."])
 def test_what_is_no_model_is_one_clear_error(tmp_path, name):
     with pytest.raises(ModelError):

@@ -122,6 +122,12 @@ def test_candidates_are_found_by_run_lumi_and_event_in_both_formats(ntuple, tmp_
         find_candidates(tmp_path / "c.parquet", ntuple.slice(0, 1))
 
 
+def test_a_dataset_given_as_predictions_is_one_clear_error(random_dataset, ntuple, tmp_path):
+    write_parquet(tmp_path / "shard.parquet", [random_dataset(2)])
+    with pytest.raises(MlpfError, match=r"shard\.parquet: no predictions, column mlpfcandidate_pt is missing"):
+        find_candidates(tmp_path / "shard.parquet", ntuple.slice(0, 1))
+
+
 @pytest.mark.parametrize(("name", "problem"), [("a.csv", "unknown format"), ("none.parquet", "missing, damaged"), ("bad.parquet", "missing, damaged")])
 def test_predictions_that_cannot_be_read_are_one_clear_error(ntuple, tmp_path, name, problem):
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 but no more")

@@ -1,1 +1,1 @@
-"""Models, one block per file; `mlpf.nn.model` assembles them from the ``model`` section of a parameter file."""
+"""Models and their blocks, one per file; `mlpf.nn.model` knows the models by name."""

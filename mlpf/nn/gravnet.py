@@ -1,13 +1,69 @@
 """GravNet: neighbours in a learned space, messages that fade with the distance in it (arXiv:1902.07987)."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+import pydantic
 import torch
 from torch import Tensor, nn
 
+from mlpf.nn.base import Model, ModelConfig, append_padding
+from mlpf.nn.heads import Heads, ModelOutput
 from mlpf.nn.mlp import MLP
+from mlpf.nn.preprocess import FeaturePreprocessor
 
 POTENTIAL_STEEPNESS = 10.0  # arXiv:1902.07987 eq. 1: V(d) = exp(-10 d^2)
+
+
+class GravNetConfig(ModelConfig):
+    """Parameters of `GravNetModel`."""
+
+    name: Literal["gravnet"] = "gravnet"
+    """Which model."""
+    width: int = pydantic.Field(default=128, ge=4)
+    """Length of an element's state."""
+    num_layers: int = pydantic.Field(default=3, ge=1)
+    """Rounds of message passing."""
+    space_dim: int = pydantic.Field(default=4, ge=3)
+    """Dimensions of the learned space in which neighbours are looked for."""
+    propagate_dim: int = pydantic.Field(default=32, ge=1)
+    """Length of a message between neighbours."""
+    num_neighbors: int = pydantic.Field(default=16, ge=2)
+    """Nearest elements that an element listens to, itself included."""
+    embedding_dim: int = pydantic.Field(default=8, ge=1)
+    """Length of the learned vector that stands for an element type."""
+    dropout: float = pydantic.Field(default=0.0, ge=0.0, lt=1.0)
+    """Share of hidden values dropped in training."""
+
+
+class GravNetModel(Model):
+    """A stack of `GravNetLayer` with residual connections; every element ends with one prediction.
+
+    Shapes:
+        features: (B, N, 55) float32, raw, anything; mask: (B, N) float32, 1 = real element -> `ModelOutput`
+    """
+
+    def __init__(self, config: GravNetConfig) -> None:
+        super().__init__()
+        self.num_neighbors = config.num_neighbors
+        self.preprocess = FeaturePreprocessor(config.embedding_dim)
+        self.encode = MLP(self.preprocess.output_dim + 3, 2 * config.width, config.width, config.dropout)
+        self.layers = nn.ModuleList(
+            GravNetLayer(config.width, config.space_dim, config.propagate_dim, config.num_neighbors, config.dropout) for _ in range(config.num_layers)
+        )
+        self.norms = nn.ModuleList(nn.LayerNorm(config.width) for _ in range(config.num_layers))
+        self.last_norm = nn.LayerNorm(config.width)
+        self.heads = Heads(config.width, config.dropout)
+
+    def forward(self, features: Tensor, mask: Tensor) -> ModelOutput:
+        """See the class."""
+        num_elements = features.shape[1]
+        features, real = append_padding(features, mask > 0.5, self.num_neighbors)  # -> (B, N + k, 55)
+        elements = self.preprocess(features, real)  # -> (B, N + k, F)
+        state = self.encode(torch.cat([elements.inputs, elements.position], dim=-1))  # -> (B, N + k, width)
+        for norm, layer in zip(self.norms, self.layers, strict=True):
+            state = state + layer(norm(state), elements.position, real)  # messages among k neighbours
+        output = self.heads(self.last_norm(state), elements, real)  # -> (B, N + k, 2 | 9 | 5 | 1 | 3)
+        return ModelOutput(*(values[:, :num_elements] for values in output))
 
 
 class Neighbors(NamedTuple):

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from mlpf.errors import ConfigError
@@ -25,6 +28,13 @@ def test_without_a_section_the_model_is_gravnet():
 def test_mistakes_in_the_section_name_place_and_remedy(section, message):
     with pytest.raises(ConfigError, match=message):
         model_config({"model": section}, "a.yaml")
+
+
+@pytest.mark.parametrize("module", ["base", "gravnet"])
+def test_a_model_file_imports_on_its_own(module):
+    # what a new model imports must not import the table that imports the new model
+    code = f"import sys, mlpf.nn.{module}; sys.exit('mlpf.nn.model' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_number_of_parameters_is_that_of_the_layers_written_out():

@@ -1,0 +1,30 @@
+"""What every model shares: a new one is a file with subclasses of `ModelConfig` and `Model`, entered in `mlpf.nn.model.MODELS`."""
+
+import torch
+from torch import Tensor, nn
+
+from mlpf.config import Config
+from mlpf.nn.preprocess import FeaturePreprocessor
+
+
+class ModelConfig(Config):
+    """What every model's section holds."""
+
+    name: str
+    """Which model, a key of `mlpf.nn.model.MODELS`."""
+
+
+class Model(nn.Module):
+    """Base of all models: raw features in, `ModelOutput` out; `FeaturePreprocessor.fit` is called once with the training elements."""
+
+    preprocess: FeaturePreprocessor
+
+
+def append_padding(features: Tensor, real: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """``(B, N, 55)``, ``(B, N) bool`` with ``count`` padded rows more.
+
+    They make k neighbours exist in any event, and keep N = 0 out of the layers: ONNX Runtime 1.31 returns a wrong shape for reductions of empty tensors.
+    """
+    batch = features.shape[0]
+    features = torch.cat([features, features.new_zeros(batch, count, features.shape[2])], dim=1)
+    return features, torch.cat([real, real.new_zeros(batch, count)], dim=1)

@@ -12,11 +12,13 @@ from rich.markup import escape
 import mlpf
 from mlpf.cli import benchmark, classical, display, evaluate, export, inspect, postprocess, produce, simulate, train
 from mlpf.cli.console import errors
-from mlpf.errors import MlpfError
+from mlpf.errors import MissingDependencyError, MlpfError
 
 # Waiting threads sleep instead of spinning: with other processes on the same cores, spinning made training four times slower (docs/measurements.md).
 # Read once, when torch loads OpenMP; every command imports torch later than this.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+TRAIN_EXTRA = {"lightning", "onnxscript", "tensorboard", "torch", "torch_geometric"}
 
 app = typer.Typer(
     name="mlpf",
@@ -25,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (benchmark, classical, display, evaluate, export, inspect, postprocess, produce, simulate, train):
+for command in (simulate, inspect, postprocess, train, evaluate, export, produce, display, classical, benchmark):  # the order of the chain, and of --help
     app.command(name=command.__name__.rpartition(".")[2])(command.run)
 
 
@@ -53,6 +55,8 @@ def main() -> None:
         if received:  # whatever it has become on its way: compiled code and imports wrap what a signal raises
             errors.print("stopped; nothing half-written was left under a final name")
             sys.exit(128 + received[0])  # the shell's convention
+        if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in TRAIN_EXTRA:
+            error = MissingDependencyError(f"this needs {error.name}, which is not installed; pip install 'mlpf[train]'")
         if not isinstance(error, MlpfError):
             raise
         errors.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)

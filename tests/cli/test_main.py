@@ -1,4 +1,4 @@
-"""How commands end when they are stopped from outside."""
+"""How commands end when they are stopped from outside, or miss what they need."""
 
 import os
 import signal
@@ -68,3 +68,23 @@ def test_a_signal_that_a_library_wrapped_is_still_one(monkeypatch, capsys):
         for number, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
             signal.signal(number, handler)
     assert (end.value.code, capsys.readouterr().err) == (143, STOPPED)
+
+
+@pytest.mark.parametrize("missing", ["torch", "torch_geometric.nn"])
+def test_a_missing_extra_is_one_line_that_says_what_to_install(monkeypatch, capsys, missing):
+    def app():
+        raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+
+    monkeypatch.setattr(main_module, "app", app)
+    with pytest.raises(SystemExit) as end:
+        main_module.main()
+    assert (end.value.code, capsys.readouterr().err) == (1, f"error: this needs {missing}, which is not installed; pip install 'mlpf[train]'\n")
+
+
+def test_any_other_missing_module_is_a_bug_with_its_traceback(monkeypatch):
+    def app():
+        raise ModuleNotFoundError("No module named 'mlpf.nowhere'", name="mlpf.nowhere")
+
+    monkeypatch.setattr(main_module, "app", app)
+    with pytest.raises(ModuleNotFoundError):
+        main_module.main()

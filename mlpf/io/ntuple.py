@@ -134,7 +134,13 @@ def holds_candidates(path: str | Path) -> bool:
 
 
 def read_candidates(path: str | Path) -> Events:
-    """Candidates (`schema.CANDIDATES`) that `mlpf produce` wrote to a ROOT file."""
+    """Candidates (`schema.CANDIDATES`) that `mlpf produce` wrote to a ROOT file.
+
+    Raises:
+        NtupleError: the file cannot be read, or holds none.
+    """
+    if not holds_candidates(path):
+        raise NtupleError(f"{path}: holds no candidates of mlpf ({schema.CANDIDATES_TREE}); make them with mlpf produce")
     with _reading(Path(path)), uproot.open(path) as file:
         tree = file[schema.CANDIDATES_TREE]
         arrays = {name: tree[name].array() for name in schema.CANDIDATES.columns}

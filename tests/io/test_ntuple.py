@@ -114,6 +114,14 @@ def test_nothing_is_kept_of_a_file_that_was_read(tmp_path):
     assert kept < 0.3 * sum(values.nbytes for values in events.columns.values())
 
 
+def test_an_ntuple_without_candidates_and_a_missing_file_are_clear_errors(tmp_path):
+    write_ntuple(tmp_path / "a.root", [some_events()])
+    with pytest.raises(NtupleError, match=r"a.root: holds no candidates of mlpf \(mlpf/candidates\); make them with mlpf produce"):
+        read_candidates(tmp_path / "a.root")
+    with pytest.raises(NtupleError, match=r"b.root: cannot be read: No such file"):
+        read_candidates(tmp_path / "b.root")
+
+
 def test_a_file_without_events_is_read_as_no_events(tmp_path):
     write_ntuple(tmp_path / "a.root", [some_events().slice(0, 0)])
     assert len(read_ntuple(tmp_path / "a.root")) == 0

@@ -7,18 +7,9 @@ Events are paired by (run, lumi, event); the reference may hold a part of the ot
 import sys
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
-from mlpf import schema
 from mlpf.candidates import compare_candidates
 from mlpf.errors import MlpfError
-from mlpf.events import Events
-from mlpf.io.ntuple import read_candidates
-from mlpf.io.shards import table_to_events
-
-
-def read(path: Path) -> Events:
-    return read_candidates(path) if path.suffix == ".root" else table_to_events(pq.read_table(path), schema.CANDIDATES, str(path))
+from mlpf.io.candidates import read_candidates
 
 
 def main() -> int:
@@ -26,8 +17,8 @@ def main() -> int:
     if len(paths) < 2:
         sys.exit(__doc__)
     try:
-        reference, *others = (read(path) for path in paths)
-    except (MlpfError, OSError) as error:
+        reference, *others = (read_candidates(path) for path in paths)
+    except MlpfError as error:
         sys.exit(f"error: {error}")
     agree = True
     for other in others:

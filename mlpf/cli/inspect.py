@@ -7,6 +7,7 @@ from typing import Annotated
 
 import numpy as np
 import typer
+import yaml
 from rich.markup import escape
 from rich.table import Table
 
@@ -17,7 +18,7 @@ from mlpf.events import Events
 
 
 def run(
-    path: Annotated[Path, typer.Argument(help="Ntuple or candidates (.root), dataset folder, run folder, or model (.onnx).")],
+    path: Annotated[Path, typer.Argument(help="Ntuple (.root), candidates (.root, .parquet), dataset folder, run folder, or model (.onnx).")],
     columns: Annotated[bool, typer.Option("--columns", help="List every column with unit, range and meaning.")] = False,
     contract: Annotated[bool, typer.Option("--contract", help="Run the consumer's contract on an ONNX model.")] = False,
 ) -> None:
@@ -31,12 +32,14 @@ def run(
         _inspect_root(path, columns)
     elif path.suffix == ".onnx":
         _inspect_onnx(path, contract)
+    elif path.suffix == ".parquet" and path.is_file():
+        _inspect_candidates(path, columns)
     elif (path / "manifest.json").is_file():
         _inspect_dataset(path, columns)
     elif (path / "model.json").is_file():
         console.print_json((path / "model.json").read_text())
     elif path.exists():
-        raise MlpfError(f"{path}: neither an ntuple (.root), a dataset folder (manifest.json), a run folder (model.json) nor a model (.onnx)")
+        raise MlpfError(f"{path}: not an ntuple (.root), candidates (.root, .parquet), a dataset (manifest.json), a run (model.json) or a model (.onnx)")
     else:
         raise MlpfError(f"{path}: no such file or folder")
 
@@ -50,13 +53,16 @@ class _Summary:
         self.non_finite: Counter[str] = Counter()
         self.ranges: dict[str, tuple[float, float]] = {}
         self.num_events = 0
+        self.num_unknown_types = 0
 
     def add(self, events: Events) -> None:
         self.num_events += len(events)
         for collection in events.offsets:
             self.sizes[collection] += events.size(collection)
         if "element_type" in events:
-            self.types.update(dict(enumerate(np.bincount(np.clip(events["element_type"], 0, schema.NUM_ELEMENT_TYPES)))))
+            known = (events["element_type"] >= 0) & (events["element_type"] < schema.NUM_ELEMENT_TYPES)
+            self.types.update(dict(enumerate(np.bincount(events["element_type"][known]))))
+            self.num_unknown_types += int((~known).sum())
         self.non_finite.update({name: len(bad) for name, bad in events.non_finite(list(events.columns)).items()})
         for name, values in events.columns.items():
             finite = values[np.isfinite(values)]
@@ -71,31 +77,31 @@ class _Summary:
             size = self.num_events if collection.scalar else self.sizes[name]
             table.add_row(name, str(size), f"{size / max(self.num_events, 1):.1f}", f"{len(have)} of {len(collection.columns)}")
         console.print(table)
-        types = ", ".join(f"{schema.ElementType(t).name} {n}" for t, n in sorted(self.types.items()) if n and t < schema.NUM_ELEMENT_TYPES)
-        console.print(f"elements by type: {types or 'none'}")
+        if "element_type" in layout.columns:
+            types = [f"{schema.ElementType(t).name} {n}" for t, n in sorted(self.types.items()) if n]
+            types += [f"unknown {self.num_unknown_types}"] * (self.num_unknown_types > 0)
+            console.print(f"elements by type: {', '.join(types) or 'none'}")
         not_finite = ", ".join(f"{name} {n}" for name, n in self.non_finite.items())
         console.print(f"non-finite values: {not_finite or 'none'}")
         if columns:
             self._print_columns(layout, present)
 
     def _print_columns(self, layout: schema.Layout, present: set[str]) -> None:
-        table = Table("column", "unit", "lowest", "highest", "meaning")
+        # plain lines: a table would break names and meanings on a screen of 80 columns
+        width = max(map(len, layout.columns))
+        console.print(f"{'column':{width}}  {'unit':9} {'lowest':>11} {'highest':>11}  meaning")
         for name, column in layout.columns.items():
             low, high = (f"{x:.5g}" for x in self.ranges[name]) if name in self.ranges else ("", "") if name in present else ("missing", "")
-            table.add_row(name, column.unit, low, high, column.meaning)
-        console.print(table)
+            console.print(f"{name:{width}}  {column.unit:9} {low:>11} {high:>11}  {column.meaning}", markup=False)
 
 
 def _inspect_root(path: Path, columns: bool) -> None:
-    from mlpf.io.ntuple import Ntuple, holds_candidates, read_candidates
+    from mlpf.io.ntuple import Ntuple, holds_candidates
 
-    summary = _Summary()
     if holds_candidates(path):
-        candidates = read_candidates(path)
-        summary.add(candidates)
-        console.print(f"{escape(str(path))}: candidates of mlpf at {schema.CANDIDATES_TREE}")
-        summary.print(schema.CANDIDATES, set(candidates.columns), columns)
+        _inspect_candidates(path, columns)
         return
+    summary = _Summary()
     with Ntuple(path) as ntuple:
         console.print(f"{escape(str(path))}: PFAnalysis ntuple, version {ntuple.version}, tree {ntuple.tree_path}")
         links = "all inside their events"
@@ -110,6 +116,15 @@ def _inspect_root(path: Path, columns: bool) -> None:
         console.print(f"columns of version {ntuple.version} that it lacks: {', '.join(ntuple.missing) or 'none'}")
 
 
+def _inspect_candidates(path: Path, columns: bool) -> None:
+    from mlpf.io.candidates import read_candidates
+
+    candidates, summary = read_candidates(path), _Summary()
+    summary.add(candidates)
+    console.print(f"{escape(str(path))}: candidates of mlpf" + (f", tree {schema.CANDIDATES_TREE}" if path.suffix == ".root" else ""))
+    summary.print(schema.CANDIDATES, set(candidates.columns), columns)
+
+
 def _inspect_dataset(path: Path, columns: bool) -> None:
     from mlpf.io.shards import ShardedDataset
 
@@ -120,11 +135,11 @@ def _inspect_dataset(path: Path, columns: bool) -> None:
         summary.add(events)
         classes.update(events["target_class"].tolist())
         present |= set(events.columns)
-    console.print(f"{escape(str(path))}: dataset, schema {schema.SCHEMA_VERSION} ({schema.digest()}), {len(dataset.shards)} shards, checksums agree")
+    console.print(f"{escape(str(path))}: dataset, schema {schema.SCHEMA_VERSION} ({schema.digest()}), shards: {len(dataset.shards)}, checksums agree")
     summary.print(schema.DATASET, present, columns)
     console.print("targets by class: " + ", ".join(f"{schema.CandidateClass(c).name.lower()} {n}" for c, n in sorted(classes.items())))
     made_with = {key: value for key, value in dataset.manifest.items() if key not in ("shards", "schema_digest")}
-    console.print(f"made with: {json.dumps(made_with, indent=2)}", markup=False)
+    console.print("manifest:", yaml.safe_dump(made_with, sort_keys=False, default_flow_style=None, width=120), sep="\n", markup=False)
 
 
 def _inspect_onnx(path: Path, contract: bool) -> None:
@@ -138,7 +153,8 @@ def _inspect_onnx(path: Path, contract: bool) -> None:
         for tensor in session_tensors(arguments):
             console.print(f"  {kind:6} {tensor}")
     for key, value in session.get_modelmeta().custom_metadata_map.items():
-        console.print(f"  {key}: {value}")
+        is_ours = key == "mlpf.features" and value == json.dumps(schema.FEATURES)
+        console.print(f"  {key}: {f'the {len(schema.FEATURES)} of mlpf.schema.FEATURES, in this order' if is_ours else value}", markup=False)
     if contract:
         report = check_contract(path)
         table = Table("clause", "holds", "measured, or what is wrong", title="the consumer's contract (CMSSW MLPFProducer)", title_justify="left")

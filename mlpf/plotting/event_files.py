@@ -3,14 +3,12 @@
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from mlpf import schema
-from mlpf.errors import DatasetError, MlpfError
+from mlpf.errors import MlpfError
 from mlpf.events import Events
-from mlpf.io.ntuple import Ntuple, read_candidates
-from mlpf.io.shards import ShardedDataset, table_to_events
+from mlpf.io.candidates import read_candidates
+from mlpf.io.ntuple import Ntuple
+from mlpf.io.shards import ShardedDataset
 
 IDENTITY = ("run", "lumi", "event")
 
@@ -45,13 +43,7 @@ def find_candidates(path: str | Path, event: Events) -> Events:
     Raises:
         MlpfError: the file is neither, cannot be read or has no such event.
     """
-    path = Path(path)
-    if path.suffix == ".root":
-        candidates = read_candidates(path)
-    elif path.suffix == ".parquet":
-        candidates = _read_parquet(path)
-    else:
-        raise MlpfError(f"{path}: unknown format '{path.suffix}'; predictions are .parquet (mlpf evaluate) or .root (mlpf produce)")
+    candidates = read_candidates(path)
     same = np.ones(len(candidates), dtype=bool)
     for name in IDENTITY:
         same &= candidates[name].astype(np.int64) == int(event[name][0])
@@ -60,14 +52,3 @@ def find_candidates(path: str | Path, event: Events) -> Events:
         raise MlpfError(f"{path}: has no candidates of {identity}; predict this file, or with --split all")
     found = int(np.argmax(same))
     return candidates.slice(found, found + 1)
-
-
-def _read_parquet(path: Path) -> Events:
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise DatasetError(f"{path}: not readable as Parquet, missing, damaged or truncated? ({' '.join(str(error).split())[:200]})") from error
-    missing = [name for name in schema.CANDIDATES.columns if name not in table.column_names]
-    if missing:
-        raise DatasetError(f"{path}: no predictions, column {missing[0]} is missing; predictions are .parquet (mlpf evaluate) or .root (mlpf produce)")
-    return table_to_events(table, schema.CANDIDATES, str(path))

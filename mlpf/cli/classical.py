@@ -9,7 +9,7 @@ from mlpf.cli.console import console, progress, rate
 
 
 def run(
-    path: Annotated[Path, typer.Argument(help="Ntuple (.root).", metavar="INPUT.root")],
+    path: Annotated[Path, typer.Argument(help="Ntuple (.root).", metavar="ntuple")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The same ntuple with new candidates; replaced if it exists.")],
     nonfinite: Annotated[Literal["error", "zero"], typer.Option(help="What to do with NaN and infinite momenta of elements.")] = "error",
 ) -> None:
@@ -17,7 +17,7 @@ def run(
 
     All columns of the schema are copied; pfcandidate_*, element_to_candidate and element_distance_* are replaced.
 
-    Example: [bold]mlpf classical data/ttbar.root --output ttbar_classical.root[/]
+    Example: [bold]mlpf classical data/ttbar.root --output output/classical.root[/]
     """
     from mlpf.classical.files import reconstruct_file
     from mlpf.io.ntuple import Ntuple

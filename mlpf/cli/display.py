@@ -9,15 +9,15 @@ from mlpf.cli.console import console
 
 
 def run(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="Ntuple (.root) or dataset folder.")],
+    path: Annotated[Path, typer.Argument(metavar="path", help="Ntuple (.root) or dataset folder.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Picture: .png, .pdf or .svg; replaced if it exists.")],
     event: Annotated[int, typer.Option(min=0, help="Which event, counted from 0.")] = 0,
-    predictions: Annotated[Path | None, typer.Option(help="Candidates of a model: .parquet (mlpf evaluate) or .root (mlpf produce).")] = None,
+    predictions: Annotated[Path | None, typer.Option(help="Candidates of a model: .parquet (mlpf evaluate, mlpf produce) or .root (mlpf produce).")] = None,
     min_pt: Annotated[float, typer.Option(help="True particles and candidates below are not drawn [GeV].")] = 0.5,
 ) -> None:
     """Draw an event: elements, true particles and candidates in eta and phi; tracks and deposits in the view along the beam.
 
-    Example: [bold]mlpf display data/ttbar.root --event 0 --output event.png[/]
+    Example: [bold]mlpf display data/ttbar.root --event 0 --output output/event.png[/]
     """
     from mlpf.plotting.event import check_format, draw_event, true_particles
     from mlpf.plotting.event_files import find_candidates, read_event

@@ -19,7 +19,7 @@ def run(
 ) -> None:
     """Compare a model with rule-based particle flow, targets and generator: predictions, metrics with uncertainties, plots, report.
 
-    Example: [bold]mlpf evaluate runs/tiny work/ttbar --output work/evaluation[/]
+    Example: [bold]mlpf evaluate output/run output/dataset --output output/evaluation[/]
     """
     from mlpf.evaluation import evaluate, load_predictor
     from mlpf.io.shards import ShardedDataset

@@ -9,13 +9,13 @@ from mlpf.cli.console import console
 
 
 def run(
-    trained: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of mlpf train.")],
+    trained: Annotated[Path, typer.Argument(metavar="run", help="Run folder of mlpf train.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Model to write (.onnx); replaced if it exists, once the new one has passed.")],
     target: Annotated[str, typer.Option(help="Consumer: cmssw.")] = "cmssw",
 ) -> None:
     """Export a trained model for a consumer and check the consumer's contract on the file; nothing is written unless all of it holds.
 
-    Example: [bold]mlpf export runs/tiny --output model.onnx --target cmssw[/]
+    Example: [bold]mlpf export output/run --output output/model.onnx --target cmssw[/]
     """
     import time
 

@@ -25,7 +25,7 @@ def run(
 ) -> None:
     """Make a dataset from ntuples: for every PF element its target particle, its class and its standard candidate.
 
-    Example: [bold]mlpf postprocess data/ttbar.root --output datasets/ttbar[/]
+    Example: [bold]mlpf postprocess data/ttbar.root --output output/dataset[/]
     """
     from mlpf.config import load_parameters, parse_section
     from mlpf.postprocess import PostprocessConfig, postprocess_files

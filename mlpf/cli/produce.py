@@ -18,7 +18,7 @@ def run(
 ) -> None:
     """Run a model on ntuples, one event per call as CMSSW does, and write the candidates in the same event order.
 
-    Example: [bold]mlpf produce model.onnx data/ttbar.root --output candidates.root[/]
+    Example: [bold]mlpf produce output/model.onnx data/ttbar.root --output output/candidates.root[/]
     """
     import numpy as np
 

@@ -11,14 +11,14 @@ from mlpf.config import load_parameters
 
 def run(
     parameters: Annotated[Path, typer.Option("-p", "--parameters", help="Parameter file with the sections model, loss, training.")],
-    output: Annotated[Path, typer.Option(help="Run folder to make.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="Values to change, section.key=value.", metavar="[A.B=C]...")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Run folder to make.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="Changes to the parameters, for example training.epochs=5.")] = None,
     data: Annotated[Path | None, typer.Option(help="Dataset folder; by default training.dataset of the parameter file.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run.")] = False,
 ) -> None:
     """Train a model on a dataset.
 
-    Example: [bold]mlpf train -p parameters/tiny.yaml --data work/ttbar --output runs/tiny training.epochs=5[/]
+    Example: [bold]mlpf train -p parameters/tiny.yaml --data output/dataset --output output/run training.epochs=5[/]
     """
     from mlpf.training.config import run_parameters
     from mlpf.training.run import train

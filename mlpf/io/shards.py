@@ -135,7 +135,7 @@ class ShardedDataset:
         try:
             manifest = json.loads(path.read_text())
         except OSError as error:
-            raise DatasetError(f"{self.path}: not a dataset, {MANIFEST} cannot be read ({error.strerror})") from error
+            raise DatasetError(f"{self.path}: not a dataset, {MANIFEST} cannot be read ({error.strerror}); mlpf postprocess makes one of ntuples") from error
         except (ValueError, UnicodeDecodeError) as error:
             raise DatasetError(f"{path}: not valid JSON ({error})") from error
         if not isinstance(manifest, dict) or "shards" not in manifest:

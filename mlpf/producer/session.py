@@ -26,7 +26,7 @@ def open_session(path: str | Path, device: str = "cpu", threads: int = 1) -> onn
     if device not in PROVIDERS:
         raise ModelError(f"device '{device}': unknown; choose one of {', '.join(PROVIDERS)}")
     if not Path(path).is_file():
-        raise ModelError(f"{path}: no such file")
+        raise ModelError(f"{path}: {'a folder; mlpf export makes a model (.onnx) of a run' if Path(path).is_dir() else 'no such file'}")
     available = onnxruntime.get_available_providers()
     if PROVIDERS[device] not in available:
         raise ModelError(f"device '{device}': this ONNX Runtime has only {', '.join(available)}; install onnxruntime-gpu or pass --device cpu")

@@ -115,6 +115,8 @@ def test_what_is_not_a_model_is_refused_by_name(tmp_path):
         Producer(path)
     with pytest.raises(ModelError, match="no such file"):
         Producer(tmp_path / "none.onnx")
+    with pytest.raises(ModelError, match=r"a folder; mlpf export makes a model"):
+        Producer(tmp_path)
 
 
 def test_an_unknown_device_is_refused(model_path):

@@ -12,5 +12,4 @@ mypy
 echo "== pytest"
 # Two workers with one thread each: the tests are many and small.
 export OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1
-[[ $# -gt 0 ]] || set -- -m "not slow"
-exec python -m pytest -n "${MLPF_TEST_WORKERS:-2}" "$@"
+exec python -m pytest -n "${MLPF_TEST_WORKERS:-2}" -m "not slow" "$@" # of several -m the last counts

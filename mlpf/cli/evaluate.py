@@ -12,7 +12,7 @@ def run(
     model: Annotated[Path, typer.Argument(help="Run folder of mlpf train, or model (.onnx).")],
     dataset: Annotated[Path, typer.Argument(help="Dataset folder.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to make.")],
-    split: Annotated[str | None, typer.Option(help="train, validation, test or all; by default test for a run, all for an ONNX file.")] = None,
+    split: Annotated[str | None, typer.Option(help="train, validation, test or all; by default test, all for an ONNX file that does not know its training.")] = None,
     events: Annotated[int | None, typer.Option(min=1, help="Stop after so many events of the split.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier evaluation.")] = False,
@@ -38,7 +38,7 @@ def run(
     if results["num_not_finite"]:
         console.print(f"{results['num_not_finite']} candidates are not finite: in predictions.parquet, but left out of the metrics")
     console.print(
-        f"{done.num_candidates} candidates; model {done.predict_seconds:.1f} s ({rate(results['num_events'], done.predict_seconds)} events), "
+        f"{done.num_candidates} candidates; model {done.predict_seconds:.1f} s ({rate(results['num_events'], done.predict_seconds)}), "
         f"metrics {done.metrics_seconds:.1f} s, all {done.total_seconds:.1f} s"
     )
     console.print(f"wrote {output}/predictions.parquet, metrics.json, report.html, {len(done.plots)} plots as PNG and SVG")

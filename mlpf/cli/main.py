@@ -14,9 +14,9 @@ from mlpf.cli import benchmark, classical, display, evaluate, export, inspect, p
 from mlpf.cli.console import errors
 from mlpf.errors import MissingDependencyError, MlpfError
 
-# Waiting threads sleep instead of spinning: with other processes on the same cores, spinning made training four times slower (docs/measurements.md).
-# Read once, when torch loads OpenMP; every command imports torch later than this.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Threads that wait spin a moment, then sleep. GNU OpenMP's own choice is to spin for milliseconds, which made training two to five times slower as soon as
+# another process ran on the same cores (docs/measurements.md); 1000 is what it takes itself where it knows of too many threads. Read when torch loads it.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 TRAIN_EXTRA = {"lightning", "onnxscript", "tensorboard", "torch", "torch_geometric"}
 

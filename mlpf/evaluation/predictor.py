@@ -12,10 +12,10 @@ from mlpf.candidates import Outputs, make_candidates
 from mlpf.errors import ModelError
 from mlpf.events import Events
 from mlpf.io.files import sha256
-from mlpf.producer.producer import Producer, consumer_input, empty_outputs
+from mlpf.producer.producer import METADATA_SPLIT, Producer, consumer_input, empty_outputs
 from mlpf.samples.split import SplitConfig
 
-ALL = "all"
+ALL, TEST = "all", "test"
 MAX_ELEMENTS = 8000  # per batch of a torch model, padding included
 
 
@@ -37,13 +37,13 @@ class Predictor(Protocol):
 
 
 class OnnxPredictor:
-    """An ONNX model, one event per call as the consumer runs it."""
-
-    default_split = ALL
+    """An ONNX model, one event per call as the consumer runs it; a file of other origin does not say which events it has seen."""
 
     def __init__(self, path: Path, device: str) -> None:
         self._producer = Producer(path, device)
-        self.split = SplitConfig()
+        split = self._producer.metadata.get(METADATA_SPLIT)
+        self.split = SplitConfig() if split is None else SplitConfig.model_validate_json(split)
+        self.default_split = ALL if split is None else TEST
         self.description = {"model": str(path), "sha256": sha256(path)[:16], "ONNX Runtime": onnxruntime.__version__}
 
     def __call__(self, events: Events) -> Events:
@@ -54,7 +54,7 @@ class OnnxPredictor:
 class TorchPredictor:
     """The best model of a run folder; events of similar size share a batch."""
 
-    default_split = "test"
+    default_split = TEST
 
     def __init__(self, path: Path, device: str) -> None:
         try:
@@ -62,7 +62,7 @@ class TorchPredictor:
 
             from mlpf.nn.saved import load_model
         except ImportError as error:
-            raise ModelError(f"{path}: a run folder needs PyTorch ({error}); install mlpf[train] or evaluate its ONNX file") from error
+            raise ModelError(f"{path}: a run folder needs PyTorch ({error}); pip install 'mlpf[train]', or evaluate its ONNX file") from error
         if device not in ("cpu", "cuda"):
             raise ModelError(f"device '{device}': unknown; choose one of cpu, cuda")
         if device == "cuda" and not torch.cuda.is_available():

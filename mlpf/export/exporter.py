@@ -21,7 +21,7 @@ from mlpf.export.contract import MAX_IR_VERSION, MAX_OPSET, check_contract
 from mlpf.export.parity import check_parity
 from mlpf.export.report import ContractReport
 from mlpf.io.files import atomic_file
-from mlpf.producer.producer import METADATA_FEATURES, METADATA_SCHEMA_DIGEST, METADATA_VERSION
+from mlpf.producer.producer import METADATA_FEATURES, METADATA_SCHEMA_DIGEST, METADATA_SPLIT, METADATA_VERSION
 from mlpf.producer.signature import OUTPUTS, PILEUP
 from mlpf.random_elements import random_elements
 
@@ -52,7 +52,7 @@ def export_model(model: torch.nn.Module, path: str | Path, training: Mapping[str
     Args:
         model: trained; ``forward(features (B, N, 55), mask (B, N))`` returns a `mlpf.nn.heads.ModelOutput`. It is copied, not changed.
         path: the file to write, suffix ``.onnx``; an existing one is replaced once the new one has passed.
-        training: how the model was made, for the card.
+        training: how the model was made, for the card; its ``split``, if any, goes into the file too, so that `mlpf evaluate` takes unseen events.
         target: the consumer, one of `TARGETS`.
 
     Returns:
@@ -68,6 +68,8 @@ def export_model(model: torch.nn.Module, path: str | Path, training: Mapping[str
         raise ModelError(f"{path}: expected the name of a file that ends in .onnx")
     module = ConsumerModule(copy.deepcopy(model)).cpu().eval()
     graph = to_onnx(module)
+    if training and "split" in training:
+        graph.metadata_props.add(key=METADATA_SPLIT, value=json.dumps(training["split"]))
     with atomic_file(path) as temporary, atomic_file(path.with_suffix(".json")) as card:
         temporary.write_bytes(graph.SerializeToString())
         found = check_contract(temporary)

@@ -49,6 +49,6 @@ def find_candidates(path: str | Path, event: Events) -> Events:
         same &= candidates[name].astype(np.int64) == int(event[name][0])
     if not same.any():
         identity = ", ".join(f"{name} {int(event[name][0])}" for name in IDENTITY)
-        raise MlpfError(f"{path}: has no candidates of {identity}; predict this file, or with --split all")
+        raise MlpfError(f"{path}: has no candidates of {identity}; run mlpf produce on it, or mlpf evaluate with --split all")
     found = int(np.argmax(same))
     return candidates.slice(found, found + 1)

@@ -20,6 +20,7 @@ from mlpf.producer.signature import OUTPUT_WIDTHS, PILEUP, signature_problems
 # Keys of the model's metadata that `mlpf export` writes.
 METADATA_FEATURES = "mlpf.features"
 METADATA_SCHEMA_DIGEST = "mlpf.schema_digest"
+METADATA_SPLIT = "mlpf.split"  # which events the model was trained on, a SplitConfig in JSON
 METADATA_VERSION = "mlpf.version"
 
 

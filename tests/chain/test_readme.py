@@ -70,3 +70,11 @@ def test_the_python_example_runs(newcomer, repository):
     (block,) = readme_blocks(repository, "python")
     done = subprocess.run([sys.executable, "-c", block], cwd=newcomer, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs", "data/README.md"])
+def test_links_between_pages_lead_somewhere(repository, page):
+    path = repository / page
+    for file in sorted(path.glob("*.md")) if path.is_dir() else [path]:
+        links = re.findall(r"\]\(([^)#]+)\)", file.read_text())
+        assert [link for link in links if "://" not in link and not (file.parent / link).exists()] == [], file

@@ -27,5 +27,6 @@ def onnx_file(run, tmp_path_factory):
     from mlpf.nn.saved import load_model
 
     path = tmp_path_factory.mktemp("onnx") / "model.onnx"
-    export_model(load_model(run)[0], path)
+    model, info = load_model(run)
+    export_model(model, path, info.model_dump(mode="json"))
     return path

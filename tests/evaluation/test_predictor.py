@@ -1,4 +1,5 @@
 import numpy as np
+import onnx
 import pytest
 
 from mlpf.candidates import compare_candidates
@@ -38,10 +39,14 @@ def test_no_events_and_empty_events_give_no_candidates(run, random_dataset):
     assert len(TorchPredictor(run, "cpu")(events.slice(0, 0))) == 0
 
 
-def test_defaults_follow_from_the_kind_of_model(run, onnx_file):
-    assert TorchPredictor(run, "cpu").default_split == "test"
-    assert TorchPredictor(run, "cpu").split.seed == 5  # of the run, not the default
-    assert OnnxPredictor(onnx_file, "cpu").default_split == "all"
+def test_a_model_is_evaluated_on_events_that_it_has_not_seen_where_it_knows_them(run, onnx_file, tmp_path):
+    for predictor in (TorchPredictor(run, "cpu"), OnnxPredictor(onnx_file, "cpu")):
+        assert predictor.default_split == "test"
+        assert predictor.split.seed == 5  # of the run, not the default
+    model = onnx.load(onnx_file)
+    model.ClearField("metadata_props")  # as a file of other origin
+    onnx.save(model, tmp_path / "foreign.onnx")
+    assert OnnxPredictor(tmp_path / "foreign.onnx", "cpu").default_split == "all"
 
 
 def test_an_unknown_device_is_one_clear_error(run, onnx_file):

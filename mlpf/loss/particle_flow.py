@@ -13,6 +13,8 @@ from mlpf.nn.heads import ModelOutput
 
 LOG_PT, ETA, SIN_PHI, COS_PHI, LOG_ENERGY = range(len(schema.MOMENTUM_COMPONENTS))
 
+WEIGHTED_PT = (0.1, 1000.0)  # GeV; beyond, an element weighs like one at the limit: superclusters have pt 0
+
 _Weight = pydantic.NonNegativeFloat
 
 
@@ -48,6 +50,8 @@ class LossConfig(Config):
     """How much the binary term turns away from easy elements; 0 is plain cross entropy."""
     huber_delta: pydantic.PositiveFloat = 0.5
     """Residual above which the momentum terms grow linearly."""
+    pt_weight_power: pydantic.NonNegativeFloat = 0.0
+    """Weight of an element in every term: its pt to this power; 0 counts all alike, 0.5 makes one element of 16 GeV count like four of 1 GeV."""
     class_weights: dict[str, pydantic.NonNegativeFloat] = {}
     """Weight of a class (its name in `schema.CLASS_NAMES`) in the pid term; 1 where not given."""
 
@@ -77,13 +81,13 @@ class ParticleFlowLoss(nn.Module):
 
     def forward(self, output: ModelOutput, batch: Batch) -> dict[str, Tensor]:
         """See the class."""
-        real = batch.mask > 0.5
         targets = batch.targets
-        particle = real & (targets.class_position > 0)
+        weight = self._element_weights(batch)
+        particle = weight * (targets.class_position > 0)
         terms = {
-            "binary": focal(output.binary, (targets.class_position > 0).long(), real, self.config.focal_gamma),
+            "binary": focal(output.binary, (targets.class_position > 0).long(), weight, self.config.focal_gamma),
             "pid": cross_entropy(output.pid, targets.class_position, particle, self.class_weights),
-            **self._momentum_terms(output, batch, real),
+            **self._momentum_terms(output, batch, weight * targets.has_momentum),
             "charge": cross_entropy(output.charge, targets.charge, particle),
             "pileup": binary_cross_entropy(output.pileup.squeeze(-1), targets.pileup, particle),
         }
@@ -91,7 +95,11 @@ class ParticleFlowLoss(nn.Module):
         terms["total"] = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
         return terms
 
-    def _momentum_terms(self, output: ModelOutput, batch: Batch, real: Tensor) -> dict[str, Tensor]:
-        counted = real & batch.targets.has_momentum
+    def _element_weights(self, batch: Batch) -> Tensor:
+        """``(B, N)`` weight of each element, 0 in padded rows."""
+        pt = batch.features[..., schema.FEATURE_INDEX["pt"]].nan_to_num(0.0).clamp(*WEIGHTED_PT)
+        return batch.mask * pt**self.config.pt_weight_power
+
+    def _momentum_terms(self, output: ModelOutput, batch: Batch, weight: Tensor) -> dict[str, Tensor]:
         components = {"log_pt": LOG_PT, "eta": ETA, "sin_phi": SIN_PHI, "cos_phi": COS_PHI, "log_energy": LOG_ENERGY}
-        return {name: huber(output.momentum[..., i], batch.targets.momentum[..., i], counted, self.config.huber_delta) for name, i in components.items()}
+        return {name: huber(output.momentum[..., i], batch.targets.momentum[..., i], weight, self.config.huber_delta) for name, i in components.items()}

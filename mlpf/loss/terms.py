@@ -1,52 +1,54 @@
 """The terms of the loss, each a function of one output, its target and the elements it counts.
 
-Every term is the mean over the elements that ``counted (B, N) bool`` marks, 0 where it marks none; so its gradient does not depend on padding.
+Every term is the mean over elements, each with its weight in ``weight (B, N)``, 0 where all weights are; so its gradient does not depend on padding.
 """
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+MIN_WEIGHT = 1e-6  # of all elements together, in the denominator
 MIN_DOUBT = 1e-6  # of 1 - p_t: its power has an infinite slope at 0
 
 
-def mean_over(values: Tensor, counted: Tensor) -> Tensor:
-    """Mean of ``values (B, N)`` over the marked elements; 0 without any."""
-    return torch.where(counted, values, 0.0).sum() / counted.sum().clamp(min=1)
+def mean_over(values: Tensor, weight: Tensor) -> Tensor:
+    """Mean of ``values (B, N)`` with weights ``(B, N)``, numbers or bool; 0 where all weights are 0, whatever the values of such elements."""
+    weight = weight.to(values.dtype)
+    return torch.where(weight > 0, weight * values, 0.0).sum() / weight.sum().clamp(min=MIN_WEIGHT)
 
 
-def focal(logits: Tensor, target: Tensor, counted: Tensor, gamma: float) -> Tensor:
+def focal(logits: Tensor, target: Tensor, weight: Tensor, gamma: float) -> Tensor:
     """Focal loss ``-(1 - p_t)^gamma log p_t`` (arXiv:1708.02002 eq. 4), p_t the softmax of the true class; cross entropy at gamma 0.
 
     Shapes:
-        logits: (B, N, C), target: (B, N) int64 in 0..C-1, counted: (B, N) bool -> scalar
+        logits: (B, N, C), target: (B, N) int64 in 0..C-1, weight: (B, N) -> scalar
     """
     log_p = functional.log_softmax(logits, dim=-1).gather(-1, target.unsqueeze(-1)).squeeze(-1)
-    return mean_over(-((1.0 - log_p.exp()).clamp(min=MIN_DOUBT) ** gamma) * log_p, counted)
+    return mean_over(-((1.0 - log_p.exp()).clamp(min=MIN_DOUBT) ** gamma) * log_p, weight)
 
 
-def cross_entropy(logits: Tensor, target: Tensor, counted: Tensor, class_weights: Tensor | None = None) -> Tensor:
+def cross_entropy(logits: Tensor, target: Tensor, weight: Tensor, class_weights: Tensor | None = None) -> Tensor:
     """``-w_t log p_t``, p_t the softmax of the true class, w_t its weight (1 if none are given).
 
     Shapes:
-        logits: (B, N, C), target: (B, N) int64 in 0..C-1, counted: (B, N) bool, class_weights: (C,) -> scalar
+        logits: (B, N, C), target: (B, N) int64 in 0..C-1, weight: (B, N), class_weights: (C,) -> scalar
     """
-    return mean_over(functional.cross_entropy(logits.movedim(-1, 1), target, class_weights, reduction="none"), counted)
+    return mean_over(functional.cross_entropy(logits.movedim(-1, 1), target, class_weights, reduction="none"), weight)
 
 
-def huber(prediction: Tensor, target: Tensor, counted: Tensor, delta: float) -> Tensor:
+def huber(prediction: Tensor, target: Tensor, weight: Tensor, delta: float) -> Tensor:
     """Huber loss ``r^2 / 2`` for ``|r| <= delta``, else ``delta (|r| - delta / 2)``, with ``r = prediction - target``.
 
     Shapes:
-        prediction, target: (B, N), counted: (B, N) bool -> scalar
+        prediction, target: (B, N), weight: (B, N) -> scalar
     """
-    return mean_over(functional.huber_loss(prediction, target, reduction="none", delta=delta), counted)
+    return mean_over(functional.huber_loss(prediction, target, reduction="none", delta=delta), weight)
 
 
-def binary_cross_entropy(logit: Tensor, target: Tensor, counted: Tensor) -> Tensor:
+def binary_cross_entropy(logit: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     """``-t log s - (1 - t) log(1 - s)``, s the sigmoid of the logit, t in [0, 1].
 
     Shapes:
-        logit, target: (B, N), counted: (B, N) bool -> scalar
+        logit, target: (B, N), weight: (B, N) -> scalar
     """
-    return mean_over(functional.binary_cross_entropy_with_logits(logit, target, reduction="none"), counted)
+    return mean_over(functional.binary_cross_entropy_with_logits(logit, target, reduction="none"), weight)

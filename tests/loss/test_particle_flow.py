@@ -57,6 +57,31 @@ def test_padding_changes_no_term():
         assert padded[name].item() == pytest.approx(value.item()), name
 
 
+def with_pt(batch, pt):
+    features = batch.features.clone()
+    features[..., schema.FEATURE_INDEX["pt"]] = torch.as_tensor(pt, dtype=torch.float32)
+    return batch._replace(features=features)
+
+
+def test_an_element_of_four_times_the_pt_counts_like_two_at_power_one_half():
+    output, batch = example()
+    both = ModelOutput(*(values[:1, :2] for values in output))
+    one, other = (ModelOutput(*(values[:1, i : i + 1] for values in output)) for i in (0, 1))
+    targets = [Targets(*(values[:1, columns] for values in batch.targets)) for columns in (slice(0, 2), slice(0, 1), slice(1, 2))]
+    pairs, first, second = (with_pt(Batch(torch.zeros(1, n, 55), torch.ones(1, n), t), 4.0) for n, t in zip((2, 1, 1), targets, strict=True))
+    loss = ParticleFlowLoss(LossConfig(pt_weight_power=0.5))
+    expected = (2 * loss(one, first)["binary"].item() + loss(other, second)["binary"].item()) / 3
+    assert loss(both, with_pt(pairs, [[4.0, 1.0]]))["binary"].item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_pt_means_nothing_at_power_zero_and_absurd_pt_is_bounded():
+    output, batch = example()
+    absurd = with_pt(batch, [[float("nan"), float("inf"), -5.0, 1e30] + [1.0] * (N - 4)] * B)
+    plain, ignored = (ParticleFlowLoss(LossConfig())(output, b)["total"].item() for b in (batch, absurd))
+    assert ignored == pytest.approx(plain, rel=1e-6)
+    assert torch.isfinite(ParticleFlowLoss(LossConfig(pt_weight_power=2.0))(output, absurd)["total"])
+
+
 def test_class_weights_act_on_the_pid_term_only():
     plain = ParticleFlowLoss(LossConfig())(*example())
     weighted = ParticleFlowLoss(LossConfig(class_weights=dict.fromkeys(schema.CLASS_NAMES, 2.0)))(*example())

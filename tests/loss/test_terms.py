@@ -37,6 +37,12 @@ def test_cross_entropy_weights_classes():
     assert cross_entropy(*tensors(LOGITS, TARGET, COUNTED, weights)).item() == pytest.approx(expected)
 
 
+def test_elements_count_by_their_weight():
+    weight = RNG.uniform(0.0, 3.0, (B, N)) * COUNTED
+    expected = (-weight * log_p()).sum() / weight.sum()
+    assert cross_entropy(*tensors(LOGITS, TARGET, weight)).item() == pytest.approx(expected)
+
+
 def test_huber_is_quadratic_then_linear():
     prediction, target, counted = tensors([[0.3, 2.0, -2.0]], [[0.0, 0.0, 0.0]], [[True, True, True]])
     assert huber(prediction, target, counted, delta=0.5).item() == pytest.approx((0.3**2 / 2 + 2 * 0.5 * (2.0 - 0.25)) / 3)

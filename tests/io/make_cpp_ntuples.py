@@ -6,6 +6,7 @@
 members in the collection number ``k``, so that some events lack some collections; the values follow `value`, which the test repeats.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -29,6 +30,8 @@ def main() -> None:
     sys.path.insert(0, str(Path(__file__).parents[2]))
     from mlpf import schema
 
+    FILES.mkdir(exist_ok=True)
+    os.chdir(FILES)  # ROOT writes the name that it is given into the file
     ctype = {"float32": "float", "int32": "int", "uint64": "ULong64_t", "uint32": "unsigned int"}
     for version, tree_path in zip(("2026", "2020"), schema.TREE_PATHS, strict=True):
         declare, branch, fill = [], [], []
@@ -65,8 +68,7 @@ void make(const char* path) {{
   t.Fill(); }}
   t.Write();
 }} }}""")
-        FILES.mkdir(exist_ok=True)
-        getattr(ROOT, f"v{version}").make(str(FILES / f"cpp_{version}.root"))
+        getattr(ROOT, f"v{version}").make(f"cpp_{version}.root")
 
 
 if __name__ == "__main__":

@@ -144,6 +144,7 @@ def _inspect_dataset(path: Path, columns: bool) -> None:
 
 def _inspect_onnx(path: Path, contract: bool) -> None:
     from mlpf.export.contract import check_contract, default_opset, read_model
+    from mlpf.producer.producer import METADATA_FEATURES
     from mlpf.producer.session import open_session, session_tensors
 
     model = read_model(path)
@@ -153,7 +154,7 @@ def _inspect_onnx(path: Path, contract: bool) -> None:
         for tensor in session_tensors(arguments):
             console.print(f"  {kind:6} {tensor}")
     for key, value in session.get_modelmeta().custom_metadata_map.items():
-        is_ours = key == "mlpf.features" and value == json.dumps(schema.FEATURES)
+        is_ours = key == METADATA_FEATURES and value == json.dumps(schema.FEATURES)
         console.print(f"  {key}: {f'the {len(schema.FEATURES)} of mlpf.schema.FEATURES, in this order' if is_ours else value}", markup=False)
     if contract:
         report = check_contract(path)

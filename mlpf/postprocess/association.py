@@ -154,7 +154,7 @@ def _caloparticle_links(events: Events, policy: CaloParticlePolicy) -> Links:
     calo = _merge(calo, inherit(*_parents(events, "trackingparticle", "caloparticle"), tracking), num_elements)
     cluster = _concatenate(cluster, _orphan_links(events, cluster, calo, policy))
     sc = np.arange(events.size("simcluster"))
-    cp = _to_chunk(events["simcluster_idx_caloparticle"], events, "simcluster", "caloparticle")
+    cp = to_chunk(events["simcluster_idx_caloparticle"], events, "simcluster", "caloparticle")
     return _merge(calo, inherit(sc[cp >= 0], cp[cp >= 0], cluster), num_elements)
 
 
@@ -163,7 +163,7 @@ def _trackingparticle_links(events: Events, policy: TrackingParticlePolicy) -> L
     num_elements = events.size("element")
     tracking, cluster = (_read_links(events, truth, policy) for truth in ("trackingparticle", "simcluster"))
     tracking = tracking._replace(weight=np.full(len(tracking.weight), policy.track_link_weight))
-    tp = _to_chunk(events["simcluster_idx_trackingparticle"], events, "simcluster", "trackingparticle")
+    tp = to_chunk(events["simcluster_idx_trackingparticle"], events, "simcluster", "trackingparticle")
     has_tp = np.flatnonzero(tp >= 0)
     tracking = _merge(tracking, inherit(has_tp, tp[has_tp], cluster), num_elements, last_counts=True)
     own = cluster.where(tp[cluster.particle] < 0)
@@ -185,8 +185,8 @@ def _clean_up(links: Links, energy: np.ndarray, is_cluster: np.ndarray, types: n
 def _read_links(events: Events, truth: str, policy: CaloParticlePolicy | TrackingParticlePolicy) -> Links:
     """Links of one kind of truth to elements; of a pair listed twice the last one counts."""
     name = f"{truth}_to_element"
-    particle = _to_chunk(events[f"{name}.first"], events, name, truth)
-    element = _to_chunk(events[f"{name}.second"], events, name, "element")
+    particle = to_chunk(events[f"{name}.first"], events, name, truth)
+    element = to_chunk(events[f"{name}.second"], events, name, "element")
     kept = ~np.isin(events["element_type"][element], policy.dropped_types)
     links = Links(particle, element, events[f"{name}_cmp"].astype(np.float64)).where(kept)
     return _merge(links, links.where(np.zeros(0, dtype=np.int64)), events.size("element"), last_counts=True)
@@ -230,13 +230,13 @@ def _split(events: Events, particles: Particles, links: Links, divisible: np.nda
 
 def _parents(events: Events, child: str, parent: str) -> tuple[np.ndarray, np.ndarray]:
     """Pairs (child, parent) by ascending child, from the parent's column ``idx_<child>``."""
-    index = _to_chunk(events[f"{parent}_idx_{child}"], events, parent, child)
+    index = to_chunk(events[f"{parent}_idx_{child}"], events, parent, child)
     parents = np.argsort(index, kind="stable")
     parents = parents[index[parents] >= 0]
     return index[parents], parents
 
 
-def _to_chunk(index: np.ndarray, events: Events, collection: str, target: str) -> np.ndarray:
+def to_chunk(index: np.ndarray, events: Events, collection: str, target: str) -> np.ndarray:
     """Indices inside events, held by entries of ``collection`` -> indices through the chunk; -1 stays."""
     starts = np.repeat(events.collection_offsets(target)[:-1], events.counts(collection))
     return np.where(index >= 0, index + starts, -1)

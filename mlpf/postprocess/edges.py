@@ -3,7 +3,7 @@
 import numpy as np
 
 from mlpf.events import Events, event_index, offsets_from_counts
-from mlpf.postprocess.association import Links
+from mlpf.postprocess.association import Links, to_chunk
 from mlpf.postprocess.kernels import pairs_of_members, pairs_within
 
 
@@ -21,14 +21,14 @@ def event_edges(events: Events, links: Links, radius: float) -> tuple[dict[str, 
     """
     starts = events.collection_offsets("element")
     neighbours, distance = _neighbours(events, radius)
-    linked = np.stack([_to_chunk(events, "element_distance", events[f"element_distance_{end}"]) for end in "ij"])
+    linked = np.stack([to_chunk(events[f"element_distance_{end}"], events, "element_distance", "element") for end in "ij"])
     pairs = np.concatenate([neighbours, np.sort(linked, axis=0)], axis=1)
     distance = np.concatenate([distance, events["element_distance_d"]])
     order = np.flatnonzero(pairs[0] < pairs[1])[::-1]  # the last of equal pairs comes first
     keys, first = np.unique(_key(pairs[:, order], starts), return_index=True)
     columns, offsets = _columns("edge", keys, starts)
     columns["edge_distance"] = distance[order[first]]
-    element = _to_chunk(events, "element_to_candidate", events["element_to_candidate.first"])
+    element = to_chunk(events["element_to_candidate.first"], events, "element_to_candidate", "element")
     candidate_starts = np.repeat(events.collection_offsets("pfcandidate")[:-1], events.counts("element_to_candidate"))
     for name, owner, member in (
         ("candidateedge", events["element_to_candidate.second"] + candidate_starts, element),
@@ -49,10 +49,6 @@ def _neighbours(events: Events, radius: float) -> tuple[np.ndarray, np.ndarray]:
     first, second, distance = pairs_within(eta, phi, event, eta, phi, offsets, radius, chord=False)
     near = distance < radius
     return np.stack([order[first[near]], order[second[near]]]), distance[near]
-
-
-def _to_chunk(events: Events, collection: str, element: np.ndarray) -> np.ndarray:
-    return element + np.repeat(events.collection_offsets("element")[:-1], events.counts(collection))
 
 
 def _key(pairs: np.ndarray, starts: np.ndarray) -> np.ndarray:

@@ -118,12 +118,7 @@ def assign_by_element(
             taken[particle[best]] = True
             members[num_members] = best
             num_members += 1
-    best_link = _best_links(len(particle_order), particle, weight)
-    for p in particle_order:
-        if not taken[p] and best_link[p] >= 0:
-            members[num_members] = best_link[p]
-            num_members += 1
-    return members[:num_members]
+    return _with_left_over(members, num_members, taken, particle_order, particle, weight)
 
 
 @numba.njit(cache=True)
@@ -147,6 +142,14 @@ def assign_by_particle(particle_order: np.ndarray, num_elements: int, particle: 
             taken[element[best]] = joined[p] = True
             members[num_members] = best
             num_members += 1
+    return _with_left_over(members, num_members, joined, particle_order, particle, weight)
+
+
+@numba.njit(cache=True)
+def _with_left_over(
+    members: np.ndarray, num_members: int, joined: np.ndarray, particle_order: np.ndarray, particle: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
+    """The first ``num_members`` members, then the highest-weight link of every particle that has not joined, in the order of the particles."""
     best_link = _best_links(len(particle_order), particle, weight)
     for p in particle_order:
         if not joined[p] and best_link[p] >= 0:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from mlpf.kinematics import delta_phi
 from mlpf.simulation.calorimeter import Hits
 from mlpf.simulation.clusters import Clusters
 from mlpf.simulation.geometry import LAYER_HB, LAYER_HE, NUM_SITES, Geometry
@@ -85,11 +86,6 @@ def _standard_deviation(values: np.ndarray, weights: np.ndarray) -> float:
 
 
 @numba.njit(cache=True)
-def _wrap(phi: float) -> float:
-    return phi - 2.0 * math.pi * math.floor((phi + math.pi) / (2.0 * math.pi))
-
-
-@numba.njit(cache=True)
 def _center(energy: np.ndarray, threshold: np.ndarray, position: np.ndarray, logarithmic: bool) -> np.ndarray:
     weights = energy.copy()
     if logarithmic:
@@ -119,7 +115,7 @@ def _moments(
         center_phi = math.atan2(centers[c, 1], centers[c, 0])
         hit_phi = np.empty(len(energy))
         for h in range(len(energy)):
-            hit_phi[h] = _wrap(phi[own][h] - center_phi)
+            hit_phi[h] = delta_phi(phi[own][h], center_phi)
         ones = np.ones(len(energy))
         spreads[c, 0], spreads[c, 1], spreads[c, 2] = (
             _standard_deviation(energy, ones), _standard_deviation(hit_eta, ones), _standard_deviation(hit_phi, ones)

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from mlpf.kinematics import delta_phi
+
 MIN_SEED_ET = 1.0  # GeV, of the CMS mustache algorithm (arXiv:2012.06888)
 WINDOW_ETA, WINDOW_PHI = 0.04, 0.2  # half-widths; the CMS mustache is a curved window of about this size
 MIN_ET = 10.0  # GeV; CMS particle flow takes superclusters above (PFBlock SuperClusterImporter), those of electron tracks at any energy
@@ -26,13 +28,8 @@ class Superclusters(NamedTuple):
 
 
 @numba.njit(cache=True)
-def _wrap(phi: float) -> float:
-    return phi - 2.0 * math.pi * math.floor((phi + math.pi) / (2.0 * math.pi))
-
-
-@numba.njit(cache=True)
 def _distance(eta_a: float, phi_a: float, eta_b: float, phi_b: float) -> float:
-    return math.hypot(eta_a - eta_b, _wrap(phi_a - phi_b))
+    return math.hypot(eta_a - eta_b, delta_phi(phi_a, phi_b))
 
 
 @numba.njit(cache=True)
@@ -66,7 +63,7 @@ def _superclusters(
             continue
         first, count = offsets[-1], offsets[-1]
         for c in order:
-            if not used[c] and abs(eta[c] - eta[seed]) < WINDOW_ETA and abs(_wrap(phi[c] - phi[seed])) < WINDOW_PHI:
+            if not used[c] and abs(eta[c] - eta[seed]) < WINDOW_ETA and -WINDOW_PHI < delta_phi(phi[c], phi[seed]) < WINDOW_PHI:
                 members[count] = c
                 count += 1
         own = members[first:count]

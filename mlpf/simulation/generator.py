@@ -8,6 +8,7 @@ import numpy as np
 from mlpf.errors import ConfigError, MissingDependencyError
 from mlpf.simulation.config import SimulationConfig
 from mlpf.simulation.particles import BEAM_SPOT_WIDTH, DECAY_IN_FLIGHT, GeneratedEvent, Particles, Record
+from mlpf.simulation.propagation import SPEED_OF_LIGHT
 from mlpf.simulation.randomness import GENERATOR, event_rng, pythia_seed
 
 PROCESSES: dict[str, tuple[str, ...]] = {
@@ -24,7 +25,7 @@ COMMON = (
     "Random:setSeed = on",
     "Random:seed = 1",  # of the initialisation; each event is seeded on its own
 )
-CM_PER_MM = 0.1
+UNITS = np.array([0.1, 0.1, 0.1, 0.1 / SPEED_OF_LIGHT])  # Pythia's mm and mm / c in cm and ns
 MAX_ATTEMPTS = 100  # Pythia gives up on roughly one event in 1e4
 HEAVY = (5, 6, 15, 23, 24, 25)  # kept in the record where they decay or hadronise
 RECORD_FIELDS = ("id", "status", "mother1", "daughter1", "daughter2")
@@ -67,21 +68,20 @@ class PythiaGenerator:
     def _convert(self, entries: Any, vertex: np.ndarray) -> GeneratedEvent:
         pdgid, status, mother, first_daughter, last_daughter = (np.asarray(entries[name], dtype=np.int64) for name in RECORD_FIELDS)
         momentum = np.stack([np.asarray(entries.p[axis]) for axis in ("px", "py", "pz", "e")])
-        position = np.stack([_filled(entries.vProd[axis]) for axis in ("px", "py", "pz")]) * CM_PER_MM + vertex[:, None]
+        position = np.stack([_filled(entries.vProd[axis]) for axis in ("px", "py", "pz", "e")]) * UNITS[:, None]
+        position[:3] += vertex[:, None]
         charge = self._charges(pdgid)
-        flies, origin = _trace_decays(pdgid, status, mother, np.asarray(DECAY_IN_FLIGHT))
-        is_primary = flies & (origin == np.arange(len(pdgid)))
+        flies, parent = _trace_decays(pdgid, status, mother, np.asarray(DECAY_IN_FLIGHT))
+        is_primary = flies & (parent < 0)
         recorded = is_primary | _is_notable(pdgid, status, first_daughter, last_daughter)
         record_status = np.where(flies, 1, np.where(np.abs(status) < 30, np.abs(status), 2))
         record = Record._make(values[recorded] for values in (pdgid, charge, record_status, *momentum))
 
-        decays = status < 0
-        seen = flies & (~decays | (charge != 0))
-        decay = np.where(decays, position[:, first_daughter], 0.0)
-        index_in_record = np.cumsum(recorded) - 1
-        columns = (pdgid, charge, *momentum, *position, decays, *decay, index_in_record[origin], is_primary)
-        particles = Particles._make(values[seen] for values in columns)
-        return GeneratedEvent(record, particles)
+        ends = status < 0
+        end = np.where(ends, position[:3, first_daughter], 0.0)
+        index = np.append(np.cumsum(flies) - 1, -1)  # the last entry serves parent -1
+        columns = (pdgid, charge, *momentum, *position, ends, *end, index[parent], np.zeros(len(pdgid), dtype=np.int64))
+        return GeneratedEvent(record, Particles._make(values[flies] for values in columns))
 
     def _charges(self, pdgid: np.ndarray) -> np.ndarray:
         unique, inverse = np.unique(pdgid, return_inverse=True)
@@ -104,17 +104,14 @@ def _is_notable(pdgid: np.ndarray, status: np.ndarray, first_daughter: np.ndarra
 
 @numba.njit(cache=True)
 def _trace_decays(pdgid: np.ndarray, status: np.ndarray, mother: np.ndarray, decay_in_flight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which entries fly through the detector, and the first of them on their line of descent (itself, unless made by a decay in flight)."""
+    """Which entries fly through the detector, and the flying entry that each one stems from by decays (-1: from the collision)."""
     flies = np.zeros(len(pdgid), dtype=np.bool_)
-    origin = np.full(len(pdgid), -1, dtype=np.int64)
+    parent = np.full(len(pdgid), -1, dtype=np.int64)
     for i in range(len(pdgid)):
-        from_decay = 90 < abs(status[i]) < 100 and mother[i] > 0 and origin[mother[i]] >= 0  # mothers come before their daughters
         is_long_lived = False
         for identity in decay_in_flight:
             is_long_lived |= abs(pdgid[i]) == identity
         flies[i] = status[i] > 0 or is_long_lived
-        if from_decay:
-            origin[i] = origin[mother[i]]
-        elif flies[i]:
-            origin[i] = i
-    return flies, origin
+        if 90 < abs(status[i]) < 100 and mother[i] > 0:  # mothers come before their daughters
+            parent[i] = mother[i] if flies[mother[i]] else parent[mother[i]]
+    return flies, parent

@@ -34,8 +34,7 @@ def gun_event(config: SimulationConfig, seed: int, event: int) -> GeneratedEvent
     photons = _photon_pairs(momentum, energy, mass, rng)
     decayed = shot._replace(status=np.full(gun.number, 2))
     record = Record._make(np.concatenate(pair) for pair in zip(decayed, photons, strict=True))
-    particles = _fly(photons, vertex)
-    return GeneratedEvent(record, particles._replace(origin=particles.origin + gun.number))
+    return GeneratedEvent(record, _fly(photons, vertex))
 
 
 def _momenta(gun: GunConfig, rng: np.random.Generator) -> np.ndarray:
@@ -62,5 +61,5 @@ def _fly(record: Record, vertex: np.ndarray) -> Particles:
     number = len(record.pdgid)
     kinematics = (record.pdgid, record.charge, record.px, record.py, record.pz, record.energy)
     position = (np.full(number, coordinate) for coordinate in vertex)
-    no_decay = (np.zeros(number, dtype=bool), np.zeros(number), np.zeros(number), np.zeros(number))
-    return Particles._make((*kinematics, *position, *no_decay, np.arange(number), np.ones(number, dtype=bool)))
+    no_end = (np.zeros(number, dtype=bool), np.zeros(number), np.zeros(number), np.zeros(number))
+    return Particles._make((*kinematics, *position, np.zeros(number), *no_end, np.full(number, -1), np.zeros(number, dtype=np.int64)))

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import numba
 import numpy as np
 
 EM, MUON, HADRON, INVISIBLE = range(4)  # how a particle interacts with the calorimeters
@@ -30,16 +31,17 @@ class Record(NamedTuple):
 
 
 class Particles(NamedTuple):
-    """Particles in the detector: ``(P,)`` each, stable ones and charged ones that decay in flight.
+    """Particles in the detector, ``(P,)`` each; a particle comes after the one that it is made by.
 
     Attributes:
         pdgid, charge: signed pdgId, charge [e].
         px, py, pz, energy: at production [GeV].
         x, y, z: production point [cm].
-        decays: whether it decays inside the tracker.
-        decay_x, decay_y, decay_z: where [cm], 0 if it does not.
-        origin: position in the `Record` of the stable particle it is or comes from.
-        is_primary: whether it is that particle itself.
+        time: of production, after the crossing of the bunches [ns].
+        ends: whether its flight ends inside the tracker: it decays, converts or interacts.
+        end_x, end_y, end_z: where [cm], 0 if it does not.
+        parent: position in these columns of the particle that made it in the detector, -1 if it comes from the collision.
+        collision: 0 for the hard event, 1, 2, ... for pileup.
     """
 
     pdgid: np.ndarray
@@ -51,12 +53,13 @@ class Particles(NamedTuple):
     x: np.ndarray
     y: np.ndarray
     z: np.ndarray
-    decays: np.ndarray
-    decay_x: np.ndarray
-    decay_y: np.ndarray
-    decay_z: np.ndarray
-    origin: np.ndarray
-    is_primary: np.ndarray
+    time: np.ndarray
+    ends: np.ndarray
+    end_x: np.ndarray
+    end_y: np.ndarray
+    end_z: np.ndarray
+    parent: np.ndarray
+    collision: np.ndarray
 
 
 class GeneratedEvent(NamedTuple):
@@ -64,6 +67,16 @@ class GeneratedEvent(NamedTuple):
 
     record: Record
     particles: Particles
+
+
+@numba.njit(cache=True)
+def origins(parent: np.ndarray) -> np.ndarray:
+    """``(P,) int64``: the particle from the collision that each one is, or stems from."""
+    origin = np.arange(len(parent))
+    for i in range(len(parent)):
+        if parent[i] >= 0:
+            origin[i] = origin[parent[i]]  # parents come first
+    return origin
 
 
 def interaction_kind(pdgid: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from mlpf.simulation.particles import Particles
+from mlpf.simulation.transport import Flights
 
 FIELD = 3.8  # T, CMS solenoid (JINST 3 S08004)
 CURVATURE = 0.00299792458  # GeV / (T cm): pt = CURVATURE * B * radius
@@ -166,8 +166,8 @@ def calorimeter_impacts(charge: np.ndarray, px: np.ndarray, py: np.ndarray, pz: 
     return Impacts(region, values[0], values[1], values[2], enters_hcal, values[3], values[4])
 
 
-def particle_impacts(particles: Particles) -> Impacts:
-    """Where the particles enter the calorimeters; those that decay before do not."""
-    position = np.stack([particles.x, particles.y, particles.z])
-    impacts = calorimeter_impacts(particles.charge, particles.px, particles.py, particles.pz, particles.energy, position)
-    return impacts._replace(region=np.where(particles.decays, NOT_REACHED, impacts.region))
+def flight_impacts(flights: Flights) -> Impacts:
+    """Where the particles enter the calorimeters; those whose flight ends before do not."""
+    particles, position = flights.particles, np.stack([flights.x, flights.y, flights.z])
+    impacts = calorimeter_impacts(particles.charge, flights.px, flights.py, flights.pz, flights.energy, position)
+    return impacts._replace(region=np.where(particles.ends, NOT_REACHED, impacts.region), delay=impacts.delay + flights.time)

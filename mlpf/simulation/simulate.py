@@ -18,11 +18,12 @@ from mlpf.simulation.geometry import geometry
 from mlpf.simulation.gun import gun_event
 from mlpf.simulation.moments import cluster_hit_list, cluster_moments
 from mlpf.simulation.particles import NEUTRINOS, GeneratedEvent, Particles, Record, available_energy, interaction_kind
-from mlpf.simulation.propagation import particle_impacts
+from mlpf.simulation.propagation import flight_impacts
 from mlpf.simulation.randomness import DETECTOR, event_rng
 from mlpf.simulation.showers import shower_spots
 from mlpf.simulation.superclusters import Superclusters, find_superclusters
 from mlpf.simulation.tracker import Tracks, reconstruct_tracks
+from mlpf.simulation.transport import transport
 from mlpf.simulation.truth import Links, Truth
 
 MAX_ETA = 20.0  # stands for the infinite pseudorapidity of what flies along the beam
@@ -65,10 +66,11 @@ def event_generator(config: SimulationConfig) -> Callable[[int, int], GeneratedE
 def simulate_event(generated: GeneratedEvent, seed: int, event: int) -> Columns:
     """Detector, clusters and truth of one event: all columns but those of jets."""
     rng = event_rng(seed, event, DETECTOR)
-    record, particles = generated
     detector = geometry()
-    impacts = particle_impacts(particles)
-    tracks = reconstruct_tracks(particles, rng)
+    flights = transport(generated.particles, rng)
+    particles = flights.particles
+    impacts = flight_impacts(flights)
+    tracks = reconstruct_tracks(flights, rng)
     spots = shower_spots(interaction_kind(particles.pdgid), particles.charge, available_energy(particles), impacts, rng)
     deposits = deposit(spots)
     hits = read_out(deposits, detector, rng)
@@ -81,15 +83,15 @@ def simulate_event(generated: GeneratedEvent, seed: int, event: int) -> Columns:
     superclusters = _find_superclusters(cluster_part, tracks)
     elements = join_elements(track_columns(tracks), cluster_part, supercluster_columns(superclusters, cluster_part))
 
-    truth = truths.find_truth(particles, deposits)
+    truth = truths.find_truth(flights, deposits)
     first_cluster = len(tracks.particle)
     to_elements = _with_superclusters(truths.without_faint(links), superclusters, first_cluster, first_cluster + len(layer))
     return {
-        **_event_columns(event, seed, particles),
+        **_event_columns(event, seed, generated.record),
         **_tracking_particle_columns(particles, truth),
         **_simcluster_columns(particles, truth),
-        **_caloparticle_columns(record, truth),
-        **_record_columns(record),
+        **_caloparticle_columns(particles, truth),
+        **_record_columns(generated.record),
         **elements,
         **_link_columns(tracks, particles, truth, to_elements),
     }
@@ -120,9 +122,9 @@ def _with_superclusters(links: Links, superclusters: Superclusters, first_cluste
     return truths.sum_links(Links(first, second, weight, np.concatenate([links.fraction, links.fraction[member]])))
 
 
-def _event_columns(event: int, seed: int, particles: Particles) -> Columns:
-    is_neutrino = np.isin(np.abs(particles.pdgid), NEUTRINOS)
-    missing_x, missing_y = np.sum(particles.px[is_neutrino]), np.sum(particles.py[is_neutrino])
+def _event_columns(event: int, seed: int, record: Record) -> Columns:
+    is_neutrino = (record.status == 1) & np.isin(np.abs(record.pdgid), NEUTRINOS)
+    missing_x, missing_y = np.sum(record.px[is_neutrino]), np.sum(record.py[is_neutrino])
     return {
         "event": np.array([event]),
         "lumi": np.array([1]),
@@ -144,9 +146,10 @@ def _tracking_particle_columns(particles: Particles, truth: Truth) -> Columns:
         "trackingparticle_px": own.px,
         "trackingparticle_py": own.py,
         "trackingparticle_pz": own.pz,
-        "trackingparticle_dvx": own.decay_x,
-        "trackingparticle_dvy": own.decay_y,
-        "trackingparticle_dvz": own.decay_z,
+        "trackingparticle_dvx": own.end_x,
+        "trackingparticle_dvy": own.end_y,
+        "trackingparticle_dvz": own.end_z,
+        "trackingparticle_ev": own.collision,
         "trackingparticle_pid": own.pdgid,
         "trackingparticle_charge": own.charge,
     }
@@ -156,6 +159,7 @@ def _simcluster_columns(particles: Particles, truth: Truth) -> Columns:
     own = Particles._make(values[truth.simclusters] for values in particles)
     return {
         **_four_momentum("simcluster", own.px, own.py, own.pz, own.energy),
+        "simcluster_ev": own.collision,
         "simcluster_pid": own.pdgid,
         "simcluster_charge": own.charge,
         "simcluster_idx_trackingparticle": truth.simcluster_to_tracking_particle,
@@ -163,10 +167,11 @@ def _simcluster_columns(particles: Particles, truth: Truth) -> Columns:
     }
 
 
-def _caloparticle_columns(record: Record, truth: Truth) -> Columns:
-    own = Record._make(values[truth.caloparticles] for values in record)
+def _caloparticle_columns(particles: Particles, truth: Truth) -> Columns:
+    own = Particles._make(values[truth.caloparticles] for values in particles)
     return {
         **_four_momentum("caloparticle", own.px, own.py, own.pz, own.energy),
+        "caloparticle_ev": own.collision,
         "caloparticle_pid": own.pdgid,
         "caloparticle_charge": own.charge,
         "caloparticle_simenergy": truth.caloparticle_deposited,
@@ -211,7 +216,7 @@ def _link_columns(tracks: Tracks, particles: Particles, truth: Truth, to_element
 
 
 def assemble(events: list[Columns], source: str) -> Events:
-    """Join events into one chunk, add the generator jets, and fill the columns that nothing fills (bx, ev, candidates, PF links) with 0 or leave them empty."""
+    """Join events into one chunk, add the generator jets, and fill the columns that nothing fills (bx, candidates, PF links) with 0 or leave them empty."""
     columns: Columns = {}
     offsets: dict[str, np.ndarray] = {}
     for name, collection in schema.NTUPLE.collections.items():

@@ -10,6 +10,7 @@ import numpy as np
 from mlpf.kinematics import eta_from_pt_pz, wrap_phi
 from mlpf.simulation.particles import Particles
 from mlpf.simulation.propagation import Impacts, calorimeter_impacts
+from mlpf.simulation.transport import Flights
 
 MAX_ETA = 2.5  # CMS tracker acceptance, JINST 3 S08004
 MIN_PARTICLE_PT = 0.1  # GeV; below, a particle leaves too few hits to be listed as a TrackingParticle
@@ -101,8 +102,8 @@ def tracking_efficiency(particles: Particles) -> np.ndarray:
         values = np.asarray(table)[np.searchsorted(pt_edges, pt, side="right"), eta_bin]
         efficiency = np.where(identity == pdgid, values, efficiency)
     displacement = np.hypot(particles.x, particles.y) / MAX_PRODUCTION_RADIUS
-    flight = np.hypot(particles.decay_x - particles.x, particles.decay_y - particles.y)
-    found = leaves_hits(particles) & (pt > MIN_TRACK_PT) & (~particles.decays | (flight > MIN_FLIGHT))
+    flight = np.hypot(particles.end_x - particles.x, particles.end_y - particles.y)
+    found = leaves_hits(particles) & (pt > MIN_TRACK_PT) & (~particles.ends | (flight > MIN_FLIGHT))
     return np.where(found, efficiency * np.maximum(1.0 - displacement, 0.0), 0.0)
 
 
@@ -117,8 +118,9 @@ def relative_pt_resolution(pdgid: np.ndarray, pt: np.ndarray, eta: np.ndarray) -
     return resolution
 
 
-def reconstruct_tracks(particles: Particles, rng: np.random.Generator) -> Tracks:
+def reconstruct_tracks(flights: Flights, rng: np.random.Generator) -> Tracks:
     """All tracks of an event: TRACK ones in particle order, then GSF ones."""
+    particles = flights.particles
     found = np.flatnonzero(rng.random(len(particles.pdgid)) < tracking_efficiency(particles))
     pt = np.hypot(particles.px[found], particles.py[found])
     hadron_rate = GSF_HADRON_RATE * (np.abs(particles.pdgid[found]) != 13)

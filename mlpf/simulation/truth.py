@@ -9,8 +9,8 @@ from mlpf.events import offsets_from_counts
 from mlpf.simulation.calorimeter import Deposits, Hits
 from mlpf.simulation.geometry import NUM_CELLS
 from mlpf.simulation.moments import ClusterHits
-from mlpf.simulation.particles import Particles
 from mlpf.simulation.tracker import leaves_hits
+from mlpf.simulation.transport import Flights
 
 MIN_LINK_ENERGY = 1e-3  # GeV; links below are not written: a fifth of all, 3e-5 of the energy
 
@@ -21,7 +21,7 @@ class Truth(NamedTuple):
     Attributes:
         tracking_particles: ``(TP,)`` into `Particles`, charged ones that leave hits in the tracker.
         simclusters: ``(SC,)`` into `Particles`, those that deposited energy.
-        caloparticles: ``(CP,)`` into `Record`, the stable particles that became one or more of either.
+        caloparticles: ``(CP,)`` into `Particles`, those from the collision that are, or became, one or more of either.
         simcluster_to_tracking_particle, simcluster_to_caloparticle: ``(SC,)``; the first -1 where there is none.
         caloparticle_to_tracking_particle: ``(CP,)`` of its own first flight (not of its decay products), -1 if none.
         deposited: ``(SC,)`` energy [GeV].
@@ -52,20 +52,21 @@ class Links(NamedTuple):
     fraction: np.ndarray
 
 
-def find_truth(particles: Particles, deposits: Deposits) -> Truth:
+def find_truth(flights: Flights, deposits: Deposits) -> Truth:
     """Truth objects of an event."""
+    particles, origin = flights.particles, flights.origin
     num_particles = len(particles.pdgid)
     deposited = np.bincount(deposits.particle, weights=deposits.energy, minlength=num_particles)
     tracking_particles = np.flatnonzero(leaves_hits(particles))
     simclusters = np.flatnonzero(deposited > 0.0)
     seen = np.concatenate([tracking_particles, simclusters])
-    caloparticles = np.unique(particles.origin[seen])
+    caloparticles = np.unique(origin[seen])
     tracking_particle_of = np.full(num_particles, -1, dtype=np.int64)
     tracking_particle_of[tracking_particles] = np.arange(len(tracking_particles))
-    simcluster_to_caloparticle = np.searchsorted(caloparticles, particles.origin[simclusters])
+    simcluster_to_caloparticle = np.searchsorted(caloparticles, origin[simclusters])
     first_flight = np.full(len(caloparticles), -1, dtype=np.int64)
-    own = tracking_particles[particles.is_primary[tracking_particles]]
-    first_flight[np.searchsorted(caloparticles, particles.origin[own])] = tracking_particle_of[own]
+    own = tracking_particles[particles.parent[tracking_particles] < 0]
+    first_flight[np.searchsorted(caloparticles, own)] = tracking_particle_of[own]
     return Truth(
         tracking_particles,
         simclusters,

@@ -7,8 +7,9 @@ import pytest
 
 from mlpf.events import Events, event_index
 from mlpf.simulation.config import GunConfig, SimulationConfig
-from mlpf.simulation.particles import Particles
+from mlpf.simulation.particles import Particles, origins
 from mlpf.simulation.simulate import simulate
+from mlpf.simulation.transport import NO_EMISSIONS, Flights
 
 
 def shoot(num_events: int, seed: int = 1, first_event: int = 0, **gun: object) -> Events:
@@ -33,8 +34,16 @@ def fly(pdgid: object, charge: object, momentum: np.ndarray, position: np.ndarra
     position = np.zeros((number, 3)) if position is None else position
     energy = np.sqrt(np.sum(momentum**2, axis=1) + mass**2)
     identity, charges = np.broadcast_to(pdgid, number), np.broadcast_to(charge, number)
-    no_decay = (np.zeros(number, dtype=bool), *np.zeros((3, number)))
-    return Particles._make((identity, charges, *momentum.T, energy, *position.T, *no_decay, np.arange(number), np.ones(number, dtype=bool)))
+    no_end = (np.zeros(number, dtype=bool), *np.zeros((3, number)))
+    return Particles._make(
+        (identity, charges, *momentum.T, energy, *position.T, np.zeros(number), *no_end, np.full(number, -1), np.zeros(number, dtype=np.int64))
+    )
+
+
+def untouched(particles: Particles) -> Flights:
+    """Particles that fly through the tracker as if there were no material in it."""
+    state = (particles.x, particles.y, particles.z, particles.time, particles.px, particles.py, particles.pz, particles.energy)
+    return Flights(particles, origins(particles.parent), *state, np.zeros(len(particles.pdgid), dtype=np.int64), NO_EMISSIONS)
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +54,11 @@ def gun() -> Callable[..., Events]:
 @pytest.fixture(scope="session")
 def event_energy() -> Callable[..., np.ndarray]:
     return energy_per_event
+
+
+@pytest.fixture(scope="session")
+def flights() -> Callable[[Particles], Flights]:
+    return untouched
 
 
 @pytest.fixture(scope="session")

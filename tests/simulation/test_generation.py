@@ -7,7 +7,7 @@ from mlpf.errors import ConfigError, MissingDependencyError
 from mlpf.simulation.config import GunConfig, SimulationConfig
 from mlpf.simulation.generator import PythiaGenerator, _trace_decays
 from mlpf.simulation.gun import KINDS, gun_event
-from mlpf.simulation.particles import DECAY_IN_FLIGHT, NEUTRINOS
+from mlpf.simulation.particles import DECAY_IN_FLIGHT, NEUTRINOS, origins
 from mlpf.simulation.randomness import event_rng, pythia_seed
 
 
@@ -31,14 +31,14 @@ def test_guns_shoot_inside_their_range_and_on_the_mass_shell(particle):
     if KINDS[particle][2]:
         assert 200 < np.sum(record.charge == 1) < 300
         assert np.array_equal(np.sign(record.pdgid) * np.sign(KINDS[particle][0]), record.charge)
-    assert particles.origin.max() < len(record.pdgid)
+    assert (particles.parent == -1).all()
 
 
 def test_photons_of_a_neutral_pion_add_up_to_it():
     record, particles = gun_event(SimulationConfig(process="gun", gun=GunConfig(particle="pi0", number=50)), 3, 7)
     assert record.pdgid.tolist() == [111] * 50 + [22] * 100
     assert record.status.tolist() == [2] * 50 + [1] * 100
-    assert particles.origin.tolist() == list(range(50, 150))
+    assert particles.pdgid.tolist() == [22] * 100
     for values in (record.px, record.py, record.pz, record.energy):
         assert values[50:100] + values[100:] == pytest.approx(values[:50])
     assert record.energy**2 == pytest.approx(record.px**2 + record.py**2 + record.pz**2 + np.where(record.pdgid == 111, 0.13498**2, 0.0), abs=1e-6, rel=1e-9)
@@ -63,7 +63,7 @@ def test_four_momentum_is_conserved_from_the_record_to_the_detector(ttbar):
     stable = record.status == 1
     assert record.energy[stable].sum() == pytest.approx(13600.0, rel=1e-4)
     assert record.px[stable].sum() == pytest.approx(0.0, abs=0.1)
-    final = ~particles.decays
+    final = ~particles.ends
     assert particles.energy[final].sum() == pytest.approx(13600.0, rel=1e-4)
     assert record.charge[stable].sum() == 2
 
@@ -71,12 +71,14 @@ def test_four_momentum_is_conserved_from_the_record_to_the_detector(ttbar):
 def test_decay_products_know_their_origin(ttbar):
     for event in range(5):
         record, particles = ttbar.event(2, event)
-        assert (record.status[particles.origin] == 1).all()
-        secondary = ~particles.is_primary
-        assert np.isin(np.abs(record.pdgid[particles.origin[secondary]]), DECAY_IN_FLIGHT).all()
-        for origin in np.unique(particles.origin[secondary]):
-            children = secondary & (particles.origin == origin) & ~particles.decays
-            assert particles.energy[children].sum() == pytest.approx(record.energy[origin], rel=1e-6)
+        secondary = particles.parent >= 0
+        assert (particles.parent < np.arange(len(secondary))).all()
+        assert np.sum(~secondary) == np.sum(record.status == 1)
+        origin = origins(particles.parent)
+        assert np.isin(np.abs(particles.pdgid[origin[secondary]]), DECAY_IN_FLIGHT).all()
+        for first in np.unique(origin[secondary]):
+            children = secondary & (origin == first) & ~particles.ends
+            assert particles.energy[children].sum() == pytest.approx(particles.energy[first], rel=1e-6)
         radius = np.hypot(particles.x, particles.y)
         assert np.median(radius[secondary]) > 1.0
         assert radius.max() < 110.1
@@ -101,9 +103,9 @@ def test_chains_of_decays_lead_to_their_first_particle():
     pdgid = np.array([90, 3312, 3122, -211, 2212, -211, 22, 111, 22, 22])
     status = np.array([-11, -83, -91, 91, 91, 91, 62, -83, 91, 91])
     mother = np.array([0, 0, 1, 1, 2, 2, 0, 0, 7, 7])
-    flies, origin = _trace_decays(pdgid, status, mother, np.asarray(DECAY_IN_FLIGHT))
+    flies, parent = _trace_decays(pdgid, status, mother, np.asarray(DECAY_IN_FLIGHT))
     assert flies.tolist() == [False, True, True, True, True, True, True, False, True, True]
-    assert origin[flies].tolist() == [1, 1, 1, 1, 1, 6, 8, 9]
+    assert parent[flies].tolist() == [-1, 1, 1, 2, 2, -1, -1, -1]
 
 
 @pytest.mark.parametrize("process", ["qcd", "minbias"])

@@ -13,7 +13,7 @@ from mlpf.simulation.propagation import (
     NOT_REACHED,
     SPEED_OF_LIGHT,
     calorimeter_impacts,
-    particle_impacts,
+    flight_impacts,
     propagate,
 )
 
@@ -94,15 +94,15 @@ def test_neutral_particles_fly_straight_from_a_displaced_vertex():
     assert flown / length == pytest.approx(np.array([3.0, 4.0, 1.0]) / math.sqrt(26))
 
 
-def test_rotation_and_charge_conjugation_are_symmetries(particles):
+def test_rotation_and_charge_conjugation_are_symmetries(particles, flights):
     rng = np.random.default_rng(3)
     momentum = rng.normal(size=(200, 3)) * (1.0, 1.0, 3.0)
     charge = rng.choice([-1, 0, 1], 200)
-    reference = particle_impacts(particles(211, charge, momentum))
+    reference = flight_impacts(flights(particles(211, charge, momentum)))
     angle = 1.234
     turned = momentum @ np.array([[np.cos(angle), np.sin(angle), 0], [-np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
-    rotated = particle_impacts(particles(211, charge, turned))
-    mirrored = particle_impacts(particles(211, -charge, momentum * (1.0, -1.0, 1.0)))
+    rotated = flight_impacts(flights(particles(211, charge, turned)))
+    mirrored = flight_impacts(flights(particles(211, -charge, momentum * (1.0, -1.0, 1.0))))
     for other, phi in ((rotated, reference.phi + angle), (mirrored, -reference.phi)):
         assert np.array_equal(other.region, reference.region)
         reached = reference.region != NOT_REACHED
@@ -111,10 +111,10 @@ def test_rotation_and_charge_conjugation_are_symmetries(particles):
         assert np.array_equal(other.enters_hcal, reference.enters_hcal)
 
 
-def test_prompt_neutral_particles_keep_their_direction_in_every_region(particles):
+def test_prompt_neutral_particles_keep_their_direction_in_every_region(particles, flights):
     eta = np.array([0.3, -1.2, 1.6, -2.7, 3.5, -5.0, 5.5])
     momentum = np.stack([np.cos(0.4 + 0 * eta), np.sin(0.4 + 0 * eta), np.sinh(eta)], axis=1)
-    impacts = particle_impacts(particles(22, 0, momentum, mass=0.0))
+    impacts = flight_impacts(flights(particles(22, 0, momentum, mass=0.0)))
     assert impacts.region.tolist() == [BARREL, BARREL, ENDCAP, ENDCAP, FORWARD, FORWARD, NOT_REACHED]
     inside = impacts.region != NOT_REACHED
     assert impacts.eta[inside] == pytest.approx(eta[inside])
@@ -128,14 +128,14 @@ def test_slow_particles_arrive_later_than_light():
     assert impacts.delay[0] == pytest.approx(ECAL_RADIUS / SPEED_OF_LIGHT * (math.hypot(momentum, mass) - 1.0))
 
 
-def test_a_particle_that_decays_before_enters_no_calorimeter(particles):
+def test_a_particle_that_decays_before_enters_no_calorimeter(particles, flights):
     shot = particles(211, 1, np.array([[5.0, 0.0, 0.0]]))
-    assert particle_impacts(shot._replace(decays=np.array([True]))).region[0] == NOT_REACHED
+    assert flight_impacts(flights(shot._replace(ends=np.array([True])))).region[0] == NOT_REACHED
 
 
-def test_a_soft_track_reaches_the_ecal_but_not_the_hcal(particles):
+def test_a_soft_track_reaches_the_ecal_but_not_the_hcal(particles, flights):
     # circles of 2 * 87.8 pt: 176 cm of diameter at 1 GeV, between the fronts at 129 and 190 cm
-    impacts = particle_impacts(particles(211, 1, np.array([[1.0, 0.0, 0.1], [3.0, 0.0, 0.1]])))
+    impacts = flight_impacts(flights(particles(211, 1, np.array([[1.0, 0.0, 0.1], [3.0, 0.0, 0.1]]))))
     assert impacts.region.tolist() == [BARREL, BARREL]
     assert impacts.enters_hcal.tolist() == [False, True]
     assert np.isfinite(impacts.hcal_eta).all()

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from mlpf.kinematics import eta_from_pt_pz, wrap_phi
+from mlpf.simulation.flights import Flights
 from mlpf.simulation.particles import Particles
 from mlpf.simulation.propagation import Impacts, calorimeter_impacts
-from mlpf.simulation.transport import Flights
 
 MAX_ETA = 2.5  # CMS tracker acceptance, JINST 3 S08004
 MIN_PARTICLE_PT = 0.1  # GeV; below, a particle leaves too few hits to be listed as a TrackingParticle

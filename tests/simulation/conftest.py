@@ -7,9 +7,9 @@ import pytest
 
 from mlpf.events import Events, event_index
 from mlpf.simulation.config import GunConfig, SimulationConfig
+from mlpf.simulation.flights import NO_EMISSIONS, Flights
 from mlpf.simulation.particles import Particles, origins
 from mlpf.simulation.simulate import simulate
-from mlpf.simulation.transport import NO_EMISSIONS, Flights
 
 
 def shoot(num_events: int, seed: int = 1, first_event: int = 0, **gun: object) -> Events:
@@ -43,7 +43,8 @@ def fly(pdgid: object, charge: object, momentum: np.ndarray, position: np.ndarra
 def untouched(particles: Particles) -> Flights:
     """Particles that fly through the tracker as if there were no material in it."""
     state = (particles.x, particles.y, particles.z, particles.time, particles.px, particles.py, particles.pz, particles.energy)
-    return Flights(particles, origins(particles.parent), *state, np.zeros(len(particles.pdgid), dtype=np.int64), NO_EMISSIONS)
+    number = len(particles.pdgid)
+    return Flights(particles, origins(particles.parent), *state, np.zeros(number, dtype=np.int64), NO_EMISSIONS, np.zeros(number))
 
 
 @pytest.fixture(scope="session")

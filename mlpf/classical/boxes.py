@@ -1,5 +1,10 @@
-"""Which points lie in which boxes of the (eta, phi) plane: by a grid that is periodic in phi, so that the cost grows linearly with their number."""
+"""Which points lie in which boxes of a plane: by sorted rows and columns, so that the cost grows linearly with their number.
 
+The plane is (u, v): u any number, v periodic with 2 pi. Mostly that is (eta, phi); where a rule speaks of centimetres it is (x, y) in metres on a face of the
+detector, which is far smaller than the period. Points and boxes belong to domains (an event, a side of one ...); only those of one domain meet.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numba
@@ -7,100 +12,153 @@ import numpy as np
 
 from mlpf.kinematics import delta_phi
 
-CELL = 0.1  # of the search grid, in eta and (nearly) in phi: a few ECAL boxes, about one HCAL box
-GRID_ETA = 5.2
-NUM_ETA = int(2 * GRID_ETA / CELL)
-NUM_PHI = 62
+CELL = 0.1  # width of a row in u, and (nearly) of a column in v: a few ECAL boxes, about one HCAL box
+LARGEST_U = 5.2  # points beyond lie in the outermost rows
+NUM_ROWS = int(2 * LARGEST_U / CELL)
+NUM_COLUMNS = 62
+MARGIN = 1e-9  # rounding at the edge of a row or column must not hide a point
+PART = 5000  # boxes that a thread searches at a time, 0.5 ms or more; handing them over costs a tenth of that
 
 
 class Points(NamedTuple):
-    """Points of some elements on a detector surface: flat element index, event boundaries, direction, and how far tolerances stretch for them."""
+    """Points of some elements: flat element index (growing), domain, place, and how far tolerances stretch for them."""
 
     element: np.ndarray
-    offsets: np.ndarray
-    eta: np.ndarray
-    phi: np.ndarray
+    domain: np.ndarray
+    u: np.ndarray
+    v: np.ndarray
     stretch: np.ndarray
 
 
 class Boxes(NamedTuple):
-    """Boxes around some elements: abs(d eta) < half_eta + slack * stretch of the point, phi alike."""
+    """Boxes around some elements: abs(du) < half_u + slack * stretch of the point, v alike."""
 
     element: np.ndarray
-    offsets: np.ndarray
-    eta: np.ndarray
-    phi: np.ndarray
-    half_eta: np.ndarray
-    half_phi: np.ndarray
+    domain: np.ndarray
+    u: np.ndarray
+    v: np.ndarray
+    half_u: np.ndarray
+    half_v: np.ndarray
     slack: np.ndarray
 
 
-@numba.njit(cache=True)
-def _eta_bin(eta: float) -> int:
-    return int(min(max((eta + GRID_ETA) / CELL, 0.0), NUM_ETA - 1.0))
+class Sorted(NamedTuple):
+    """Points by (domain, row, column): those of row r of domain d are ``members[start[k]:start[k + 1]]`` with k = d NUM_ROWS + r, by growing column."""
+
+    start: np.ndarray
+    members: np.ndarray
+    column: np.ndarray
+    reach: float  # largest stretch
 
 
-@numba.njit(cache=True)
-def _phi_bin(phi: float) -> int:
-    """Bin of an azimuth, not yet wrapped: a full turn is ``NUM_PHI`` bins."""
-    return int(np.floor(phi / (2.0 * np.pi) * NUM_PHI))
+Found = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-@numba.njit(cache=True)
-def _bin_points(eta: np.ndarray, phi: np.ndarray, first: int, last: int, start: np.ndarray, members: np.ndarray) -> None:
-    """Sort points ``first`` to ``last`` by grid cell: those of cell c become ``members[start[c]:start[c + 1]]``."""
-    start[:] = 0
-    for point in range(first, last):
-        start[_eta_bin(eta[point]) * NUM_PHI + _phi_bin(phi[point]) % NUM_PHI + 1] += 1
-    for cell in range(len(start) - 1):
-        start[cell + 1] += start[cell]
-    for point in range(last - 1, first - 1, -1):  # filling from the end leaves start[c + 1] at the first member of cell c
-        cell = _eta_bin(eta[point]) * NUM_PHI + _phi_bin(phi[point]) % NUM_PHI
-        start[cell + 1] -= 1
-        members[start[cell + 1]] = point
-    start[:-1] = start[1:]
-    start[-1] = last - first
+def points_in_boxes(points: Points, boxes: Boxes, num_domains: int, limit: float, pool: ThreadPoolExecutor | None = None) -> Found:
+    """All pairs of a point and a box that it lies in.
 
+    Args:
+        num_domains: domains count from 0 to this.
+        limit: only pairs closer than this, point to centre.
+        pool: shares the boxes among its threads; the result does not depend on it.
 
-@numba.njit(cache=True)
-def _scan_box(box: int, boxes: Boxes, points: Points, reach: float, start: np.ndarray, members: np.ndarray, inside: np.ndarray) -> int:
-    """Write the points inside a box into ``inside``; returns how many."""
-    found = 0
-    eta, phi, half_eta, half_phi, slack = boxes.eta[box], boxes.phi[box], boxes.half_eta[box], boxes.half_phi[box], boxes.slack[box]
-    reach_eta, reach_phi = half_eta + slack * reach + 1e-9, half_phi + slack * reach + 1e-9  # rounding at the edge of a bin must not hide a point
-    first_column = _phi_bin(phi - reach_phi)
-    last_column = min(_phi_bin(phi + reach_phi), first_column + NUM_PHI - 1)
-    for row in range(_eta_bin(eta - reach_eta), _eta_bin(eta + reach_eta) + 1):
-        for column in range(first_column, last_column + 1):
-            cell = row * NUM_PHI + column % NUM_PHI
-            for point in members[start[cell] : start[cell + 1]]:
-                stretched = slack * points.stretch[point]
-                if abs(points.eta[point] - eta) < half_eta + stretched and abs(delta_phi(points.phi[point], phi)) < half_phi + stretched:
-                    inside[found] = point
-                    found += 1
+    Returns:
+        ``(P,)`` positions in ``points`` and ``boxes`` and the distance of point and centre, ordered by box.
+    """
+    ordered = _sort_points(points, num_domains)
+    offsets = np.zeros(len(boxes.u) + 1, dtype=np.int64)
+    for _ in ("count", "fill"):
+        np.cumsum(offsets, out=offsets)
+        found = np.empty(offsets[-1], dtype=np.int64), np.empty(offsets[-1], dtype=np.int64), np.empty(offsets[-1])
+        arguments = points, boxes, ordered, limit, offsets, found
+        if pool is None or len(boxes.u) <= PART:
+            _search(0, len(boxes.u), *arguments)
+        else:
+            firsts = range(0, len(boxes.u), PART)
+            list(pool.map(lambda first, arguments=arguments: _search(first, min(first + PART, len(boxes.u)), *arguments), firsts))
     return found
 
 
 @numba.njit(cache=True)
-def points_in_boxes(points: Points, boxes: Boxes) -> tuple[np.ndarray, np.ndarray]:
-    """Positions in ``points`` and ``boxes`` of all pairs of one event; points are binned, boxes look through the bins that they cover."""
-    pair_point = np.empty(2 * len(points.eta) + 16, dtype=np.int64)
-    pair_box = np.empty_like(pair_point)
-    start = np.zeros(NUM_ETA * NUM_PHI + 1, dtype=np.int64)
-    members, inside = np.empty(len(points.eta), dtype=np.int64), np.empty(len(points.eta), dtype=np.int64)
-    filled = 0
-    for event in range(len(points.offsets) - 1):
-        first, last = points.offsets[event], points.offsets[event + 1]
-        if first == last or boxes.offsets[event] == boxes.offsets[event + 1]:
-            continue
-        _bin_points(points.eta, points.phi, first, last, start, members)
-        reach = points.stretch[first:last].max()
-        for box in range(boxes.offsets[event], boxes.offsets[event + 1]):
-            found = _scan_box(box, boxes, points, reach, start, members, inside)
-            while filled + found > len(pair_point):
-                pair_point = np.concatenate((pair_point, np.empty_like(pair_point)))
-                pair_box = np.concatenate((pair_box, np.empty_like(pair_box)))
-            pair_point[filled : filled + found] = inside[:found]
-            pair_box[filled : filled + found] = box
-            filled += found
-    return pair_point[:filled], pair_box[:filled]
+def _row(u: float) -> int:
+    return int(min(max((u + LARGEST_U) / CELL, 0.0), NUM_ROWS - 1.0))
+
+
+@numba.njit(cache=True)
+def _column(v: float) -> int:
+    """Column of a v that is not yet wrapped: a full turn is ``NUM_COLUMNS``."""
+    return int(np.floor(v / (2.0 * np.pi) * NUM_COLUMNS))
+
+
+@numba.njit(cache=True)
+def _counting_sort(keys: np.ndarray, order: np.ndarray, num_keys: int) -> tuple[np.ndarray, np.ndarray]:
+    """``order`` sorted stably by ``keys[order]``, and where each key starts in it."""
+    start = np.zeros(num_keys + 2, dtype=np.int64)
+    for key in keys:
+        start[key + 2] += 1
+    for key in range(2, num_keys + 2):
+        start[key] += start[key - 1]
+    placed = np.empty_like(order)
+    for item in order:
+        placed[start[keys[item] + 1]] = item
+        start[keys[item] + 1] += 1
+    return placed, start[:-1]
+
+
+@numba.njit(cache=True)
+def _sort_points(points: Points, num_domains: int) -> Sorted:
+    number = len(points.u)
+    row, column = np.empty(number, dtype=np.int64), np.empty(number, dtype=np.int64)
+    reach = 0.0
+    for point in range(number):
+        row[point] = points.domain[point] * NUM_ROWS + _row(points.u[point])
+        column[point] = _column(points.v[point]) % NUM_COLUMNS
+        reach = max(reach, points.stretch[point])
+    by_column, _ = _counting_sort(column, np.arange(number), NUM_COLUMNS)
+    members, start = _counting_sort(row, by_column, num_domains * NUM_ROWS)
+    return Sorted(start, members, column[members], reach)
+
+
+@numba.njit(cache=True)
+def _first_of_column(column: np.ndarray, first: int, last: int, wanted: int) -> int:
+    """First position from ``first`` on, before ``last``, at which ``column`` reaches ``wanted``; ``last`` if none does."""
+    while first < last:
+        middle = (first + last) // 2
+        if column[middle] < wanted:
+            first = middle + 1
+        else:
+            last = middle
+    return first
+
+
+@numba.njit(cache=True, nogil=True)
+def _search(first: int, last: int, points: Points, boxes: Boxes, ordered: Sorted, limit: float, offsets: np.ndarray, found: Found) -> None:
+    """Boxes ``first`` to ``last``; without room in ``found`` count the pairs of box b into ``offsets[b + 1]``, with room write them from ``offsets[b]`` on."""
+    point_of, box_of, distance = found
+    filling = len(point_of) > 0
+    for box in range(first, last):
+        u, v, half_u, half_v, slack = boxes.u[box], boxes.v[box], boxes.half_u[box], boxes.half_v[box], boxes.slack[box]
+        reach_u, reach_v = half_u + slack * ordered.reach + MARGIN, half_v + slack * ordered.reach + MARGIN
+        first_column = _column(v - reach_v)
+        num_columns = min(_column(v + reach_v) - first_column + 1, NUM_COLUMNS)
+        first_column %= NUM_COLUMNS
+        before_seam = min(num_columns, NUM_COLUMNS - first_column)
+        base = boxes.domain[box] * NUM_ROWS
+        number = 0
+        for row in range(base + _row(u - reach_u), base + _row(u + reach_u) + 1):
+            last_place = ordered.start[row + 1]
+            for start_column, stop_column in ((first_column, first_column + before_seam), (0, num_columns - before_seam)):
+                place = _first_of_column(ordered.column, ordered.start[row], last_place, start_column) if start_column < stop_column else last_place
+                while place < last_place and ordered.column[place] < stop_column:
+                    point = ordered.members[place]
+                    place += 1
+                    du, dv = points.u[point] - u, delta_phi(points.v[point], v)
+                    stretched = slack * points.stretch[point]
+                    apart = np.sqrt(du**2 + dv**2)
+                    if abs(du) < half_u + stretched and abs(dv) < half_v + stretched and apart < limit:
+                        if filling:
+                            write = offsets[box] + number
+                            point_of[write], box_of[write], distance[write] = point, box, apart
+                        number += 1
+        if not filling:
+            offsets[box + 1] = number

@@ -12,7 +12,7 @@ NEEDED_COLUMNS = ("element_type", "element_pt", "element_eta", "element_phi", "e
                   "element_eta_ecal", "element_phi_ecal", "element_eta_hcal", "element_phi_hcal")  # fmt: skip
 # Refinements: non-finite values (a CMSSW cluster of one hit has NaN widths) count as not given.
 OPTIONAL_COLUMNS = ("element_corr_energy", "element_pterror", "element_etaerror", "element_phierror", "element_num_hits", "element_muon_dt_hits",
-                    "element_muon_csc_hits", "element_muon_type", "element_px", "element_py", "element_pz", "element_vz")  # fmt: skip
+                    "element_muon_csc_hits", "element_muon_type", "element_px", "element_py", "element_pz", "element_vz", "element_trajpoint")  # fmt: skip
 COLUMNS = NEEDED_COLUMNS + OPTIONAL_COLUMNS
 
 
@@ -26,6 +26,7 @@ class Elements(NamedTuple):
         eta_width, phi_width: spread of the hits of a cluster (unweighted), of the clusters of a supercluster (weighted); 0 where not given.
         muon_hits: drift-tube and cathode-strip hits together.
         x, y, z: position of clusters [cm]; 0 where the ntuple has none.
+        trajpoint: where on its track a BREM element lies, the number of the tangent.
     """
 
     offsets: np.ndarray
@@ -49,6 +50,7 @@ class Elements(NamedTuple):
     y: np.ndarray
     z: np.ndarray
     vz: np.ndarray
+    trajpoint: np.ndarray
 
     def of_type(self, element_type: int) -> np.ndarray:
         """Flat indices of all elements of a type."""
@@ -94,4 +96,5 @@ def elements_of(events: Events) -> Elements:
         y=column("py"),
         z=column("pz"),
         vz=column("vz"),
+        trajpoint=column("trajpoint"),
     )

@@ -35,6 +35,8 @@ def random_rows(rng: np.random.Generator, number: int) -> ROWS:
             row |= {"charge": rng.choice([-1, 1]), "pterror": 0.02 * row["pt"]}
         if kind in (ElementType.TRACK, ElementType.GSF) and rng.random() < 0.9:
             row |= {f"{name}_{surface}": row[name] + rng.normal(0, 0.02) for name in ("eta", "phi") for surface in ("ecal", "hcal")}
+        if kind == ElementType.BREM:
+            row["trajpoint"] = rng.integers(0, 18)
         if kind not in (ElementType.TRACK, ElementType.GSF, ElementType.BREM):
             row |= {"num_hits": rng.integers(0, 9), "etaerror": rng.choice([0.0, 0.02]), "phierror": rng.choice([0.0, 0.03])}
         rows.append(row)
@@ -44,6 +46,11 @@ def random_rows(rng: np.random.Generator, number: int) -> ROWS:
 @pytest.fixture(scope="session")
 def make_events() -> Callable[..., Events]:
     return events_of
+
+
+@pytest.fixture(scope="session")
+def make_rows() -> Callable[[np.random.Generator, int], ROWS]:
+    return random_rows
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from mlpf.classical import boxes
 from mlpf.classical.elements import elements_of
-from mlpf.classical.links import find_links, nearest_by_type
+from mlpf.classical.links import Links, find_links, nearest_by_type
 from mlpf.schema import ElementType as T
 
 HCAL_TOWERS = [(1.74, 0.087), (1.83, 0.09), (1.93, 0.1), (2.043, 0.113), (2.172, 0.129), (2.322, 0.15), (2.5, 0.178), (2.65, 0.15), (99, 0.35)]
@@ -56,7 +57,8 @@ def between(g):
 
 def track_ecal(t, c):
     hits = max(c["num_hits"], 1)
-    half = box(c, 2 + 1 / (hits * min(1, max(t["pt"], 0.4) / 2)), ecal_cell(c))
+    pt = math.inf if t["type"] == T.BREM else max(t["pt"], 0.4)
+    half = box(c, 2 + (1 if abs(c["eta"]) < 1.479 else 0.5) / (hits * min(1, pt / 2)), ecal_cell(c))
     point = t["eta_ecal"], t["phi_ecal"]
     return dr(point, centre(c)) if has_point(t, "ecal") and in_box(point, c, half) else None
 
@@ -93,12 +95,20 @@ def on_face(c, z):
 
 def hfem_hfhad(a, b):
     d = math.dist(on_face(a, 1115), on_face(b, 1115))
-    return d if a["eta"] * b["eta"] > 0 and d < math.sqrt(0.1) else None
+    return d if a["eta"] * b["eta"] > 0 and min(abs(a["eta"]), abs(b["eta"])) > 2 and d < math.sqrt(0.1) else None
 
 
 def ps_ecal(p, e):
-    inside = in_box(centre(p), e, box(e, 2, ecal_cell(e)))
-    return math.dist(on_face(p, 317), on_face(e, 317)) / 1000 if inside else None
+    """The strip's rectangle touches that of the cluster's cells, on the ECAL's face in cm."""
+    if p["eta"] * e["eta"] < 0 or min(abs(p["eta"]), abs(e["eta"])) < 1.479:
+        return None
+    strip = (0.19 * 1.072, 6.1 * 1.072) if p["type"] == T.PS1 else (6.1 * 1.057, 0.19 * 1.057)
+    r, (cell, _) = 317 / math.sinh(abs(e["eta"])), ecal_cell(e)
+    along_r, along_phi = r * extent(e["etaerror"], cell), r * extent(e["phierror"], cell)
+    c, s = abs(math.cos(e["phi"])), abs(math.sin(e["phi"]))
+    half = c * along_r + s * along_phi + 1.05 * 2.862 / 2 + strip[0] / 2, s * along_r + c * along_phi + 1.05 * 2.862 / 2 + strip[1] / 2
+    a, b = on_face(p, 317), on_face(e, 317)
+    return math.dist(a, b) / 1000 if abs(a[0] - b[0]) < half[0] and abs(a[1] - b[1]) < half[1] else None
 
 
 def ecal_sc(e, s):
@@ -124,7 +134,28 @@ RULES = [  # types, rule, keep the nearest of each first element, distance if co
     (T.PS2, T.ECAL, ps_ecal, False, None),
     (T.ECAL, T.SC, ecal_sc, True, 0.001),
     (T.BREM, T.GSF, same_track, True, 0.001),
+    (T.BREM, T.ECAL, track_ecal, False, None),
 ]
+
+
+def brem_point(brem, gsf):
+    """Where the tangent at the trajectory point meets the ECAL: the azimuth of a parabola's tangent, which runs ahead of the curve."""
+    u = min(max((brem["trajpoint"] - 2) / 13, 0), 1) * 110 / 129
+    at_ecal = dphi(gsf["phi_hcal"], gsf["phi_ecal"]) / 2  # the azimuth of the helix itself grows as u, its direction's as 2 u
+    return {"eta_ecal": gsf["eta_ecal"], "phi_ecal": gsf["phi_ecal"] + u * at_ecal + (1 - u) * u * at_ecal}
+
+
+def with_points(rows, by_type, track_of_gsf):
+    """Rows in which GSF and BREM elements have points at the calorimeters."""
+    points = ("eta_ecal", "phi_ecal", "eta_hcal", "phi_hcal")
+    changed = list(rows)
+    for i in by_type[T.GSF]:
+        changed[i] = rows[i] | ({name: rows[track_of_gsf[i]][name] for name in points} if i in track_of_gsf else between(rows[i]))
+    for i in by_type[T.BREM]:
+        partners = {g: d for g in by_type[T.GSF] if (d := same_track(rows[i], rows[g])) is not None}
+        if partners:
+            changed[i] = rows[i] | brem_point(rows[i], rows[min(partners, key=lambda g: (partners[g], g))])
+    return changed
 
 
 def brute_force(rows):
@@ -132,11 +163,7 @@ def brute_force(rows):
     by_type = {kind: [i for i, row in enumerate(rows) if row["type"] == kind] for kind in T}
     track_of_gsf = same_tracks(rows, by_type)
     found = {(min(t, g), max(t, g)): 0.001 for g, t in track_of_gsf.items()}
-    points = ("eta_ecal", "phi_ecal", "eta_hcal", "phi_hcal")
-    rows = [
-        row | ({name: rows[track_of_gsf[i]][name] for name in points} if i in track_of_gsf else between(row)) if row["type"] == T.GSF else row
-        for i, row in enumerate(rows)
-    ]
+    rows = with_points(rows, by_type, track_of_gsf)
     for first_type, second_type, rule, nearest_only, constant in RULES:
         for i in by_type[first_type]:
             partners = {j: d for j in by_type[second_type] if (d := rule(rows[i], rows[j])) is not None}
@@ -144,7 +171,9 @@ def brute_force(rows):
                 best = min(partners, key=lambda j: (partners[j], j))
                 partners = {best: partners[best]}
             found |= {(min(i, j), max(i, j)): d if constant is None else constant for j, d in partners.items()}
-    return found
+    supercluster = {i: j for pair in found for i, j in (pair, pair[::-1]) if (rows[i]["type"], rows[j]["type"]) == (T.ECAL, T.SC)}
+    mates = [(i, j) for i in supercluster for j in supercluster if i < j and supercluster[i] == supercluster[j]]
+    return found | {(i, j): dr(centre(rows[i]), centre(rows[j])) for i, j in mates}
 
 
 def same_tracks(rows, by_type):
@@ -183,7 +212,7 @@ def test_links_equal_those_of_a_loop_over_all_pairs(random_events):
         pairs += len(found)
         kinds |= {frozenset((rows[i]["type"], rows[j]["type"])) for i, j in found}
     assert pairs > 500
-    assert len(kinds) == len(RULES) + 1, "the random events miss a rule"
+    assert len(kinds) == len(RULES) + 2, "the random events miss a rule"
 
 
 def test_links_are_sorted_pairs(random_events):
@@ -193,10 +222,17 @@ def test_links_are_sorted_pairs(random_events):
 
 
 @pytest.mark.parametrize("turn", [1.0, np.pi, 5.0])
-def test_turning_an_event_around_the_beam_changes_no_link(random_events, turn):
+def test_turning_an_event_around_the_beam_changes_no_link_but_those_of_strips(random_events, turn):
     phis = ("element_phi", "element_phi_ecal", "element_phi_hcal")
     turned = random_events.with_columns({name: np.where(random_events[name] != 0, random_events[name] + turn, 0) for name in phis})
-    assert_same_links(find_links(elements_of(turned)), find_links(elements_of(random_events)))
+    strips = () if turn == np.pi else (T.PS1, T.PS2)  # half a turn leaves vertical strips vertical
+    assert_same_links(*(without(find_links(elements_of(events)), events["element_type"], strips) for events in (turned, random_events)))
+
+
+def without(links, element_type, types):
+    """Links of which neither element is of these types."""
+    kept = ~np.isin(element_type[links.i], types) & ~np.isin(element_type[links.j], types)
+    return Links(*(values[kept] for values in links))
 
 
 def test_mirroring_an_event_changes_no_link(random_events):
@@ -238,6 +274,37 @@ def test_a_track_keeps_only_its_nearest_hcal_cluster_but_all_ecal_clusters(make_
 def test_a_track_without_extrapolation_links_to_no_cluster(make_events):
     rows = [{"type": T.TRACK, "pt": 5, "energy": 5}, {"type": T.ECAL, "energy": 1}, {"type": T.HCAL, "energy": 1}]
     assert len(find_links(elements_of(make_events(rows))).i) == 0
+
+
+def test_links_do_not_depend_on_the_number_of_threads(random_events, monkeypatch):
+    monkeypatch.setattr(boxes, "PART", 7)
+    elements = elements_of(random_events)
+    alone, together = (find_links(elements, threads) for threads in (1, 3))
+    for name in Links._fields:
+        np.testing.assert_array_equal(getattr(alone, name), getattr(together, name))
+
+
+def test_links_of_20_000_elements_are_those_of_their_parts(make_events, make_rows):
+    """40 jets of 500 elements around the detector, some across the seam of phi; each has the links that it has alone."""
+    rng = np.random.default_rng(11)
+    jets = [isolated(make_rows(rng, 500), 2.5, eta, phi) for eta in (-3.0, -1.6, -0.2, 1.0, 2.2) for phi in np.arange(8) * np.pi / 4 - np.pi]
+    apart, together = elements_of(make_events(*jets)), elements_of(make_events([row for jet in jets for row in jet]))
+    assert len(together.type) == 20_000
+    expected, found = find_links(apart), find_links(together)
+    assert len(found.i) > 20_000
+    np.testing.assert_array_equal(found.i, expected.i)
+    np.testing.assert_array_equal(found.j, expected.j)
+    np.testing.assert_allclose(found.distance, expected.distance, atol=1e-12)
+
+
+def isolated(rows, size, eta, phi):
+    """The elements folded into 1 / size of the plane around a direction, so that two such directions share no link."""
+    moved = []
+    for row in rows:
+        changes = {name: eta + math.remainder(row[name], 1.2) / size for name in row if name in ("eta", "eta_ecal", "eta_hcal")}
+        changes |= {name: dphi(phi + math.remainder(row[name], 1.2) / size, 0) for name in row if name in ("phi", "phi_ecal", "phi_hcal")}
+        moved.append(row | changes | {"etaerror": 0.0, "phierror": 0.0})
+    return moved
 
 
 def test_no_events_and_empty_events_have_no_links(make_events):

@@ -1,4 +1,4 @@
-"""CLUE, clustering by energy density, arXiv:2001.09761: every point follows its nearest neighbour of higher density, densest points that have none become seeds.
+"""CLUE, clustering by energy density, arXiv:2001.09761: points follow their nearest neighbour of higher density; dense points without one are seeds.
 
 Points that lie in a plane, with weights w, of many independent events at once:
 
@@ -7,12 +7,13 @@ Points that lie in a plane, with weights w, of many independent events at once:
     seed: rho >= rho_c and delta > dc;    outlier: rho < rho_c and delta > outlier_factor dc;    all others follow their nearest higher
 
 So that every backend and every order of summation gives the same answer: of equal rho the larger index is higher; of equally near ones the higher is nearest;
-distances are compared squared, in double precision; the terms of rho are rounded to multiples of a unit, about 2^-60 of the largest sum that the event could have
-(`weight_unit`), and summed as integers; a rho within 1e-9 of rho_c reaches it, so that three weights of .1 make .2 as on paper.
+distances are compared squared, in double precision; the terms of rho are rounded to multiples of a unit, about 2^-60 of the largest sum that an event could
+have (`weight_unit`), and summed as integers; a rho within 1e-9 of rho_c reaches it, so that three weights of .1 make .2 as on paper.
 
 Neighbours are found through square tiles of side dc, of which only the occupied ones are stored: any spread of the points costs no memory.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +32,7 @@ FLAT, GAUSSIAN = 0, 1  # positions in KERNELS
 KERNEL_STEP = 2.0**-32  # exp() of two libraries differs in the last bit: kernel values are rounded to this
 THRESHOLD = 1.0 - 1e-9  # of rho_c
 LARGEST = 1e150  # coordinates and weights beyond it have no finite square
+BLOCK = 256  # distances kept in the fastest cache
 CHUNKS_PER_THREAD = 4  # so that a thread with sparse tiles goes on with the next chunk
 
 
@@ -41,7 +43,7 @@ class ClueParameters(Config):
     """Distance below which points add to each other's density, and below which a point of higher density prevents a seed."""
     rho_c: float = Field(ge=0.0, allow_inf_nan=False)
     """Smallest density of a seed, in units of the weights."""
-    outlier_factor: float = Field(2.0, ge=1.0, le=100.0)
+    outlier_factor: float = Field(default=2.0, ge=1.0, le=100.0)
     """How far, in dc, a point looks for one of higher density."""
     kernel: Literal["flat", "gaussian", "exponential"] = "flat"
     """How the weight of a neighbour in the density depends on its distance."""
@@ -57,7 +59,7 @@ class Clusters(NamedTuple):
         delta: ``(N,) float64`` distance to the nearest point of higher density, infinite without one.
         nearest_higher: ``(N,) int64`` index of that point, -1 without one.
         is_seed: ``(N,) bool``.
-        cluster: ``(N,) int64`` number of the seed that a point follows, counting seeds in the order of points through all events; -1 for outliers and their followers.
+        cluster: ``(N,) int64`` number of the seed that a point follows (seeds count on from event to event); -1 for outliers and their followers.
     """
 
     rho: Any
@@ -200,25 +202,37 @@ def _for_all_tiles(kernel: Callable, tiles: Tiles, threads: int, *args: Any) -> 
     share = np.linspace(0, len(tiles.point), CHUNKS_PER_THREAD * threads + 1)
     bounds = np.searchsorted(tiles.start, share)
     with ThreadPoolExecutor(threads) as pool:
-        for chunk in [pool.submit(kernel, first, last, *args) for first, last in zip(bounds[:-1], bounds[1:], strict=True)]:
+        for chunk in [pool.submit(kernel, first, last, *args) for first, last in itertools.pairwise(bounds)]:
             chunk.result()
 
 
 @numba.njit(cache=True, nogil=True)
-def _row_range(tiles: Tiles, key: int, step: int, rings: int) -> tuple[int, int]:
-    """Sorted points in the tiles of a row ``step`` rows away (modulo the number of rows) and at most ``rings`` columns away from tile ``key``."""
-    column = key % tiles.num_columns
-    row = key // tiles.num_columns
-    event, row = row // tiles.num_rows, row % tiles.num_rows
-    base = (event * tiles.num_rows + (row + step) % tiles.num_rows) * tiles.num_columns
-    begin = np.searchsorted(tiles.key, base + max(column - rings, 0))
-    end = np.searchsorted(tiles.key, base + min(column + rings, tiles.num_columns - 1) + 1)
+def _row_range(tiles: Tiles, tile: int, nearness: int, rings: int, hints: np.ndarray) -> tuple[int, int]:
+    """Sorted points in one row around a tile, at most ``rings`` columns away: in its own row for nearness 0, in the adjacent ones for 1 and 2, ...
+
+    Seen from one tile after the other a row's begin moves on, but for jumps back where rows repeat: the search starts at the last one, kept in ``hints``.
+    """
+    key = tiles.key[tiles.start[tile]]
+    step = (nearness + 1) // 2 if nearness % 2 else -(nearness // 2)
+    row, column = key // tiles.num_columns, key % tiles.num_columns
+    row += (row % tiles.num_rows + step) % tiles.num_rows - row % tiles.num_rows
+    low = row * tiles.num_columns + max(column - rings, 0)
+    high = row * tiles.num_columns + min(column + rings, tiles.num_columns - 1)
+    begin = hints[nearness]
+    if begin > 0 and tiles.key[begin - 1] >= low:
+        begin = np.searchsorted(tiles.key, low)
+    while begin < len(tiles.key) and tiles.key[begin] < low:
+        begin += 1
+    end = begin
+    while end < len(tiles.key) and tiles.key[end] <= high:
+        end += 1
+    hints[nearness] = begin
     return begin, end
 
 
 @numba.njit(cache=True, nogil=True)
-def _squared_distance(i: int, j: int, x: np.ndarray, y: np.ndarray, turn: float) -> float:
-    dx, dy = x[i] - x[j], abs(y[i] - y[j])
+def _squared_distance(x_i: float, y_i: float, x_j: float, y_j: float, turn: float) -> float:
+    dx, dy = x_i - x_j, abs(y_i - y_j)
     dy = min(dy, turn - dy)
     return dx * dx + dy * dy
 
@@ -228,45 +242,38 @@ def _sum_weights(
     first_tile: int, last_tile: int, tiles: Tiles, x: np.ndarray, y: np.ndarray, turn: float, half: np.ndarray, dc2: float, kernel: int, total: np.ndarray
 ) -> None:
     """Add up twice the density of the points of some tiles, in units of the weights."""
+    hints = np.full(3, len(tiles.key))
     for tile in range(first_tile, last_tile):
         first, last = tiles.start[tile], tiles.start[tile + 1]
-        for step in range(-1, min(2, tiles.num_rows - 1)):
-            begin, end = _row_range(tiles, tiles.key[first], step, 1)
+        for row in range(min(3, tiles.num_rows)):
+            begin, end = _row_range(tiles, tile, row, 1, hints)
+            near_x, near_y, near_half = x[begin:end], y[begin:end], half[begin:end]
             for i in range(first, last):
-                total[i] += _row_sum(i, begin, end, x, y, turn, half, dc2, kernel)
+                if kernel == FLAT:
+                    total[i] += _flat_sum(x[i], y[i], near_x, near_y, turn, near_half, dc2)
+                else:
+                    total[i] += _decreasing_sum(x[i], y[i], near_x, near_y, turn, near_half, dc2, kernel)
         if kernel == FLAT:
-            total[first:last] += half[first:last]  # the row sum counts the point itself as one of its neighbours
+            total[first:last] += half[first:last]  # the sum counts the point itself as one of its neighbours
 
 
 @numba.njit(cache=True, nogil=True)
-def _row_sum(i: int, begin: int, end: int, x: np.ndarray, y: np.ndarray, turn: float, half: np.ndarray, dc2: float, kernel: int) -> int:
+def _flat_sum(x_i: float, y_i: float, x: np.ndarray, y: np.ndarray, turn: float, half: np.ndarray, dc2: float) -> int:
     found = 0
-    if kernel == FLAT:
-        for j in range(begin, end):
-            found += half[j] if _squared_distance(i, j, x, y, turn) < dc2 else 0
-        return found
-    for j in range(begin, end):
-        squared = _squared_distance(i, j, x, y, turn)
-        if squared < dc2:
-            value = np.exp(-2.0 * squared / dc2) if kernel == GAUSSIAN else np.exp(-2.0 * np.sqrt(squared / dc2))
-            found += np.int64(np.rint(2.0 * half[j] * (np.rint(value / KERNEL_STEP) * KERNEL_STEP)))
+    for j in range(len(x)):
+        found += half[j] if _squared_distance(x_i, y_i, x[j], y[j], turn) < dc2 else 0
     return found
 
 
 @numba.njit(cache=True, nogil=True)
-def _is_higher(j: int, i: int, rho: np.ndarray, point: np.ndarray) -> bool:
-    return rho[j] > rho[i] or (rho[j] == rho[i] and point[j] > point[i])
-
-
-@numba.njit(cache=True, nogil=True)
-def _nearest_in_row(
-    i: int, begin: int, end: int, x: np.ndarray, y: np.ndarray, turn: float, rho: np.ndarray, point: np.ndarray, best: int, best_squared: float
-) -> tuple[int, float]:
-    for j in range(begin, end):
-        squared = _squared_distance(i, j, x, y, turn)
-        if squared <= best_squared and _is_higher(j, i, rho, point) and (squared < best_squared or best < 0 or _is_higher(j, best, rho, point)):
-            best, best_squared = j, squared
-    return best, best_squared
+def _decreasing_sum(x_i: float, y_i: float, x: np.ndarray, y: np.ndarray, turn: float, half: np.ndarray, dc2: float, kernel: int) -> int:
+    found = 0
+    for j in range(len(x)):
+        squared = _squared_distance(x_i, y_i, x[j], y[j], turn)
+        if squared < dc2:
+            value = np.exp(-2.0 * squared / dc2) if kernel == GAUSSIAN else np.exp(-2.0 * np.sqrt(squared / dc2))
+            found += np.int64(np.rint(2.0 * half[j] * (np.rint(value / KERNEL_STEP) * KERNEL_STEP)))
+    return found
 
 
 @numba.njit(cache=True, nogil=True)
@@ -278,21 +285,47 @@ def _find_nearest_higher(
 
     Most have one within dc, which is in their own or an adjacent tile; only the others look further.
     """
+    hints, far_hints = np.full(3, len(tiles.key)), np.full(2 * rings + 1, len(tiles.key))
+    apart = np.empty(BLOCK)
     for tile in range(first_tile, last_tile):
         first, last = tiles.start[tile], tiles.start[tile + 1]
         squared[first:last] = reach2
-        for step in range(-1, min(2, tiles.num_rows - 1)):
-            begin, end = _row_range(tiles, tiles.key[first], step, 1)
-            for i in range(first, last):
-                nearest[i], squared[i] = _nearest_in_row(i, begin, end, x, y, turn, rho, tiles.point, nearest[i], squared[i])
+        for row in range(min(3, tiles.num_rows)):
+            begin, end = _row_range(tiles, tile, row, 1, hints)
+            _look_through_row(first, last, -1.0, begin, end, tiles.point, x, y, turn, rho, nearest, squared, apart)
         if rings > 1 and squared[first:last].max() > dc2:
-            for step in range(-rings, min(rings + 1, tiles.num_rows - rings)):
-                begin, end = _row_range(tiles, tiles.key[first], step, rings)
-                for i in range(first, last):
-                    if squared[i] > dc2:
-                        nearest[i], squared[i] = _nearest_in_row(i, begin, end, x, y, turn, rho, tiles.point, nearest[i], squared[i])
+            for row in range(min(2 * rings + 1, tiles.num_rows)):
+                begin, end = _row_range(tiles, tile, row, rings, far_hints)
+                _look_through_row(first, last, dc2, begin, end, tiles.point, x, y, turn, rho, nearest, squared, apart)
         for i in range(first, last):
             squared[i] = squared[i] if nearest[i] >= 0 else np.inf
+
+
+@numba.njit(cache=True, nogil=True)
+def _look_through_row(
+    first: int, last: int, beyond: float, begin: int, end: int, point: np.ndarray, x: np.ndarray, y: np.ndarray, turn: float, rho: np.ndarray,
+    nearest: np.ndarray, squared: np.ndarray, apart: np.ndarray
+) -> None:  # fmt: skip
+    """Let points ``first`` to ``last`` whose squared distance so far is more than ``beyond`` find a nearer one among ``begin`` to ``end``."""
+    for block in range(begin, end, len(apart)):
+        stop = min(block + len(apart), end)
+        near_x, near_y, near_rho = x[block:stop], y[block:stop], rho[block:stop]
+        for i in range(first, last):
+            if squared[i] <= beyond:
+                continue
+            for near in range(len(near_x)):  # vectorised, since it has no branch
+                distance = _squared_distance(x[i], y[i], near_x[near], near_y[near], turn)
+                apart[near] = distance if near_rho[near] >= rho[i] else np.inf
+            for near in range(len(near_x)):
+                if apart[near] <= squared[i]:
+                    j = block + near
+                    if _is_higher(j, i, rho, point) and (apart[near] < squared[i] or nearest[i] < 0 or _is_higher(j, nearest[i], rho, point)):
+                        nearest[i], squared[i] = j, apart[near]
+
+
+@numba.njit(cache=True, nogil=True)
+def _is_higher(j: int, i: int, rho: np.ndarray, point: np.ndarray) -> bool:
+    return rho[j] > rho[i] or (rho[j] == rho[i] and point[j] > point[i])
 
 
 @numba.njit(cache=True)

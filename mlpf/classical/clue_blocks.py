@@ -33,21 +33,21 @@ FORWARD = (ElementType.HFEM, ElementType.HFHAD)
 class ClueBlockParameters(Config):
     """Reach and threshold of CLUE in the three layers."""
 
-    ecal_rho_c: float = Field(0.2, ge=0.0, allow_inf_nan=False)
+    ecal_rho_c: float = Field(default=0.2, ge=0.0, allow_inf_nan=False)
     """Smallest density of a seed in the ECAL and inside it."""
-    ecal_dc: float = Field(0.003, gt=0.0, lt=10.0)
+    ecal_dc: float = Field(default=0.003, gt=0.0, lt=10.0)
     """Distance in (eta, phi) below which points of the ECAL and inside it add up."""
-    hcal_rho_c: float = Field(0.7, ge=0.0, allow_inf_nan=False)
+    hcal_rho_c: float = Field(default=0.7, ge=0.0, allow_inf_nan=False)
     """Smallest density of a seed in the HCAL and outside it."""
-    hcal_dc: float = Field(0.125, gt=0.0, lt=10.0)
+    hcal_dc: float = Field(default=0.125, gt=0.0, lt=10.0)
     """Distance in (eta, phi) below which points of the HCAL and outside it add up."""
-    hf_rho_c: float = Field(0.6, ge=0.0, allow_inf_nan=False)
+    hf_rho_c: float = Field(default=0.6, ge=0.0, allow_inf_nan=False)
     """Smallest density of a seed in the HF."""
-    hf_dc: float = Field(0.16, gt=0.0, lt=10.0)
+    hf_dc: float = Field(default=0.16, gt=0.0, lt=10.0)
     """Distance in (eta, phi) below which points of the HF add up."""
-    track_weight: float = Field(0.1, ge=0.0, allow_inf_nan=False)
+    track_weight: float = Field(default=0.1, ge=0.0, allow_inf_nan=False)
     """Weight of a point of a track, where that of a cluster is 1."""
-    outlier_factor: float = Field(2.0, ge=1.0, le=100.0)
+    outlier_factor: float = Field(default=2.0, ge=1.0, le=100.0)
     """How far, in dc, a point looks for one of higher density to follow."""
 
 

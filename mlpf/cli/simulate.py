@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,7 @@ def run(
     seed: Annotated[int, typer.Option("--seed", "-s", min=0, help="Seed; an event depends on it and on its number alone.")] = 1,
     first_event: Annotated[int, typer.Option("--first-event", min=0, help="Number of the first event, to make one sample in several jobs.")] = 0,
     parameters: Annotated[Path | None, typer.Option("--parameters", "-p", help="Parameter file; its section 'simulation' is used.")] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes; the events do not depend on it.")] = 1,
     overrides: Annotated[list[str] | None, typer.Argument(help="Changes to the parameters, for example simulation.process=qcd.")] = None,
 ) -> None:
     """Simulate proton-proton collisions or single particles in a CMS-like detector and write a PFAnalysis ntuple.
@@ -28,30 +30,33 @@ def run(
 
     Example: [bold]mlpf simulate -p parameters/simulate_gun.yaml --events 20 --seed 1 --output output/gun.root[/]
     """
-    from mlpf.classical.particle_flow import rule_based_particle_flow
     from mlpf.io.ntuple import write_ntuple
     from mlpf.schema import ElementType
     from mlpf.simulation.config import SimulationConfig
-    from mlpf.simulation.simulate import simulate
+    from mlpf.simulation.parallel import simulate_in_parallel
 
     config = parse_section(load_parameters(parameters, overrides or ()), "simulation", SimulationConfig, parameters or "parameters")
-    counts = dict.fromkeys(ElementType, 0)
+    counts, attempts = dict.fromkeys(ElementType, 0), 0
     start = time.perf_counter()
-    with progress() as bar:
+    with progress() as bar, closing(simulate_in_parallel(config, events, seed, first_event, jobs)) as chunks:
         task = bar.add_task(f"simulating {config.process}", total=events)
 
         def counted() -> Iterator["Events"]:
-            for chunk in map(rule_based_particle_flow, simulate(config, events, seed, first_event)):
+            nonlocal attempts
+            for chunk in chunks:
+                attempts += chunk.attempts
                 for element_type in ElementType:
-                    counts[element_type] += int((chunk["element_type"] == element_type).sum())
-                bar.update(task, advance=len(chunk))
-                yield chunk
+                    counts[element_type] += int((chunk.events["element_type"] == element_type).sum())
+                bar.update(task, advance=len(chunk.events))
+                yield chunk.events
 
         written = write_ntuple(output, counted())
     seconds = time.perf_counter() - start
     console.print(
         f"{output}: {written} events of {config.process}, seed {seed}, {seconds:.1f} s ({rate(written, seconds)}), {output.stat().st_size / 1e6:.2f} MB"
     )
+    if config.filters and attempts:
+        console.print(f"  filters: {written} of {attempts} generated events passed ({written / attempts:.2%})")
     for element_type, count in counts.items():
         if count:
             console.print(f"  {element_type.name:<6} {count:>9} {count / written:>9.1f} per event")

@@ -1,25 +1,19 @@
 """Ntuple files -> a dataset folder: one shard per file, several files at a time, memory bounded by chunks."""
 
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mlpf import schema
-from mlpf.errors import MlpfError, NtupleError
+from mlpf.errors import NtupleError
 from mlpf.events import Events
 from mlpf.io.files import atomic_directory, check_replaceable, sha256
 from mlpf.io.ntuple import Ntuple, empty_events
 from mlpf.io.shards import MANIFEST, Shard, write_manifest, write_parquet
+from mlpf.io.workers import map_in_order
 from mlpf.postprocess.policy import AnyPolicy, PostprocessConfig
 from mlpf.postprocess.rows import NonFinite, columns_to_read, postprocess_events
 from mlpf.postprocess.summary import Summary
@@ -106,7 +100,7 @@ def postprocess_files(
         policy = _choose_policy(inputs, config or PostprocessConfig(), skip_bad)
         tasks = [_Task(Path(path), folder / f"shard_{i:05d}.parquet", policy, i, nonfinite, max_events) for i, path in enumerate(inputs)]
         results = []
-        for done in _run(tasks, jobs):
+        for done in map_in_order(_postprocess_file, tasks, jobs):
             if done.problem and not skip_bad:
                 raise NtupleError(done.problem)
             results.append(done)
@@ -131,39 +125,6 @@ def _choose_policy(inputs: Sequence[str | Path], config: PostprocessConfig, skip
 
 def _none_usable(problems: Sequence[str]) -> NtupleError:
     return NtupleError(f"none of the {len(problems)} input files can be used; the first: {problems[0]}" if problems else "no input files")
-
-
-def _run(tasks: Sequence[_Task], jobs: int) -> Iterator[_Done]:
-    """Results in the order of the tasks."""
-    if min(jobs, len(tasks)) <= 1:
-        yield from map(_postprocess_file, tasks)
-        return
-    # spawn: forked children would inherit the thread pools of pyarrow and numba in an unknown state
-    context = multiprocessing.get_context("spawn")
-    held_by_workers, held_here = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(min(jobs, len(tasks)), context, _start_worker, (held_by_workers,))
-    try:
-        yield from pool.map(_postprocess_file, tasks)
-    except BrokenProcessPool as error:
-        raise MlpfError("a process died, for lack of memory? use fewer --jobs") from error
-    except BaseException:
-        held_here.close()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _start_worker(pipe: Connection) -> None:
-    """Leave Ctrl-C to the parent, and end as soon as it closes its end of the pipe or dies, be it by kill -9."""
-
-    def watch() -> None:
-        try:
-            pipe.recv()
-        except EOFError:
-            os._exit(1)
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _postprocess_file(task: _Task) -> _Done:

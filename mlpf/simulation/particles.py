@@ -1,5 +1,6 @@
 """What a generator hands to the detector: its record and the particles that fly."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numba
@@ -19,6 +20,8 @@ class Record(NamedTuple):
         pdgid, charge: signed pdgId, charge [e].
         status: 1 = stable, 2 = decayed, 21 to 29 hard process (HepMC's codes).
         px, py, pz, energy: GeV.
+        num_daughters, num_charged_daughters: of those that it decays to at once; 0 for what is stable to the generator. Not in the ntuple.
+        is_last: whether no later copy of it, after radiation or recoil, is in the record; an incoming parton is none. Not in the ntuple.
     """
 
     pdgid: np.ndarray
@@ -28,6 +31,9 @@ class Record(NamedTuple):
     py: np.ndarray
     pz: np.ndarray
     energy: np.ndarray
+    num_daughters: np.ndarray
+    num_charged_daughters: np.ndarray
+    is_last: np.ndarray
 
 
 class Particles(NamedTuple):
@@ -63,10 +69,25 @@ class Particles(NamedTuple):
 
 
 class GeneratedEvent(NamedTuple):
-    """One event before the detector."""
+    """One event before the detector.
+
+    Attributes:
+        record: of the hard event, without pileup.
+        particles: all that fly.
+        attempts: how often the event was generated until it passed the filters.
+    """
 
     record: Record
     particles: Particles
+    attempts: int = 1
+
+
+def join_particles(parts: Sequence[Particles]) -> Particles:
+    """All particles of several groups, one group after the other."""
+    counts = [len(part.pdgid) for part in parts]
+    first = np.repeat(np.cumsum([0, *counts[:-1]]), counts)
+    joined = Particles._make(np.concatenate(values) for values in zip(*parts, strict=True))
+    return joined._replace(parent=np.where(joined.parent >= 0, joined.parent + first, -1))
 
 
 @numba.njit(cache=True)

@@ -13,11 +13,13 @@ from mlpf.simulation.calorimeter import deposit, read_out
 from mlpf.simulation.clusters import cluster_hits
 from mlpf.simulation.config import SimulationConfig
 from mlpf.simulation.elements import Columns, cluster_columns, join_elements, supercluster_columns, track_columns
+from mlpf.simulation.filters import filtered
 from mlpf.simulation.generator import PythiaGenerator
 from mlpf.simulation.geometry import geometry
-from mlpf.simulation.gun import gun_event
+from mlpf.simulation.gun import Gun
 from mlpf.simulation.moments import cluster_hit_list, cluster_moments
 from mlpf.simulation.particles import NEUTRINOS, GeneratedEvent, Particles, Record, available_energy, interaction_kind
+from mlpf.simulation.pileup import PileupPool, draw_crossing, overlay
 from mlpf.simulation.propagation import flight_impacts
 from mlpf.simulation.randomness import DETECTOR, event_rng
 from mlpf.simulation.showers import shower_spots
@@ -28,6 +30,8 @@ from mlpf.simulation.truth import Links, Truth
 
 MAX_ETA = 20.0  # stands for the infinite pseudorapidity of what flies along the beam
 GENJET_MIN_PT = 3.0  # GeV, as ak4GenJets in CMS
+
+EventGenerator = Callable[[int, int], GeneratedEvent]  # seed and number -> event
 
 
 def simulate(config: SimulationConfig, num_events: int, seed: int, first_event: int = 0) -> Iterator[Events]:
@@ -52,15 +56,34 @@ def simulate(config: SimulationConfig, num_events: int, seed: int, first_event: 
     generate = event_generator(config)
     stop = first_event + num_events
     for start in range(first_event, max(stop, first_event + 1), config.events_per_chunk):
-        numbers = range(start, min(start + config.events_per_chunk, stop))
-        yield assemble([simulate_event(generate(seed, number), seed, number) for number in numbers], f"simulation of {config.process}")
+        yield simulate_chunk(config, generate, seed, range(start, min(start + config.events_per_chunk, stop)))[0]
 
 
-def event_generator(config: SimulationConfig) -> Callable[[int, int], GeneratedEvent]:
-    """What makes the particles of the event of a seed and a number, before the detector."""
-    if config.process == "gun":
-        return lambda seed, event: gun_event(config, seed, event)
-    return PythiaGenerator(config).event
+def simulate_chunk(config: SimulationConfig, generate: EventGenerator, seed: int, numbers: range) -> tuple[Events, int]:
+    """Simulate the events of the given numbers; also returns how many events were generated to have as many that pass the filters."""
+    columns, attempts = [], 0
+    for number in numbers:
+        generated = generate(seed, number)
+        attempts += generated.attempts
+        columns.append(simulate_event(generated, seed, number))
+    return assemble(columns, f"simulation of {config.process}"), attempts
+
+
+def event_generator(config: SimulationConfig, pool: PileupPool | None = None) -> EventGenerator:
+    """What makes the particles of the event of a seed and a number, pileup included, before the detector.
+
+    Args:
+        config: what to generate.
+        pool: from which pileup is drawn; a new one if None.
+    """
+    generator = Gun(config) if config.process == "gun" else PythiaGenerator(config)
+    hard_event = filtered(generator.event, config)
+    pileup = pool or PileupPool(config)
+
+    def event(seed: int, number: int) -> GeneratedEvent:
+        return overlay(hard_event(seed, number), draw_crossing(config, seed, number), pileup, seed)
+
+    return event
 
 
 def simulate_event(generated: GeneratedEvent, seed: int, event: int) -> Columns:

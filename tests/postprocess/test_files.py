@@ -1,5 +1,4 @@
 import json
-import os
 
 import numpy as np
 import pytest
@@ -134,18 +133,6 @@ def test_only_a_dataset_is_overwritten(ntuples, tmp_path):
     with pytest.raises(MlpfError, match=r"holds no manifest.json, so it is not overwritten"):
         postprocess_files(ntuples, tmp_path, overwrite=True)
     assert (tmp_path / "precious.txt").exists()
-
-
-class _Deadly:
-    """A task that kills the process which unpacks it."""
-
-    def __reduce__(self):
-        return os._exit, (1,)
-
-
-def test_a_process_that_dies_is_a_clear_error():
-    with pytest.raises(MlpfError, match=r"a process died, for lack of memory\? use fewer --jobs"):
-        list(files_module._run([_Deadly(), _Deadly()], 2))
 
 
 def test_events_without_numbers_are_not_counted_as_duplicates(tmp_path):

@@ -1,0 +1,133 @@
+"""Response and resolution of single particles in the calorimeters and after rule-based particle flow, against the formulas put in."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mlpf.evaluation.detector.samples import Sample, energy_gun, gun
+from mlpf.evaluation.detector.singles import single_particles
+from mlpf.evaluation.detector.statements import Check, Findings, checks_of, curve, scaled, width
+from mlpf.metrics.particles import Table
+from mlpf.metrics.uncertainty import Estimate, fraction, per_bin
+
+ENERGY_EDGES = np.array([2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0])  # GeV
+MIN_CHECKED = 5.0  # GeV
+ETA_EDGES = np.round(np.arange(0.0, 5.01, 0.2), 3)
+ETA_SCAN_PT = (15.0, 25.0)  # GeV
+REGIONS = {"barrel": (0.1, 1.3), "endcap": (1.7, 2.5), "forward": (3.2, 4.8)}
+ALL_ETA = (0.0, 5.0)
+
+
+class Formula(NamedTuple):
+    """Relative resolution: stochastic / sqrt(E), noise / E and constant, in quadrature [GeV]."""
+
+    stochastic: float
+    noise: float
+    constant: float
+
+    def __call__(self, energy: np.ndarray) -> np.ndarray:
+        """At energies in GeV."""
+        return np.sqrt(self.stochastic**2 / energy + (self.noise / energy) ** 2 + self.constant**2)
+
+
+# Test beams: ECAL 2.8 %, 12 %, 0.3 % (JINST 2 (2007) P04004; endcap: noise of nine crystals of 150 MeV, ours); HCAL 110 %, 9 % (EPJ C 60 (2009) 359);
+# HF 198 %, 9 % and 280 %, 11 % (EPJ C 53 (2008) 139)
+ECAL_BARREL, ECAL_ENDCAP, HCAL = Formula(0.028, 0.12, 0.003), Formula(0.028, 0.45, 0.003), Formula(1.10, 0.0, 0.09)
+HF_EM, HF_HADRON = Formula(1.98, 0.0, 0.09), Formula(2.80, 0.0, 0.11)
+
+
+class Gun(NamedTuple):
+    """What is shot, and what is expected of it.
+
+    Attributes:
+        particle: of `GunConfig`.
+        title: in tables.
+        regions: where, with the resolution put in (None: nothing as simple).
+        energy: column of `single_particle_table` that should be the particle's energy.
+        tolerance: of the mean response, central and forward.
+        source: of this expectation.
+        widths: tolerated ratio of the core's width to the formula.
+    """
+
+    particle: str
+    title: str
+    regions: dict[str, Formula | None]
+    energy: str
+    tolerance: tuple[float, float]
+    source: str
+    widths: tuple[float, float]
+
+
+CALIBRATED, FORWARD_TOO = "calibrated", "calibrated; HF: test beam scale"
+GUNS = (
+    Gun("gamma", "photons, calibrated ECAL clusters", {"barrel": ECAL_BARREL, "endcap": ECAL_ENDCAP}, "ecal_corrected", (0.02, 0.02), CALIBRATED, (0.7, 1.3)),
+    Gun("gamma", "photons, all candidates", {"barrel": ECAL_BARREL, "endcap": ECAL_ENDCAP, "forward": HF_EM}, "pf", (0.02, 0.05), FORWARD_TOO, (0.7, 1.3)),
+    Gun("e", "electrons, all candidates", {"barrel": ECAL_BARREL, "endcap": ECAL_ENDCAP}, "pf", (0.02, 0.02), CALIBRATED, (0.7, 2.0)),
+    Gun("K0L", "neutral hadrons, all candidates", {"barrel": HCAL, "endcap": HCAL, "forward": HF_HADRON}, "pf", (0.05, 0.10), FORWARD_TOO, (0.7, 1.3)),
+    Gun("pi", "charged pions, all candidates", {"barrel": None, "endcap": None}, "pf", (0.05, 0.05), CALIBRATED, (0.0, np.inf)),
+)
+
+
+def samples(scale: float) -> list[Sample]:
+    """Guns of a range of energy in each region, and of a range of eta; ``scale`` times the usual number of particles."""
+    regions = {gun.particle: gun.regions for gun in GUNS if gun.energy == "pf"}
+    energies = (ENERGY_EDGES[0], ENERGY_EDGES[-1])
+    found = []
+    for particle, places in regions.items():
+        number = round(scale * (8000 if particle in ("gamma", "e") else 12000))
+        found += [Sample(f"{particle} {name}", number, single_particles, energy_gun(particle, energies, REGIONS[name])) for name in places]
+        found.append(Sample(f"{particle} eta", number, single_particles, gun(particle, ETA_SCAN_PT, ALL_ETA)))
+    return found
+
+
+def measure(tables: dict[str, Table]) -> Findings:
+    """Everything about single particles in the calorimeters."""
+    curves: dict[str, dict] = {"energy": {}, "eta": {}}
+    checks: list[Check] = []
+    for shot in GUNS:
+        of_gun = curves["energy"].setdefault(shot.title, {})
+        for region, formula in shot.regions.items():
+            of_gun[region], found = _against_energy(shot, region, formula, tables[f"{shot.particle} {region}"])
+            checks += found
+        curves["eta"][shot.title] = _against_eta(tables[f"{shot.particle} eta"], shot.energy)
+    return Findings(curves, checks)
+
+
+def _against_energy(shot: Gun, region: str, formula: Formula | None, table: Table) -> tuple[dict, list[Check]]:
+    energy = table["energy"]
+    estimates = _in_bins(table, shot.energy, energy, ENERGY_EDGES)
+    tolerance = shot.tolerance[region == "forward"]
+    title = f"{shot.title}, {region}"
+    checks = checks_of("response", title, estimates["mean"], ENERGY_EDGES, (1 - tolerance, 1 + tolerance), shot.source, " GeV", MIN_CHECKED)
+    if formula is None:
+        return curve(ENERGY_EDGES, estimates), checks
+    expected = _mean_per_bin(formula(energy), energy)
+    ratio = scaled(estimates["core"], 1 / expected)
+    checks += checks_of("resolution", title, ratio, ENERGY_EDGES, shot.widths, str(_described(formula)), " GeV", MIN_CHECKED)
+    return curve(ENERGY_EDGES, estimates, expected=expected), checks
+
+
+def _described(formula: Formula) -> str:
+    noise = f" + {100 * formula.noise:g} %/E" if formula.noise else ""
+    return f"{100 * formula.stochastic:g} %/sqrt(E){noise} + {100 * formula.constant:g} %"
+
+
+def _against_eta(table: Table, energy: str) -> dict:
+    return curve(ETA_EDGES, _in_bins(table, energy, np.abs(table["eta"]), ETA_EDGES))
+
+
+def _in_bins(table: Table, energy: str, x: np.ndarray, edges: np.ndarray) -> dict[str, Estimate]:
+    """Of the response: mean, median, resolution and core of what is seen; ``lost``: the fraction of particles that leave nothing. The mean counts them as 0."""
+    response = table[energy] / table["energy"]
+    seen = response > 0.0
+    estimates = per_bin(response[seen], x[seen], edges, width)
+    mean = per_bin(response, x, edges, lambda values: {"mean": width(values)["mean"]})["mean"]
+    index = np.digitize(x, edges) - 1
+    inside = (index >= 0) & (index < len(edges) - 1)
+    total, lost = (np.bincount(index[inside & chosen], minlength=len(edges) - 1) for chosen in (np.ones(len(x), dtype=bool), ~seen))
+    return {**estimates, "mean": mean, "lost": fraction(lost, total)}
+
+
+def _mean_per_bin(values: np.ndarray, x: np.ndarray) -> np.ndarray:
+    index = np.digitize(x, ENERGY_EDGES) - 1
+    return np.array([np.mean(values[index == i]) if np.any(index == i) else np.nan for i in range(len(ENERGY_EDGES) - 1)])

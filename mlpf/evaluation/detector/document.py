@@ -1,0 +1,103 @@
+"""The measured parts of the simulation's document: tables and figures between markers, the prose around them stays as it is."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+Results = dict[str, Any]
+TOPICS = {
+    "summary": "",
+    "response": "mean response: energy found over true energy, by true energy",
+    "resolution": "Gaussian width of the response's core over the formula put in, by true energy",
+    "tracks": "tracks",
+    "material": "the tracker's material, by abs(eta)",
+    "closure": "energy closure: where the energy of the particles goes",
+    "jets": "jets, abs(eta) < 2.5, by generated pt [GeV]",
+    "met": "missing transverse momentum",
+    "content": "ttbar with 55 to 75 pileup collisions, per event",
+    "taus": "hadronic tau decays, Z -> tau tau",
+}
+_BLOCK = re.compile(r"(<!-- measured: (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def blocks(results: Results) -> dict[str, str]:
+    """Markdown of every block, by name."""
+    tables = {topic: _tables(title, [check for check in results["checks"] if check["topic"] == topic]) for topic, title in TOPICS.items() if title}
+    return {"summary": _summary(results), **tables}
+
+
+def fill(document: str, contents: dict[str, str]) -> str:
+    """Replace what stands between ``<!-- measured: NAME -->`` and ``<!-- end -->``.
+
+    Raises:
+        KeyError: a marker names something that is not measured.
+    """
+    return _BLOCK.sub(lambda match: f"{match[1]}{contents[match['name']]}{match[3]}", document)
+
+
+def frame() -> str:
+    """A document of nothing but markers and figures."""
+    return "# The simulated detector, measured\n\n" + "\n".join(f"<!-- measured: {name} -->\n<!-- end -->\n" for name in TOPICS)
+
+
+def _summary(results: Results) -> str:
+    checks = results["checks"]
+    outside = [check for check in checks if not check["inside"]]
+    events = ", ".join(f"{number} {name}" for name, number in results["num_events"].items() if " " not in name or "pileup" in name)
+    lines = [
+        f"{len(checks) - len(outside)} of {len(checks)} numbers lie inside what is tolerated (or less than two of their standard deviations outside). "
+        f"Events: {events}; single particles: {sum(number for name, number in results['num_events'].items() if name not in events)}.",
+    ]
+    if outside:
+        lines += ["", "Outside:", ""]
+        lines += [f"- {c['topic']}: {c['quantity']}{', ' + c['where'] if c['where'] else ''}: {_number(c)}, tolerated {_range(c)}" for c in outside]
+    return "\n".join(lines) + "\n"
+
+
+def _tables(title: str, checks: Sequence[dict[str, Any]]) -> str:
+    """One table per set of bins: rows are quantities, columns bins."""
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for check in checks:
+        rows.setdefault(check["quantity"], []).append(check)
+    by_bins: dict[tuple[str, ...], list[list[dict[str, Any]]]] = {}
+    for row in rows.values():
+        by_bins.setdefault(tuple(check["where"] for check in row), []).append(row)
+    return "\n".join(_table(title, bins, own) for bins, own in by_bins.items())
+
+
+def _table(title: str, bins: Sequence[str], rows: Sequence[Sequence[dict[str, Any]]]) -> str:
+    columns = [name or "measured" for name in bins]
+    lines = [f"| {title} | " + " | ".join(columns) + " | tolerated | source | inside |", "|---" * (len(columns) + 4) + "|"]
+    for row in rows:
+        cells = [_number(check) if check["inside"] else f"**{_number(check)}**" for check in row]
+        limits = list(dict.fromkeys(_range(check) for check in row))
+        verdict = "yes" if all(check["inside"] for check in row) else "**no**" if len(row) == 1 else f"**{sum(c['inside'] for c in row)} of {len(row)}**"
+        lines.append(f"| {row[0]['quantity']} | " + " | ".join(cells) + f" | {', '.join(limits)} | {row[0]['source']} | {verdict} |")
+    return "\n".join(lines) + "\n"
+
+
+def _number(check: dict[str, Any]) -> str:
+    """Value and half of its interval, with two digits of the uncertainty."""
+    value, low, high = (check["measured"][key] for key in ("value", "low", "high"))
+    if value is None:
+        return "none"
+    if low is None or high is None or high <= low:
+        return f"{value:.3g}"
+    digits = _digits(0.5 * (high - low))
+    return f"{value:.{digits}f} ± {0.5 * (high - low):.{digits}f}"
+
+
+def _digits(error: float) -> int:
+    """Decimals that show two digits of an uncertainty; no more than four."""
+    digits = 0
+    while error < 9.5 and digits < 4:
+        error *= 10
+        digits += 1
+    return digits
+
+
+def _range(check: dict[str, Any]) -> str:
+    low, high = check["tolerated"]
+    if low is None or high is None:
+        return f"at least {low:.3g}" if high is None else f"at most {high:.3g}"
+    return f"{low:.3g} to {high:.3g}"

@@ -4,12 +4,12 @@ The plane is (u, v): u any number, v periodic with 2 pi. Mostly that is (eta, ph
 detector, which is far smaller than the period. Points and boxes belong to domains (an event, a side of one ...); only those of one domain meet.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numba
 import numpy as np
 
+from mlpf.classical.threads import in_parts
 from mlpf.kinematics import delta_phi
 
 CELL = 0.1  # width of a row in u, and (nearly) of a column in v: a few ECAL boxes, about one HCAL box
@@ -17,7 +17,7 @@ LARGEST_U = 5.2  # points beyond lie in the outermost rows
 NUM_ROWS = int(2 * LARGEST_U / CELL)
 NUM_COLUMNS = 62
 MARGIN = 1e-9  # rounding at the edge of a row or column must not hide a point
-PART = 5000  # boxes that a thread searches at a time, 0.5 ms or more; handing them over costs a tenth of that
+PART = 5000  # boxes that a thread searches at a time
 
 
 class Points(NamedTuple):
@@ -54,13 +54,13 @@ class Sorted(NamedTuple):
 Found = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def points_in_boxes(points: Points, boxes: Boxes, num_domains: int, limit: float, pool: ThreadPoolExecutor | None = None) -> Found:
+def points_in_boxes(points: Points, boxes: Boxes, num_domains: int, limit: float, threads: int = 1) -> Found:
     """All pairs of a point and a box that it lies in.
 
     Args:
         num_domains: domains count from 0 to this.
         limit: only pairs closer than this, point to centre.
-        pool: shares the boxes among its threads; the result does not depend on it.
+        threads: how many share the boxes; the result does not depend on it.
 
     Returns:
         ``(P,)`` positions in ``points`` and ``boxes`` and the distance of point and centre, ordered by box.
@@ -70,12 +70,7 @@ def points_in_boxes(points: Points, boxes: Boxes, num_domains: int, limit: float
     for _ in ("count", "fill"):
         np.cumsum(offsets, out=offsets)
         found = np.empty(offsets[-1], dtype=np.int64), np.empty(offsets[-1], dtype=np.int64), np.empty(offsets[-1])
-        arguments = points, boxes, ordered, limit, offsets, found
-        if pool is None or len(boxes.u) <= PART:
-            _search(0, len(boxes.u), *arguments)
-        else:
-            firsts = range(0, len(boxes.u), PART)
-            list(pool.map(lambda first, arguments=arguments: _search(first, min(first + PART, len(boxes.u)), *arguments), firsts))
+        in_parts(_search, len(boxes.u), PART, threads, points, boxes, ordered, limit, offsets, found)
     return found
 
 
@@ -134,26 +129,30 @@ def _first_of_column(column: np.ndarray, first: int, last: int, wanted: int) -> 
 @numba.njit(cache=True, nogil=True)
 def _search(first: int, last: int, points: Points, boxes: Boxes, ordered: Sorted, limit: float, offsets: np.ndarray, found: Found) -> None:
     """Boxes ``first`` to ``last``; without room in ``found`` count the pairs of box b into ``offsets[b + 1]``, with room write them from ``offsets[b]`` on."""
+    # Arrays are taken out of their tuples here: inside the loop that would count references, for which threads would wait for each other.
+    _, domain, box_u, box_v, box_half_u, box_half_v, box_slack = boxes
+    _, _, point_u, point_v, stretch = points
+    start, members, column, reach = ordered
     point_of, box_of, distance = found
     filling = len(point_of) > 0
     for box in range(first, last):
-        u, v, half_u, half_v, slack = boxes.u[box], boxes.v[box], boxes.half_u[box], boxes.half_v[box], boxes.slack[box]
-        reach_u, reach_v = half_u + slack * ordered.reach + MARGIN, half_v + slack * ordered.reach + MARGIN
+        u, v, half_u, half_v, slack = box_u[box], box_v[box], box_half_u[box], box_half_v[box], box_slack[box]
+        reach_u, reach_v = half_u + slack * reach + MARGIN, half_v + slack * reach + MARGIN
         first_column = _column(v - reach_v)
         num_columns = min(_column(v + reach_v) - first_column + 1, NUM_COLUMNS)
         first_column %= NUM_COLUMNS
         before_seam = min(num_columns, NUM_COLUMNS - first_column)
-        base = boxes.domain[box] * NUM_ROWS
+        base = domain[box] * NUM_ROWS
         number = 0
         for row in range(base + _row(u - reach_u), base + _row(u + reach_u) + 1):
-            last_place = ordered.start[row + 1]
+            last_place = start[row + 1]
             for start_column, stop_column in ((first_column, first_column + before_seam), (0, num_columns - before_seam)):
-                place = _first_of_column(ordered.column, ordered.start[row], last_place, start_column) if start_column < stop_column else last_place
-                while place < last_place and ordered.column[place] < stop_column:
-                    point = ordered.members[place]
+                place = _first_of_column(column, start[row], last_place, start_column) if start_column < stop_column else last_place
+                while place < last_place and column[place] < stop_column:
+                    point = members[place]
                     place += 1
-                    du, dv = points.u[point] - u, delta_phi(points.v[point], v)
-                    stretched = slack * points.stretch[point]
+                    du, dv = point_u[point] - u, delta_phi(point_v[point], v)
+                    stretched = slack * stretch[point]
                     apart = np.sqrt(du**2 + dv**2)
                     if abs(du) < half_u + stretched and abs(dv) < half_v + stretched and apart < limit:
                         if filling:

@@ -1,8 +1,6 @@
 """Links between PF elements: the pairs that the rules of `link_rules` find, with their distances."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from functools import partial
 from typing import NamedTuple, TypeVar
 
@@ -34,8 +32,7 @@ def find_links(elements: Elements, threads: int = 1) -> Links:
     Args:
         threads: how many search; the result does not depend on it.
     """
-    with ThreadPoolExecutor(threads) if threads > 1 else nullcontext() as pool:
-        parts = linked_pairs(elements, partial(_pairs, pool=pool), np.asarray)
+    parts = linked_pairs(elements, partial(_pairs, threads=threads), np.asarray)
     first, second, distance = (np.concatenate(part) for part in zip(*parts, strict=True))
     i, j = np.minimum(first, second), np.maximum(first, second)
     _, kept = np.unique(i * len(elements.type) + j, return_index=True)
@@ -72,9 +69,9 @@ def linked_pairs(
     return [track, brem, members, search(rules.common_supercluster(*copied(members))), *map(search, rules.others())]
 
 
-def _pairs(rule: Rule, pool: ThreadPoolExecutor | None) -> Pairs:
+def _pairs(rule: Rule, threads: int) -> Pairs:
     points, boxes = rule.points, rule.boxes
-    point, box, distance = points_in_boxes(points, boxes, rule.num_domains, rule.limit, pool)
+    point, box, distance = points_in_boxes(points, boxes, rule.num_domains, rule.limit, threads)
     if rule.keep is not Keep.ALL:
         kept = _nearest(point, box, distance, len(points.u))
         point, box, distance = point[kept], box[kept], distance[kept]

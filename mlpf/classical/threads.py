@@ -1,7 +1,7 @@
 """Kernels on several threads.
 
-Plain threads and kernels that release the GIL, rather than numba's own: a process that has run those under OpenMP cannot fork (the workers of a data loader) any
-more, and every kernel would be compiled twice.
+Plain threads and kernels that release the GIL, rather than numba's own: a process that has run those under OpenMP cannot fork any more (the workers of a data
+loader die), and every kernel would be compiled twice.
 """
 
 from collections.abc import Callable

@@ -7,8 +7,9 @@ Points that lie in a plane, with weights w, of many independent events at once:
     seed: rho >= rho_c and delta > dc;    outlier: rho < rho_c and delta > outlier_factor dc;    all others follow their nearest higher
 
 So that every backend and every order of summation gives the same answer: of equal rho the larger index is higher; of equally near ones the higher is nearest;
-distances are compared squared, in double precision; the terms of rho are rounded to multiples of a unit, about 2^-60 of the largest sum that an event could
-have (`weight_unit`), and summed as integers; a rho within 1e-9 of rho_c reaches it, so that three weights of .1 make .2 as on paper.
+distances are compared squared, in double precision, azimuths after they were moved into [-pi, pi); the terms of rho are rounded to multiples of a unit, about
+2^-60 of the largest sum that an event could have (`weight_unit`), and summed as integers; a rho within 1e-9 of rho_c reaches it, so that three weights of .1
+make .2 as on paper.
 
 Neighbours are found through square tiles of side dc, of which only the occupied ones are stored: any spread of the points costs no memory.
 """

@@ -2,7 +2,7 @@
 
 | layer | points of weight 1 | points of weight ``track_weight`` |
 |---|---|---|
-| ECAL and inner | ECAL, PS1, PS2, SC, BREM | TRACK and GSF at the vertex and at the ECAL entrance |
+| ECAL and inner | ECAL, PS1, PS2, SC | TRACK, GSF and BREM at the vertex, TRACK and GSF at the ECAL entrance |
 | HCAL and outer | HCAL, HO | TRACK and GSF at the HCAL entrance |
 | HF | HFEM, HFHAD | |
 
@@ -25,7 +25,7 @@ from mlpf.kinematics import delta_phi
 from mlpf.schema import ElementType
 
 TRACKS = (ElementType.TRACK, ElementType.GSF)
-INNER = (ElementType.ECAL, ElementType.PS1, ElementType.PS2, ElementType.SC, ElementType.BREM)
+INNER = (ElementType.ECAL, ElementType.PS1, ElementType.PS2, ElementType.SC)
 OUTER = (ElementType.HCAL, ElementType.HO)
 FORWARD = (ElementType.HFEM, ElementType.HFHAD)
 
@@ -35,15 +35,15 @@ class ClueBlockParameters(Config):
 
     ecal_rho_c: float = Field(default=0.2, ge=0.0, allow_inf_nan=False)
     """Smallest density of a seed in the ECAL and inside it."""
-    ecal_dc: float = Field(default=0.003, gt=0.0, lt=10.0)
+    ecal_dc: float = Field(default=0.003, ge=1e-6, le=10.0)
     """Distance in (eta, phi) below which points of the ECAL and inside it add up."""
     hcal_rho_c: float = Field(default=0.7, ge=0.0, allow_inf_nan=False)
     """Smallest density of a seed in the HCAL and outside it."""
-    hcal_dc: float = Field(default=0.125, gt=0.0, lt=10.0)
+    hcal_dc: float = Field(default=0.125, ge=1e-6, le=10.0)
     """Distance in (eta, phi) below which points of the HCAL and outside it add up."""
     hf_rho_c: float = Field(default=0.6, ge=0.0, allow_inf_nan=False)
     """Smallest density of a seed in the HF."""
-    hf_dc: float = Field(default=0.16, gt=0.0, lt=10.0)
+    hf_dc: float = Field(default=0.16, ge=1e-6, le=10.0)
     """Distance in (eta, phi) below which points of the HF add up."""
     track_weight: float = Field(default=0.1, ge=0.0, allow_inf_nan=False)
     """Weight of a point of a track, where that of a cluster is 1."""
@@ -76,7 +76,7 @@ def _layers(elements: Elements, parameters: ClueBlockParameters) -> list[tuple[_
     """Points, threshold and reach of every layer."""
     weight = parameters.track_weight
     tracks = np.flatnonzero(np.isin(elements.type, TRACKS))
-    at_vertex = _points(tracks, elements.eta, elements.phi, weight)
+    at_vertex = _points(np.flatnonzero(np.isin(elements.type, (*TRACKS, ElementType.BREM))), elements.eta, elements.phi, weight)
     at_ecal, at_hcal = _entrances(elements, tracks, weight)
     inner, outer, forward = (_points(np.flatnonzero(np.isin(elements.type, types)), elements.eta, elements.phi, 1.0) for types in (INNER, OUTER, FORWARD))
     return [

@@ -42,21 +42,21 @@ class Impacts(NamedTuple):
 
 
 @numba.njit(cache=True)
-def _turn_to_cylinder(sense: float, curvature_radius: float, phi: float, x: float, y: float, radius: float) -> float:
-    """Turning angle [rad] after which a circle leaves a cylinder around the beam; infinity if it never does."""
-    center_x = x - sense * curvature_radius * math.sin(phi)
-    center_y = y + sense * curvature_radius * math.cos(phi)
-    distance = math.hypot(center_x, center_y)
+def _turn_to_cylinder(sense: float, curvature_radius: float, ux: float, uy: float, x: float, y: float, radius: float) -> float:
+    """Turning angle [rad] after which a circle, begun along the unit vector (ux, uy), leaves a cylinder around the beam; infinity if it never does."""
+    from_center_x, from_center_y = sense * curvature_radius * uy, -sense * curvature_radius * ux
+    center_x, center_y = x - from_center_x, y - from_center_y
+    distance = math.sqrt(center_x**2 + center_y**2)
     if distance == 0.0:
         return math.inf
     cos_crossing = (radius**2 - distance**2 - curvature_radius**2) / (2.0 * distance * curvature_radius)
     if abs(cos_crossing) > 1.0:
         return math.inf
-    crossing, center_angle = math.acos(cos_crossing), math.atan2(center_y, center_x)
-    start = phi - sense * 0.5 * math.pi  # angle of the particle as seen from the centre of the circle
-    turn_a = (sense * (center_angle + crossing - start)) % (2.0 * math.pi)
-    turn_b = (sense * (center_angle - crossing - start)) % (2.0 * math.pi)
-    return min(turn_a, turn_b)
+    # angles around the centre of the circle, from the direction away from the beam
+    crossing = math.acos(cos_crossing)
+    start = math.atan2(center_x * from_center_y - center_y * from_center_x, center_x * from_center_x + center_y * from_center_y)
+    turn_a, turn_b = sense * (crossing - start), sense * (-crossing - start)
+    return min(turn_a if turn_a >= 0.0 else turn_a + 2.0 * math.pi, turn_b if turn_b >= 0.0 else turn_b + 2.0 * math.pi)
 
 
 @numba.njit(cache=True)
@@ -65,6 +65,41 @@ def _length_to_cylinder(ux: float, uy: float, x: float, y: float, radius: float)
     projection = x * ux + y * uy
     inside = projection**2 + radius**2 - x**2 - y**2
     return -projection + math.sqrt(inside) if inside > 0.0 else math.inf
+
+
+@numba.njit(cache=True)
+def length_to_surface(
+    charge: float, px: float, py: float, pz: float, x: float, y: float, z: float, radius: float, half_length: float, endcap_z: float
+) -> tuple[int, float]:
+    """Region and transverse length [cm] of the path to the surface of `propagate`, 0 if it is not reached."""
+    pt = math.sqrt(px**2 + py**2)
+    if pt == 0.0:
+        return NOT_REACHED, 0.0
+    if charge != 0.0:
+        curvature_radius, sense = pt / (CURVATURE * FIELD * abs(charge)), -math.copysign(1.0, charge)  # positive ones turn clockwise
+        max_length = MAX_TURN * curvature_radius
+        length = curvature_radius * _turn_to_cylinder(sense, curvature_radius, px / pt, py / pt, x, y, radius)
+    else:
+        max_length = math.inf
+        length = _length_to_cylinder(px / pt, py / pt, x, y, radius)
+    if length <= max_length and abs(z + length * pz / pt) <= half_length:
+        return BARREL, length
+    length = (math.copysign(endcap_z, pz) - z) / pz * pt if pz != 0.0 else math.inf
+    return (ENDCAP, length) if 0.0 <= length <= max_length and length < math.inf else (NOT_REACHED, 0.0)
+
+
+@numba.njit(cache=True)
+def advance(charge: float, px: float, py: float, pz: float, x: float, y: float, z: float, length: float) -> tuple[float, float, float, float, float]:
+    """Position x, y, z [cm] and momentum px, py [GeV] after a transverse length [cm] of the path; pt must not be 0."""
+    pt = math.sqrt(px**2 + py**2)
+    z += length * pz / pt
+    if charge == 0.0:
+        return x + length * px / pt, y + length * py / pt, z, px, py
+    curvature = -CURVATURE * FIELD * charge / pt
+    sin_turn, cos_turn = math.sin(curvature * length), math.cos(curvature * length)
+    half_turn = math.sin(0.5 * curvature * length)
+    along, across = sin_turn / (curvature * pt), 2.0 * half_turn**2 / (curvature * pt)  # 2 sin^2(a / 2) = 1 - cos(a), without its rounding
+    return x + along * px - across * py, y + along * py + across * px, z, cos_turn * px - sin_turn * py, sin_turn * px + cos_turn * py
 
 
 @numba.njit(cache=True)
@@ -80,31 +115,12 @@ def propagate(
     Returns:
         region (`NOT_REACHED`, `BARREL`, `ENDCAP`), x, y, z [cm], azimuth of the momentum there [rad], length of the path [cm].
     """
-    pt, phi = math.hypot(px, py), math.atan2(py, px)
-    if pt == 0.0:
-        return NOT_REACHED, x, y, z, phi, 0.0
-    slope = pz / pt
-    if charge != 0.0:
-        curvature_radius, sense = pt / (CURVATURE * FIELD * abs(charge)), -math.copysign(1.0, charge)  # positive ones turn clockwise
-        max_length = MAX_TURN * curvature_radius
-        length = curvature_radius * _turn_to_cylinder(sense, curvature_radius, phi, x, y, radius)
-    else:
-        curvature_radius, sense, max_length = math.inf, 0.0, math.inf
-        length = _length_to_cylinder(math.cos(phi), math.sin(phi), x, y, radius)
-    region = BARREL
-    if not (length <= max_length and abs(z + slope * length) <= half_length):
-        region = ENDCAP
-        length = (math.copysign(endcap_z, pz) - z) / slope if pz != 0.0 else math.inf
-        if not (0.0 <= length <= max_length and length < math.inf):
-            return NOT_REACHED, x, y, z, phi, 0.0
-    if charge != 0.0:
-        phi_end = phi + sense * length / curvature_radius
-        x += sense * curvature_radius * (math.sin(phi_end) - math.sin(phi))
-        y -= sense * curvature_radius * (math.cos(phi_end) - math.cos(phi))
-    else:
-        phi_end = phi
-        x, y = x + length * math.cos(phi), y + length * math.sin(phi)
-    return region, x, y, z + slope * length, phi_end, length * math.sqrt(1.0 + slope**2)
+    region, length = length_to_surface(charge, px, py, pz, x, y, z, radius, half_length, endcap_z)
+    if region == NOT_REACHED:
+        return NOT_REACHED, x, y, z, math.atan2(py, px), 0.0
+    path = length * math.sqrt(1.0 + pz**2 / (px**2 + py**2))
+    x, y, z, px, py = advance(charge, px, py, pz, x, y, z, length)
+    return region, x, y, z, math.atan2(py, px), path
 
 
 @numba.njit(cache=True)

@@ -103,5 +103,5 @@ def test_no_elements_are_no_blocks(make_events):
 
 
 def test_a_parameter_out_of_range_is_named():
-    with pytest.raises(ConfigError, match=r"tune\.yaml: clue: hf_dc: Input should be greater than or equal to 1e-06 \(found 0\)"):
+    with pytest.raises(ConfigError, match=r"tune\.yaml: clue: hf_dc: Input should be greater than or equal to 0.000001 \(found 0\)"):
         parse_section({"clue": {"hf_dc": 0}}, "clue", ClueBlockParameters, "tune.yaml")

@@ -8,7 +8,7 @@ from mlpf.evaluation.detector.samples import Sample, energy_gun, gun
 from mlpf.evaluation.detector.singles import single_particles
 from mlpf.evaluation.detector.statements import Check, Findings, checks_of, curve, scaled, width
 from mlpf.metrics.particles import Table
-from mlpf.metrics.uncertainty import Estimate, fraction, per_bin
+from mlpf.metrics.uncertainty import Estimate, fraction, mean, per_bin
 
 ENERGY_EDGES = np.array([2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0])  # GeV
 MIN_CHECKED = 5.0  # GeV
@@ -121,11 +121,11 @@ def _in_bins(table: Table, energy: str, x: np.ndarray, edges: np.ndarray) -> dic
     response = table[energy] / table["energy"]
     seen = response > 0.0
     estimates = per_bin(response[seen], x[seen], edges, width)
-    mean = per_bin(response, x, edges, lambda values: {"mean": width(values)["mean"]})["mean"]
+    mean_of_all = per_bin(response, x, edges, lambda values: {"mean": mean(values)})["mean"]
     index = np.digitize(x, edges) - 1
     inside = (index >= 0) & (index < len(edges) - 1)
     total, lost = (np.bincount(index[inside & chosen], minlength=len(edges) - 1) for chosen in (np.ones(len(x), dtype=bool), ~seen))
-    return {**estimates, "mean": mean, "lost": fraction(lost, total)}
+    return {**estimates, "mean": mean_of_all, "lost": fraction(lost, total)}
 
 
 def _mean_per_bin(values: np.ndarray, x: np.ndarray) -> np.ndarray:

@@ -1,9 +1,24 @@
 """The measured parts of the simulation's document: tables and figures between markers, the prose around them stays as it is."""
 
+import json
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from mlpf.errors import MlpfError, nearest
+from mlpf.io.files import atomic_directory, write_text
+from mlpf.plotting.detector import draw_validation
+
+DOCUMENT, NUMBERS, IMAGES = "simulation.md", "validation.json", "images/simulation"
+FIGURES = {
+    "response": ("photons_electrons", "hadrons"),
+    "tracks": ("tracks", "tracks_in_collisions"),
+    "material": ("material",),
+    "jets": ("composition", "jets"),
+    "content": ("elements", "candidates"),
+    "taus": ("taus_met",),
+}
 Results = dict[str, Any]
 TOPICS = {
     "summary": "",
@@ -30,14 +45,52 @@ def fill(document: str, contents: dict[str, str]) -> str:
     """Replace what stands between ``<!-- measured: NAME -->`` and ``<!-- end -->``.
 
     Raises:
-        KeyError: a marker names something that is not measured.
+        MlpfError: a marker names something that is not measured.
     """
-    return _BLOCK.sub(lambda match: f"{match[1]}{contents[match['name']]}{match[3]}", document)
+    for match in _BLOCK.finditer(document):
+        if match["name"] not in contents:
+            raise MlpfError(f"{DOCUMENT}: nothing called '{match['name']}' is measured{nearest(match['name'], contents)} (known: {', '.join(contents)})")
+    return _BLOCK.sub(lambda match: f"{match[1]}\n{contents[match['name']]}\n{match[3]}", document)
 
 
 def frame() -> str:
-    """A document of nothing but markers and figures."""
-    return "# The simulated detector, measured\n\n" + "\n".join(f"<!-- measured: {name} -->\n<!-- end -->\n" for name in TOPICS)
+    """A document of nothing but titles, figures and markers."""
+    parts = ["# The simulated detector, measured\n"]
+    for topic in TOPICS:
+        pictures = "".join(f"![{name.replace('_', ' ')}]({IMAGES}/{name}.png)\n\n" for name in FIGURES.get(topic, ()))
+        parts.append(f"## {topic.capitalize()}\n\n{pictures}<!-- measured: {topic} -->\n<!-- end -->\n")
+    return "\n".join(parts)
+
+
+def write(results: Results, folder: str | Path) -> None:
+    """Write `validation.json`, the figures, and fill in the document, or start one where there is none.
+
+    Raises:
+        MlpfError: the file system refuses, or the document has a marker that nothing belongs to.
+    """
+    folder = Path(folder)
+    path = folder / DOCUMENT
+    document = fill(path.read_text(encoding="utf-8") if path.is_file() else frame(), blocks(results))
+    with atomic_directory(folder / IMAGES, overwrite=True) as images:
+        draw_validation(results, images)
+    write_text(folder / NUMBERS, to_json(results))
+    write_text(path, document)
+
+
+def to_json(results: Results) -> str:
+    """JSON with one line per check and per topic's curves, numbers of five digits: small, and differences show."""
+    lines = {key: json.dumps(_rounded(value)) for key, value in results.items() if key not in ("curves", "checks")}
+    lines["checks"] = "[\n" + ",\n".join(json.dumps(_rounded(check)) for check in results["checks"]) + "\n]"
+    lines["curves"] = "{\n" + ",\n".join(f"{json.dumps(topic)}: {json.dumps(_rounded(curves))}" for topic, curves in results["curves"].items()) + "\n}"
+    return "{\n" + ",\n".join(f"{json.dumps(key)}: {value}" for key, value in lines.items()) + "\n}\n"
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_rounded(entry) for entry in value]
+    return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
 def _summary(results: Results) -> str:

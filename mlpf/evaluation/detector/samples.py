@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import Any, NamedTuple
 
+import numba
 import numpy as np
 
 from mlpf.metrics.particles import Table
@@ -64,12 +65,16 @@ def collect(samples: Sequence[Sample], seed: int, jobs: int, on_done: Callable[[
             parts[key] = _run(*job)
             on_done(samples[key[0]].name, job[2])
     else:
-        with ProcessPoolExecutor(jobs) as pool:
+        with ProcessPoolExecutor(jobs, initializer=numba.set_num_threads, initargs=(1,)) as pool:
             futures = {pool.submit(_run, *job): (key, job[2]) for key, job in work.items()}
-            for future in as_completed(futures):
-                key, number = futures[future]
-                parts[key] = future.result()
-                on_done(samples[key[0]].name, number)
+            try:
+                for future in as_completed(futures):
+                    key, number = futures[future]
+                    parts[key] = future.result()
+                    on_done(samples[key[0]].name, number)
+            except BaseException:  # also an interrupt: nobody waits for the rest
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
     return {sample.name: _join([parts[key] for key in sorted(parts) if key[0] == s]) for s, sample in enumerate(samples)}
 
 

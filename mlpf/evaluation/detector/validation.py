@@ -7,6 +7,7 @@ import mlpf
 from mlpf.evaluation.detector import calorimeters, content, jets, material, taus, tracking
 from mlpf.evaluation.detector.samples import Sample, collect
 from mlpf.evaluation.detector.statements import Findings
+from mlpf.metrics.particles import Table
 from mlpf.simulation.simulate import event_generator
 
 SEED = 77
@@ -36,7 +37,13 @@ def validate(scale: float = 1.0, seed: int = SEED, jobs: int = 1, on_done: Calla
     plan = samples(scale)
     for sample in plan:
         event_generator(sample.config)  # before hours of work: is there what it needs?
-    tables = collect(plan, seed, jobs, on_done)
+    curves, checks = measure(collect(plan, seed, jobs, on_done), scale, seed)
+    num_events = {sample.name: sample.num_events for sample in plan}
+    return {"version": mlpf.__version__, "seed": seed, "num_events": num_events, "curves": curves, "checks": checks}
+
+
+def measure(tables: dict[str, Table], scale: float, seed: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Tables of all samples -> curves per topic and checks, as in `validation.json`; numbers without an interval, of too few events, are left out."""
     topics: dict[str, Findings] = {
         "calorimeters": calorimeters.measure(tables),
         "tracks": tracking.measure(tables),
@@ -45,10 +52,5 @@ def validate(scale: float = 1.0, seed: int = SEED, jobs: int = 1, on_done: Calla
         "content": content.measure(tables),
         "taus": taus.measure(tables["ztautau"]),
     }
-    return {
-        "version": mlpf.__version__,
-        "seed": seed,
-        "num_events": {sample.name: sample.num_events for sample in plan},
-        "curves": {name: findings.curves for name, findings in topics.items()},
-        "checks": [check.to_json() for findings in topics.values() for check in findings.checks if check.is_measured],
-    }
+    checks = [check.to_json() for findings in topics.values() for check in findings.checks if check.is_measured]
+    return {name: findings.curves for name, findings in topics.items()}, checks

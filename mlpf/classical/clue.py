@@ -101,8 +101,8 @@ def clue(x: np.ndarray, y: np.ndarray, weight: np.ndarray, offsets: np.ndarray, 
     _for_all_tiles(find_nearest_higher, tiles, threads, *plane, rho[tiles.point], *reach(parameters), nearest, squared)
     nearest = _in_order_of_points(np.where(nearest >= 0, tiles.point[nearest], -1), tiles)
     squared = _in_order_of_points(squared, tiles)
-    is_seed, isfollower = roles(rho, squared, parameters)
-    return Clusters(rho, np.sqrt(squared), nearest, is_seed, follow(nearest, is_seed, isfollower))
+    is_seed, is_follower = roles(rho, squared, parameters)
+    return Clusters(rho, np.sqrt(squared), nearest, is_seed, follow(nearest, is_seed, is_follower))
 
 
 def reach(parameters: ClueParameters) -> tuple[float, float, int]:

@@ -5,14 +5,14 @@ Each part owns the class of its section (a subclass of `Config`); this module on
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import pydantic
 import yaml
 
 from mlpf.errors import ConfigError, nearest
 
-SECTIONS = ("simulation", "postprocess", "model", "loss", "training")
+SECTIONS = ("simulation", "postprocess", "model", "loss", "training", "clue")
 
 
 class Config(pydantic.BaseModel):
@@ -77,12 +77,19 @@ def _explain(error: pydantic.ValidationError, cls: type[Config]) -> str:
 
 
 def _fields_at(cls: type[Config], location: tuple[Any, ...]) -> tuple[str, ...]:
-    """Fields of the nested section at ``location``; of the innermost one that is a plain `Config`."""
+    """Fields of the nested section at ``location``; of the innermost one whose type leaves no choice of `Config`."""
     for part in location:
-        annotation = cls.model_fields[part].annotation if part in cls.model_fields else None
-        if isinstance(annotation, type) and issubclass(annotation, Config):
-            cls = annotation
+        nested = _configs_in(cls.model_fields[part].annotation) if part in cls.model_fields else []
+        if len(nested) == 1:
+            cls = nested[0]
     return tuple(cls.model_fields)
+
+
+def _configs_in(annotation: Any) -> list[type[Config]]:
+    """Subclasses of `Config` in a type: itself, or those in a union, list or tuple."""
+    if isinstance(annotation, type) and issubclass(annotation, Config):
+        return [annotation]
+    return [config for argument in get_args(annotation) for config in _configs_in(argument)]
 
 
 def _apply_override(parameters: dict[str, Any], override: str) -> None:

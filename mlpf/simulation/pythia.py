@@ -63,14 +63,15 @@ def convert(pythia: Any, entries: Any, vertex: np.ndarray) -> GeneratedEvent:
     momentum = np.stack([np.asarray(entries.p[axis]) for axis in ("px", "py", "pz", "e")])
     position = np.stack([_filled(entries.vProd[axis]) for axis in ("px", "py", "pz", "e")]) * UNITS[:, None]
     position[:3] += vertex[:, None]
-    charge = _charges(pythia, pdgid)
+    thirds = _charges_in_thirds(pythia, pdgid)
+    charge = np.rint(thirds / 3).astype(np.int64)
     flies, parent = _trace_decays(pdgid, status, mother, np.asarray(DECAY_IN_FLIGHT))
     is_primary = flies & (parent < 0)
     copied_on = _is_copied_on(pdgid, first_daughter, last_daughter)
     recorded = is_primary | _is_notable(pdgid, status, copied_on)
     record_status = np.where(flies, 1, np.where(np.abs(status) < 30, np.abs(status), 2))
     is_last = (record_status != INCOMING) & (~copied_on | np.isin(np.abs(pdgid), PARTONS))
-    daughters = (np.where(flies, 0, values) for values in _count_daughters(first_daughter, last_daughter, charge))
+    daughters = (np.where(flies, 0, values) for values in _count_daughters(first_daughter, last_daughter, thirds != 0))
     record = Record._make(values[recorded] for values in (pdgid, charge, record_status, *momentum, *daughters, is_last))
 
     ends = status < 0
@@ -80,9 +81,9 @@ def convert(pythia: Any, entries: Any, vertex: np.ndarray) -> GeneratedEvent:
     return GeneratedEvent(record, Particles._make(values[flies] for values in columns))
 
 
-def _charges(pythia: Any, pdgid: np.ndarray) -> np.ndarray:
+def _charges_in_thirds(pythia: Any, pdgid: np.ndarray) -> np.ndarray:
     unique, inverse = np.unique(pdgid, return_inverse=True)
-    charges = [round(pythia.particleData.charge(int(identity))) for identity in unique]
+    charges = [pythia.particleData.chargeType(int(identity)) for identity in unique]
     return np.asarray(charges, dtype=np.int64)[inverse]
 
 
@@ -103,14 +104,14 @@ def _is_notable(pdgid: np.ndarray, status: np.ndarray, copied_on: np.ndarray) ->
     return hard_process | (np.isin(np.abs(pdgid), HEAVY) & ~copied_on & (status < 0))
 
 
-def _count_daughters(first: np.ndarray, last: np.ndarray, charge: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _count_daughters(first: np.ndarray, last: np.ndarray, is_charged: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Number of daughters of each entry, and of charged ones; a ``last`` before ``first`` stands for these two alone (Pythia's manual, Particle Properties)."""
-    charged_before = np.concatenate([[0], np.cumsum(charge != 0)])
+    charged_before = np.concatenate([[0], np.cumsum(is_charged)])
     end = np.maximum(last, first) + 1
     in_range = np.where(first > 0, end - first, 0)
     charged_in_range = np.where(first > 0, charged_before[end] - charged_before[first], 0)
     is_pair = (last > 0) & (last < first)
-    charged_pair = (charge[first] != 0).astype(np.int64) + (charge[last] != 0)
+    charged_pair = is_charged[first].astype(np.int64) + is_charged[last]
     return np.where(is_pair, 2, in_range), np.where(is_pair, charged_pair, charged_in_range)
 
 

@@ -26,6 +26,7 @@ EXTRAS = {
     "train": ["lightning>=2.4", "onnxscript>=0.3", "tensorboard>=2.16", "torch>=2.6", "torch-geometric>=2.6"],
     "simulate": ["pythia8mc>=8.310,<8.318"],
     "track": ["mlflow>=2.16"],
+    "tune": ["optuna>=4.0"],
     "cluster": ["dask[distributed]>=2024.5", "dask-jobqueue>=0.9"],
     "dev": [
         "hypothesis>=6.100",

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 import mlpf
-from mlpf.cli import benchmark, classical, display, evaluate, export, inspect, postprocess, produce, simulate, train
+from mlpf.cli import benchmark, blocks, classical, display, evaluate, export, inspect, postprocess, produce, simulate, train
 from mlpf.cli.console import errors
 from mlpf.errors import MissingDependencyError, MlpfError
 
@@ -27,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (simulate, inspect, postprocess, train, evaluate, export, produce, display, classical, benchmark):  # the order of the chain, and of --help
+for command in (simulate, inspect, postprocess, train, evaluate, export, produce, display, classical, blocks, benchmark):  # the order of the chain, and of --help
     app.command(name=command.__name__.rpartition(".")[2])(command.run)
 
 

@@ -1,0 +1,57 @@
+"""Search for CLUE's parameters (arXiv:2001.09761) that give the truest blocks."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from mlpf.classical.clue_blocks import ClueBlockParameters, clue_blocks
+from mlpf.classical.elements import elements_of
+from mlpf.errors import MissingDependencyError
+from mlpf.events import Events
+from mlpf.metrics.blocks import adjusted_rand_index, true_blocks
+
+LAYERS = ("ecal", "hcal", "hf")
+# A seed needs at least half a cluster, at most four on one spot; from less than a crystal (.0174) to several towers (.087)
+RHO_C_RANGE, DC_RANGE = (0.05, 4.0), (0.001, 0.5)
+
+
+def tune_clue(events: Sequence[Events], num_trials: int, seed: int = 0, on_trial: Callable[[], object] = lambda: None) -> tuple[ClueBlockParameters, float]:
+    """Thresholds and distances of the three layers with the highest mean adjusted Rand index, by Optuna's tree-structured Parzen estimator.
+
+    Args:
+        events: chunks with elements and candidates.
+        num_trials: sets of parameters that are tried; the first is the default.
+        seed: equal seeds give equal parameters.
+        on_trial: called after each.
+
+    Returns:
+        the best parameters and their mean adjusted Rand index on these events.
+
+    Raises:
+        MissingDependencyError: Optuna is not installed.
+    """
+    try:
+        import optuna
+    except ImportError as error:
+        raise MissingDependencyError("tuning needs Optuna; pip install 'mlpf[tune]'") from error
+    prepared = [(elements_of(chunk), true_blocks(chunk)) for chunk in events]
+
+    def objective(trial: "optuna.Trial") -> float:
+        values = {f"{layer}_rho_c": trial.suggest_float(f"{layer}_rho_c", *RHO_C_RANGE, log=True) for layer in LAYERS}
+        values |= {f"{layer}_dc": trial.suggest_float(f"{layer}_dc", *DC_RANGE, log=True) for layer in LAYERS}
+        parameters = ClueBlockParameters(**values)
+        index = [adjusted_rand_index(elements.offsets, true, clue_blocks(elements, parameters)) for elements, true in prepared]
+        on_trial()
+        return float(np.nanmean(np.concatenate(index)))
+
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed, multivariate=True))
+        study.enqueue_trial(
+            {name: value for name, value in ClueBlockParameters().model_dump().items() if name.removesuffix("_dc").removesuffix("_rho_c") in LAYERS}
+        )
+        study.optimize(objective, n_trials=num_trials)
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+    return ClueBlockParameters(**study.best_params), study.best_value

@@ -2,8 +2,8 @@
 
 What is simplified is said where it is: there is no Geant here. Charged particles follow exact helices, the tracker is a table of efficiencies and
 resolutions, and showers are energy spots with measured profiles, dropped into cells, read out with noise and thresholds, and clustered the way particle
-flow clusters them. Truth follows the energy: every link weight is a sum over cells. Not simulated: pileup, photon conversions, bremsstrahlung, nuclear
-interactions in the tracker, decays of pions and kaons in flight, fake tracks, tracks lost in dense jets, the preshower, HO, electron identification (dnn),
+flow clusters them. Truth follows the energy: every link weight is a sum over cells. Not simulated: pileup, multiple
+scattering and ionisation in the tracker, fake tracks, tracks lost in dense jets, the preshower, HO, electron identification (dnn),
 electromagnetic leakage behind the ECAL, detector cracks (a shower on the edge between ECAL barrel and endcap loses a few percent) and noise in cells that
 nothing hit. ``docs/simulation.md`` has the constants with their sources and what was measured.
 

@@ -44,6 +44,7 @@ from mlpf.simulation.propagation import (
 
 MIN_LISTED_LOSS = 0.01  # of the electron's momentum: softer emissions that nothing follows do not show as a change of its track
 MAX_DECAY_LENGTH = 800.0  # cm; no path to the ECAL is longer: 600 cm along the beam, and one turn of less than 406 cm
+DECAYED = -1  # in place of the region of a surface
 # The layers, and the front of the ECAL behind them
 SURFACE_RADIUS = np.append(LAYER_RADIUS, ECAL_RADIUS)
 SURFACE_HALF_LENGTH = np.append(LAYER_HALF_LENGTH, ECAL_RADIUS * math.sinh(ECAL_BARREL_ETA))
@@ -90,7 +91,7 @@ def _step(row: np.record, surface: int, decay_in: float) -> tuple[int, float]:
     """Fly to a surface, or to the decay after a transverse length of ``decay_in`` [cm] if that comes first.
 
     Returns:
-        region of the surface, `NOT_REACHED` if the particle decays, or turns back and stays where it was; transverse length of the step [cm].
+        region of the surface, `DECAYED`, or `NOT_REACHED` if it turns back and stays where it was; transverse length of the step [cm].
     """
     charge, px, py, pz, x, y, z = row.charge, row.now_px, row.now_py, row.now_pz, row.now_x, row.now_y, row.now_z
     radius, half_length, end = SURFACE_RADIUS[surface], SURFACE_HALF_LENGTH[surface], SURFACE_END[surface]
@@ -99,8 +100,8 @@ def _step(row: np.record, surface: int, decay_in: float) -> tuple[int, float]:
     if region == NOT_REACHED or length > longest:
         region, length = NOT_REACHED, longest
     if decay_in < length:
-        region, length = NOT_REACHED, decay_in
-    if region != NOT_REACHED or length == decay_in:
+        region, length = DECAYED, decay_in
+    if region != NOT_REACHED:
         _move(row, length)
     return region, length
 
@@ -181,7 +182,7 @@ def _fly(rng: np.random.Generator, rows: np.ndarray, count: int, emissions: np.n
         if layer == NUM_LAYERS and decay_in == math.inf:
             break
         region, length = _step(row, layer, decay_in)
-        if region == NOT_REACHED and length == decay_in:
+        if region == DECAYED:
             number = decay(rng, row.pdgid, row.now_px, row.now_py, row.now_pz, row.now_energy, products)
             return _end(rows, count, i, layer, products, number), num_emissions
         if region == NOT_REACHED or layer == NUM_LAYERS:

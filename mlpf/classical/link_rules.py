@@ -19,8 +19,8 @@ its centroid: the half-width of n equal cells of the spread ``etaerror`` (``phie
 | BREM-GSF | nearest GSF of the same charge within delta R .05; a GSF has as many BREM as it radiated | .001 |
 
 Not in an ntuple, and so left out: TRACK-TRACK (vertices), GSF-GSF (which tracks they were fitted from), the HCAL exit point of a track. Points that an ntuple
-lacks: a GSF element holds its inner and outer direction instead; it borrows the points of its TRACK, and without one takes the mean azimuth of both directions,
-which on a helix is that of the point between. A BREM element lies where the tangent of its GSF's helix at its trajectory point meets the ECAL.
+lacks: a GSF element holds its direction at the first and the last layer instead; it borrows the points of its TRACK, and without one goes on along the helix
+that turns from one direction into the other. A BREM element lies where the tangent of that helix at its trajectory point meets the ECAL.
 """
 
 import enum
@@ -49,8 +49,9 @@ MIN_LINK_PT = 0.4  # GeV; below, the tolerance of TRACK-ECAL no longer grows (su
 SAME_TRACK_DELTA_R = 0.05  # GSF and TRACK are fits of one trajectory: angles agree far better than this even after bremsstrahlung
 SAME_TRACK_DISTANCE = 0.001  # PFBlockAlgo's constant for links by reference
 SC_WIDTHS = 3.0
-# Tangents of a GSF track are counted from 2 on (CMSSW, PFTrackTransformer), about one per layer: 4 of pixels, 10 of strips, the last at 110 of 129 cm
-FIRST_TANGENT, NUM_TANGENTS, LAST_TANGENT = 2, 14, 110.0 / 129.0
+# Tangents of a GSF track (BREM) are counted from 2 on (CMSSW, PFTrackTransformer), one per layer: where their number is unknown 4 of pixels and 10 of strips
+FIRST_TANGENT, NUM_TANGENTS = 2, 14
+LAST_LAYER = 110.0 / 129.0  # cm; of the way to the ECAL; nearly the same in the endcaps (270 / 317)
 CM = 0.01  # faces are measured in metres, so that they are small against the period of `boxes`
 
 
@@ -113,8 +114,10 @@ class LinkRules:
         """Rules in which GSF and BREM elements have points at the calorimeters, as tracks do; the arguments are the pairs of `same_track`."""
         elements = self.elements
         points = {name: getattr(elements, name).copy() for name in ("eta_ecal", "phi_ecal", "eta_hcal", "phi_hcal")}
-        bend = 0.5 * np.asarray(delta_phi(elements.phi_hcal, elements.phi_ecal))  # of GSF elements: what the azimuth gains on the way to the ECAL
-        way = LAST_TANGENT * np.clip((elements.trajpoint[brem] - FIRST_TANGENT) / (NUM_TANGENTS - 1), 0.0, 1.0)  # its fraction up to the BREM
+        # Of GSF elements: what the azimuth gains on the way to the ECAL; that of a helix's direction grows twice as fast as that of its position
+        bend = 0.5 * np.asarray(delta_phi(elements.phi_hcal, elements.phi_ecal)) / LAST_LAYER
+        num_tangents = np.where(elements.num_hits > 1, elements.num_hits, NUM_TANGENTS)[gsf_of_brem]
+        way = LAST_LAYER * np.clip((elements.trajpoint[brem] - FIRST_TANGENT) / (num_tangents - 1), 0.0, 1.0)  # its fraction up to the BREM
         points["eta_ecal"][brem] = elements.eta_ecal[gsf_of_brem]
         points["phi_ecal"][brem] = elements.phi_ecal[gsf_of_brem] + bend[gsf_of_brem] * way * (2.0 - way)
         alone = np.setdiff1d(elements.of_type(ElementType.GSF), gsf_of_track)

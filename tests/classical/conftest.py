@@ -37,6 +37,8 @@ def random_rows(rng: np.random.Generator, number: int) -> ROWS:
             row |= {f"{name}_{surface}": row[name] + rng.normal(0, 0.02) for name in ("eta", "phi") for surface in ("ecal", "hcal")}
         if kind == ElementType.BREM:
             row["trajpoint"] = rng.integers(0, 18)
+        if kind == ElementType.GSF:
+            row["num_hits"] = rng.choice([0, 1, 8, 16])
         if kind not in (ElementType.TRACK, ElementType.GSF, ElementType.BREM):
             row |= {"num_hits": rng.integers(0, 9), "etaerror": rng.choice([0.0, 0.02]), "phierror": rng.choice([0.0, 0.03])}
         rows.append(row)

@@ -50,8 +50,8 @@ def has_point(t, surface):
 
 
 def between(g):
-    """The point of a GSF element without a track, from its two directions."""
-    phi = g["phi_ecal"] + 0.5 * dphi(g["phi_hcal"], g["phi_ecal"])
+    """The point of a GSF element without a track: its azimuth has turned half as far as its direction, which turned on after the last layer."""
+    phi = g["phi_ecal"] + 0.5 * dphi(g["phi_hcal"], g["phi_ecal"]) * 129 / 110
     return {"eta_ecal": g["eta_ecal"], "phi_ecal": phi, "eta_hcal": g["eta_ecal"], "phi_hcal": phi}
 
 
@@ -140,8 +140,9 @@ RULES = [  # types, rule, keep the nearest of each first element, distance if co
 
 def brem_point(brem, gsf):
     """Where the tangent at the trajectory point meets the ECAL: the azimuth of a parabola's tangent, which runs ahead of the curve."""
-    u = min(max((brem["trajpoint"] - 2) / 13, 0), 1) * 110 / 129
-    at_ecal = dphi(gsf["phi_hcal"], gsf["phi_ecal"]) / 2  # the azimuth of the helix itself grows as u, its direction's as 2 u
+    layers = gsf["num_hits"] if gsf["num_hits"] > 1 else 14
+    u = min(max((brem["trajpoint"] - 2) / (layers - 1), 0), 1) * 110 / 129
+    at_ecal = dphi(gsf["phi_hcal"], gsf["phi_ecal"]) / 2 * 129 / 110  # the azimuth of the helix itself grows as u, its direction's as 2 u
     return {"eta_ecal": gsf["eta_ecal"], "phi_ecal": gsf["phi_ecal"] + u * at_ecal + (1 - u) * u * at_ecal}
 
 
@@ -249,7 +250,7 @@ def assert_same_links(found, expected):
 def test_a_gsf_element_points_where_its_track_points_and_alone_between_its_directions(make_events):
     gsf = {"type": T.GSF, "pt": 5, "charge": 1, "eta": 0.5, "phi": 1, "eta_ecal": 0.5, "phi_ecal": 1.0, "eta_hcal": 0.5, "phi_hcal": 1.2}
     track = gsf | {"type": T.TRACK, "phi_ecal": 1.15, "phi_hcal": 1.17}
-    clusters = [{"type": T.ECAL, "energy": 5, "eta": 0.5, "phi": phi} for phi in (1.0, 1.1, 1.15)]
+    clusters = [{"type": T.ECAL, "energy": 5, "eta": 0.5, "phi": phi} for phi in (1.0, 1.12, 1.16)]  # straight on; 1 + .1 x 129 / 110; at the track
     alone = find_links(elements_of(make_events([gsf, *clusters])))
     assert (alone.i.tolist(), alone.j.tolist()) == ([0], [2])
     together = find_links(elements_of(make_events([gsf, *clusters, track])))

@@ -16,7 +16,7 @@ def find_electrons(elements: Elements, nearest: np.ndarray, owner: np.ndarray, s
     ecal_energy = np.bincount(gsf_of_ecal, state.energy[ecal], minlength=len(elements.type))[gsf]
     track = nearest[gsf, ElementType.TRACK]
     hcal = np.where(track >= 0, nearest[track, ElementType.HCAL], nearest[gsf, ElementType.HCAL])
-    behind = np.where(hcal >= 0, state.energy[hcal], 0.0)
+    behind = np.where(hcal >= 0, state.raw[hcal], 0.0)
     momentum, margin = elements.energy[gsf], rules.electron_track_sigma * state.error[gsf]
     accepted = (ecal_energy > rules.electron_min_e_over_p * momentum - margin) & (ecal_energy < rules.electron_max_e_over_p * momentum + margin)
     accepted &= behind < rules.electron_max_h_over_e * ecal_energy
@@ -31,17 +31,22 @@ def find_electrons(elements: Elements, nearest: np.ndarray, owner: np.ndarray, s
     taken = state.pid[gsf_of_ecal] == CandidateClass.ELECTRON
     state.used[ecal[taken]] = True
     owner[ecal[taken]] = gsf_of_ecal[taken]
+    brem = elements.of_type(ElementType.BREM)
+    emitter = nearest[brem, ElementType.GSF]
+    taken = (emitter >= 0) & (state.pid[emitter] == CandidateClass.ELECTRON)
+    owner[brem[taken]] = emitter[taken]
 
 
 def _clusters(elements: Elements, nearest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """ECAL clusters with the GSF they belong to: the nearest one that points at them, else that whose own cluster shares their supercluster."""
+    """ECAL clusters with the GSF they belong to: the nearest one that points at them, else that which radiated there, else the one in their supercluster."""
     gsf, ecal = elements.of_type(ElementType.GSF), elements.of_type(ElementType.ECAL)
     seed = nearest[gsf, ElementType.ECAL]
     supercluster = np.where(seed >= 0, nearest[seed, ElementType.SC], -1)
     gsf_of_supercluster = np.full(len(elements.type) + 1, -1, dtype=np.int64)  # the last entry serves index -1: no supercluster, no GSF
     gsf_of_supercluster[supercluster[supercluster >= 0]] = gsf[supercluster >= 0]
-    pointing = nearest[ecal, ElementType.GSF]
-    gsf_of_ecal = np.where(pointing >= 0, pointing, gsf_of_supercluster[nearest[ecal, ElementType.SC]])
+    pointing, tangent = nearest[ecal, ElementType.GSF], nearest[ecal, ElementType.BREM]
+    radiated = np.where(tangent >= 0, nearest[tangent, ElementType.GSF], -1)
+    gsf_of_ecal = np.where(pointing >= 0, pointing, np.where(radiated >= 0, radiated, gsf_of_supercluster[nearest[ecal, ElementType.SC]]))
     return ecal[gsf_of_ecal >= 0], gsf_of_ecal[gsf_of_ecal >= 0]
 
 

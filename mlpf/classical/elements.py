@@ -22,7 +22,9 @@ class Elements(NamedTuple):
     Attributes:
         offsets: ``(B + 1,) int64`` event boundaries.
         type: ``(N,) int32`` `schema.ElementType`; all others are ``(N,) float64``.
-        energy: of clusters ``corr_energy`` where that is positive, else ``energy``; of tracks and GSF the momentum.
+        energy: of ECAL clusters as that of a photon, ``corr_energy`` where that is positive, else ``energy``; of all others ``energy``, which is the momentum
+            of tracks and GSF. CMSSW calibrates no other clusters (``corr_energy`` is -1 there): particle flow does, see `calibration`.
+        raw_energy: ``energy`` of the ntuple.
         eta_width, phi_width: spread of the hits of a cluster (unweighted), of the clusters of a supercluster (weighted); 0 where not given.
         muon_hits: drift-tube and cathode-strip hits together.
         x, y, z: position of clusters [cm]; 0 where the ntuple has none.
@@ -35,6 +37,7 @@ class Elements(NamedTuple):
     eta: np.ndarray
     phi: np.ndarray
     energy: np.ndarray
+    raw_energy: np.ndarray
     charge: np.ndarray
     pt_error: np.ndarray
     eta_ecal: np.ndarray
@@ -73,14 +76,15 @@ def elements_of(events: Events) -> Elements:
         values = events[f"element_{name}"].astype(np.float64)
         return np.nan_to_num(values, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
 
-    corrected = np.where(events["element_type"] == ElementType.SC, 0.0, column("corr_energy"))  # of superclusters it is the preshower's energy
+    corrected, raw = column("corr_energy"), column("energy")
     return Elements(
         offsets=events.collection_offsets("element"),
         type=events["element_type"],
         pt=column("pt"),
         eta=column("eta"),
         phi=column("phi"),
-        energy=np.where(corrected > 0.0, corrected, column("energy")),
+        energy=np.where((events["element_type"] == ElementType.ECAL) & (corrected > 0.0), corrected, raw),
+        raw_energy=raw,
         charge=column("charge"),
         pt_error=column("pterror"),
         eta_ecal=column("eta_ecal"),

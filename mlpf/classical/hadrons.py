@@ -1,18 +1,22 @@
 """Hadron groups: the tracks on one HCAL cluster against the energy behind them (PFAlgo's comparison of momentum and calorimeter).
 
-Sources: CMS particle flow, JINST 12 (2017) P10003 (arXiv:1706.04965) section 4.4, and CMSSW's PFAlgo with its default parameters.
+Sources: CMS particle flow, JINST 12 (2017) P10003 (arXiv:1706.04965) section 4.4, and CMSSW's PFAlgo with its default parameters. Groups are independent of
+each other, so that they may be decided in any order and on any number of threads.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numba
 import numpy as np
 
+from mlpf.classical.calibration import HadronCalibration, hadron_scales
+from mlpf.classical.threads import in_parts
 from mlpf.schema import CandidateClass
 
 CHARGED_HADRON, NEUTRAL_HADRON = int(CandidateClass.CHARGED_HADRON), int(CandidateClass.NEUTRAL_HADRON)
 PHOTON, MUON = int(CandidateClass.PHOTON), int(CandidateClass.MUON)
-SMALLEST_MOMENTUM = 0.05  # GeV; what the calorimeter leaves of a track at least (PFAlgo's limit for rescaled tracks)
+SMALLEST_MOMENTUM = 0.05  # GeV; a track that the calorimeter leaves less than this is dropped (PFAlgo)
+PART = 2000  # groups that a thread decides at a time, about a millisecond
 
 
 class Rules(NamedTuple):
@@ -20,14 +24,13 @@ class Rules(NamedTuple):
 
     Attributes:
         muon_hcal, muon_ecal, muon_ho: what a muon leaves behind; its spread is as large (PFAlgo muon_HCAL, _ECAL, _HO).
-        ecal_plateau, ecal_loss, ecal_power: response plateau - loss E^power of the ECAL, which is calibrated with photons, to hadrons (CMS test beam,
-            EPJ C 60 (2009) 359; the HCAL's own calibration is in its clusters).
         barrel_eta: where the resolution changes (PFAlgo::neutralHadronEnergyResolution).
         barrel_stochastic, barrel_constant, endcap_stochastic, endcap_constant: resolution sqrt(a^2 / E + b^2) of hadrons (same).
         deficit_sigma: how many standard deviations of the calorimeter tracks may exceed it before they are doubted (PFAlgo nSigmaTRACK).
         track_error: below this uncertainty of pt a track is trusted whatever the calorimeter says (PFAlgo pt_Error).
-        averaged_error: above this relative uncertainty a track's momentum is averaged with the calorimeter (PFAlgo, 10 %).
+        averaged_error: above this relative uncertainty of any track the momenta are averaged with the calorimeter (PFAlgo, 10 %).
         min_neutral_hadron: a smaller excess over tracks and photons is not made a neutral hadron (PFAlgo, 1 GeV).
+        min_photon: where tracks have no HCAL cluster, a smaller excess is not made a photon (PFAlgo, 0.5 GeV).
         electron_min_e_over_p, electron_max_e_over_p: ECAL energy of an electron over the momentum of its GSF track, give or take electron_track_sigma
             standard deviations of the momentum. Ours: the original decides by BDTs.
         electron_max_h_over_e: HCAL energy behind an electron over its ECAL energy. Ours.
@@ -36,9 +39,6 @@ class Rules(NamedTuple):
     muon_hcal: float = 3.0
     muon_ecal: float = 0.5
     muon_ho: float = 0.9
-    ecal_plateau: float = 0.82
-    ecal_loss: float = 0.47
-    ecal_power: float = -0.7
     barrel_eta: float = 1.48
     barrel_stochastic: float = 1.02
     barrel_constant: float = 0.065
@@ -48,6 +48,7 @@ class Rules(NamedTuple):
     track_error: float = 1.0
     averaged_error: float = 0.1
     min_neutral_hadron: float = 1.0
+    min_photon: float = 0.5
     electron_min_e_over_p: float = 0.7
     electron_max_e_over_p: float = 1.5
     electron_track_sigma: float = 2.0
@@ -79,23 +80,53 @@ class State(NamedTuple):
 
     Attributes:
         pid: ``int64`` class of the candidate that the element leads, 0 if none; MUON on a track marks an identified muon beforehand.
-        energy: calibrated energy of clusters (HO included), momentum of tracks; afterwards that of the candidate.
+        energy: momentum of tracks, energy of ECAL clusters as that of photons; of what leads a candidate, afterwards, that of the candidate.
+        raw: energy of clusters before any calibration; HCAL clusters with the HO behind them.
         used: ``bool``, a cluster whose energy is accounted for.
         error: uncertainty of a track's momentum.
         pt_error: uncertainty of a track's pt.
-        eta: for the resolution.
-        muon_deposit: energy that this track would leave behind if it were a muon, 0 where it has no cluster.
+        eta: of the element.
+        muon_ecal, muon_hcal: energy that this track would leave in ECAL and in HCAL and HO if it were a muon, 0 where it has no cluster.
         loose_muon: ``bool``, a track with some sign of a muon.
     """
 
     pid: np.ndarray
     energy: np.ndarray
+    raw: np.ndarray
     used: np.ndarray
     error: np.ndarray
     pt_error: np.ndarray
     eta: np.ndarray
-    muon_deposit: np.ndarray
+    muon_ecal: np.ndarray
+    muon_hcal: np.ndarray
     loose_muon: np.ndarray
+
+
+class Deposit(NamedTuple):
+    """The energy behind a group's tracks.
+
+    Attributes:
+        ecal, hcal: raw, without what identified muons left.
+        as_photon: the ECAL's, calibrated as a photon.
+        photon: its most energetic ECAL cluster, -1 if none.
+        ecal_scale, hcal_scale: what makes them a hadron's energy.
+    """
+
+    ecal: float
+    hcal: float
+    as_photon: float
+    photon: int
+    ecal_scale: float
+    hcal_scale: float
+
+
+def resolve_groups(groups: Groups, state: State, rules: Rules, calibration: HadronCalibration, threads: int = 1) -> None:
+    """Decide each group: which tracks are charged hadrons and of which momentum, and which neutral particles hide under them.
+
+    Args:
+        threads: how many share the groups; the result does not depend on it.
+    """
+    in_parts(_resolve, len(groups.hcal), PART, threads, groups, state, rules, calibration)
 
 
 @numba.njit(cache=True)
@@ -108,39 +139,33 @@ def resolution(energy: float, eta: float, rules: Rules) -> float:
 
 
 @numba.njit(cache=True)
-def ecal_scale(energy: Any, rules: Rules) -> Any:
-    """What ECAL energy is multiplied with if it comes from a hadron of about ``energy`` [GeV], a scalar or an array."""
-    return 1.0 / (rules.ecal_plateau - rules.ecal_loss * np.maximum(energy, 1.0) ** rules.ecal_power)
-
-
-@numba.njit(cache=True)
 def excess_threshold(momentum: float) -> float:
     """Number of standard deviations from which more calorimeter energy than track momentum means a neutral particle."""
     return 1.0 + np.exp(-momentum / 100.0)
 
 
-@numba.njit(cache=True)
-def resolve_groups(groups: Groups, state: State, rules: Rules) -> None:
-    """Decide each group: which tracks are charged hadrons and of which momentum, and which neutral particles hide under them."""
-    for group in range(len(groups.hcal)):
-        tracks = groups.track[groups.track_offsets[group] : groups.track_offsets[group + 1]].copy()
+@numba.njit(cache=True, nogil=True)
+def _resolve(first: int, last: int, groups: Groups, state: State, rules: Rules, calibration: HadronCalibration) -> None:
+    for group in range(first, last):
+        tracks = groups.track[groups.track_offsets[group] : groups.track_offsets[group + 1]]
         ecals = slice(groups.ecal_offsets[group], groups.ecal_offsets[group + 1])
-        hcal = groups.hcal[group]
-        hcal_energy = 0.0
-        if hcal >= 0:
-            hcal_energy = state.energy[hcal]
-            state.used[hcal] = True
-        momentum = _momentum(tracks, state)
-        ecal_energy, photon = _collect_ecal(groups.ecal[ecals], groups.ecal_is_own[ecals], hcal_energy, momentum, state, rules)
-        scale = ecal_scale(max(momentum, ecal_energy + hcal_energy), rules)
-        eta = state.eta[hcal] if hcal >= 0 else state.eta[tracks[0]]
-        calo, momentum = _settle_tracks(tracks, scale * ecal_energy + hcal_energy, eta, state, rules)
-        sigma = _total_error(tracks, momentum, eta, state, rules)
-        excess = calo - momentum
-        if excess > excess_threshold(momentum) * sigma:
-            _add_neutrals(excess, ecal_energy, scale, hcal, photon, state, rules)
-        elif abs(excess) <= excess_threshold(momentum) * sigma:
-            _average(tracks, calo, eta, momentum, state, rules)
+        _resolve_group(tracks, groups.ecal[ecals], groups.ecal_is_own[ecals], groups.hcal[group], state, rules, calibration)
+
+
+@numba.njit(cache=True)
+def _resolve_group(tracks: np.ndarray, ecals: np.ndarray, is_own: np.ndarray, hcal: int, state: State, rules: Rules, calibration: HadronCalibration) -> None:
+    if hcal >= 0:
+        state.used[hcal] = True
+    eta = state.eta[hcal] if hcal >= 0 else state.eta[tracks[0]]
+    deposit = _collect(tracks, ecals, is_own, hcal, eta, state, calibration)
+    calo, momentum = _settle_tracks(tracks, deposit, eta, hcal >= 0, state, rules)
+    excess = calo - momentum
+    calo_error = _calo_error(tracks, momentum, eta, state, rules)
+    limit = excess_threshold(momentum) * np.hypot(calo_error, _track_error(tracks, state)) if hcal >= 0 else rules.min_photon
+    if excess > limit:
+        _add_neutrals(excess, deposit, hcal, state, rules)
+    elif hcal >= 0 and excess >= -limit:
+        _average(tracks, excess, calo_error, state, rules)
 
 
 @numba.njit(cache=True)
@@ -153,38 +178,74 @@ def _momentum(tracks: np.ndarray, state: State) -> float:
 
 
 @numba.njit(cache=True)
-def _collect_ecal(ecals: np.ndarray, is_own: np.ndarray, hcal_energy: float, momentum: float, state: State, rules: Rules) -> tuple[float, int]:
-    """Energy of the group's ECAL clusters and the largest of them (-1 if none): the tracks' own, then others while tracks can explain them."""
-    total, largest, scale = 0.0, -1, ecal_scale(momentum, rules)
-    for position in range(len(ecals)):
-        cluster = ecals[position]
-        if not is_own[position] and scale * (total + state.energy[cluster]) + hcal_energy > momentum:
-            break
-        total += state.energy[cluster]
-        state.used[cluster] = True
-        if largest < 0 or state.energy[cluster] > state.energy[largest]:
-            largest = cluster
-    return total, largest
+def _track_error(tracks: np.ndarray, state: State) -> float:
+    variance = 0.0
+    for track in tracks:
+        if state.pid[track] == CHARGED_HADRON:
+            variance += state.error[track] ** 2
+    return np.sqrt(variance)
 
 
 @numba.njit(cache=True)
-def _settle_tracks(tracks: np.ndarray, calo: float, eta: float, state: State, rules: Rules) -> tuple[float, float]:
-    """Subtract muons; if tracks still claim too much, take loose muons out, then drop or rescale badly measured tracks, worst first.
-
-    Returns:
-        calorimeter energy without muons, momentum of the remaining charged hadrons.
-    """
+def _calo_error(tracks: np.ndarray, momentum: float, eta: float, state: State, rules: Rules) -> float:
+    """Of hadrons of that momentum and of the muons among the tracks."""
+    variance = (resolution(momentum, eta, rules) * momentum) ** 2
     for track in tracks:
         if state.pid[track] == MUON:
-            calo = max(calo - state.muon_deposit[track], 0.0)
+            variance += state.muon_ecal[track] ** 2 + state.muon_hcal[track] ** 2
+    return np.sqrt(variance)
+
+
+@numba.njit(cache=True)
+def _collect(tracks: np.ndarray, ecals: np.ndarray, is_own: np.ndarray, hcal: int, eta: float, state: State, calibration: HadronCalibration) -> Deposit:
+    """The HCAL cluster, the tracks' own ECAL clusters, then further ones while the tracks can explain them; without what muons left."""
     momentum = _momentum(tracks, state)
+    muon_ecal = muon_hcal = 0.0
     for track in tracks:
-        deficit = momentum - calo > rules.deficit_sigma * resolution(momentum, eta, rules) * momentum
-        if deficit and state.loose_muon[track] and state.pid[track] == CHARGED_HADRON:
+        if state.pid[track] == MUON:
+            muon_ecal += state.muon_ecal[track]
+            muon_hcal += state.muon_hcal[track]
+    hcal_energy = max(state.raw[hcal] - muon_hcal, 0.0) if hcal >= 0 else 0.0
+    collected = as_photon = 0.0
+    photon = -1
+    for position in range(len(ecals)):
+        cluster = ecals[position]
+        if not is_own[position]:
+            ecal_energy = max(collected + state.raw[cluster] - muon_ecal, 0.0)
+            ecal_scale, hcal_scale = hadron_scales(max(momentum, ecal_energy + hcal_energy), eta, ecal_energy > 0.0, calibration)
+            if ecal_scale * ecal_energy + hcal_scale * hcal_energy > momentum:
+                break
+        collected += state.raw[cluster]
+        as_photon += state.energy[cluster]
+        state.used[cluster] = True
+        if photon < 0 or state.energy[cluster] > state.energy[photon]:
+            photon = cluster
+    ecal_energy = max(collected - muon_ecal, 0.0)
+    if collected > 0.0:
+        as_photon *= ecal_energy / collected
+    ecal_scale, hcal_scale = hadron_scales(max(momentum, ecal_energy + hcal_energy), eta, ecal_energy > 0.0, calibration)
+    return Deposit(ecal_energy, hcal_energy, as_photon, photon, ecal_scale, hcal_scale)
+
+
+@numba.njit(cache=True)
+def _settle_tracks(tracks: np.ndarray, deposit: Deposit, eta: float, with_hcal: bool, state: State, rules: Rules) -> tuple[float, float]:
+    """If tracks claim too much, take loose muons out, then drop or rescale badly measured tracks, worst first.
+
+    Without an HCAL cluster they are only dropped: what is missing may have stopped short of the HCAL, so the ECAL does not say how much there was.
+
+    Returns:
+        calibrated calorimeter energy without muons, momentum of the remaining charged hadrons.
+    """
+    calo = deposit.ecal_scale * deposit.ecal + deposit.hcal_scale * deposit.hcal
+    momentum = _momentum(tracks, state)
+    if momentum - calo <= rules.deficit_sigma * _calo_error(tracks, momentum, eta, state, rules):
+        return calo, momentum
+    for track in tracks:
+        if state.loose_muon[track] and state.pid[track] == CHARGED_HADRON:
             state.pid[track] = MUON
             momentum -= state.energy[track]
-            calo = max(calo - state.muon_deposit[track], 0.0)
-    if momentum - calo <= rules.deficit_sigma * resolution(momentum, eta, rules) * momentum:
+            calo = max(calo - deposit.ecal_scale * state.muon_ecal[track] - deposit.hcal_scale * state.muon_hcal[track], 0.0)
+    if momentum - calo <= rules.deficit_sigma * _calo_error(tracks, momentum, eta, state, rules):
         return calo, momentum
     for track in tracks:
         if state.pid[track] != CHARGED_HADRON:
@@ -192,49 +253,41 @@ def _settle_tracks(tracks: np.ndarray, calo: float, eta: float, state: State, ru
         if state.pt_error[track] < rules.track_error:
             break  # they come by falling uncertainty
         others = momentum - state.energy[track]
-        if others < calo:  # without it too little: the track takes what the others leave
-            state.energy[track] = max(calo - others, SMALLEST_MOMENTUM)
-            return calo, others + state.energy[track]
+        if others < calo and with_hcal and calo - others >= SMALLEST_MOMENTUM:  # without it too little: the track takes what the others leave
+            state.energy[track] = calo - others
+            return calo, calo
         state.pid[track] = 0
         momentum = others
+        if momentum <= calo:
+            break
     return calo, momentum
 
 
 @numba.njit(cache=True)
-def _total_error(tracks: np.ndarray, momentum: float, eta: float, state: State, rules: Rules) -> float:
-    variance = (resolution(momentum, eta, rules) * momentum) ** 2
-    for track in tracks:
-        if state.pid[track] == CHARGED_HADRON:
-            variance += state.error[track] ** 2
-        elif state.pid[track] == MUON:
-            variance += state.muon_deposit[track] ** 2
-    return np.sqrt(variance)
-
-
-@numba.njit(cache=True)
-def _add_neutrals(excess: float, ecal_energy: float, scale: float, hcal: int, photon: int, state: State, rules: Rules) -> None:
-    """A photon if the ECAL can hold the excess, else a photon of all its energy and a neutral hadron of the rest; photons need no ``scale``."""
-    if photon >= 0 and ecal_energy > 0.0:
-        state.pid[photon], state.energy[photon] = PHOTON, min(excess / scale, ecal_energy)
-        excess -= scale * ecal_energy
+def _add_neutrals(excess: float, deposit: Deposit, hcal: int, state: State, rules: Rules) -> None:
+    """A photon if the ECAL can hold the excess, else a photon of all its energy and a neutral hadron of the rest; what a photon takes is calibrated as one."""
+    from_ecal = deposit.ecal_scale * deposit.ecal
+    if deposit.photon >= 0 and from_ecal > 0.0:
+        state.pid[deposit.photon], state.energy[deposit.photon] = PHOTON, min(excess / from_ecal, 1.0) * deposit.as_photon
+        excess -= from_ecal
     if hcal >= 0 and excess > rules.min_neutral_hadron:
         state.pid[hcal], state.energy[hcal] = NEUTRAL_HADRON, excess
 
 
 @numba.njit(cache=True)
-def _average(tracks: np.ndarray, calo: float, eta: float, momentum: float, state: State, rules: Rules) -> None:
-    """Weighted average of badly measured tracks with the calorimeter.
+def _average(tracks: np.ndarray, excess: float, calo_error: float, state: State, rules: Rules) -> None:
+    """Weighted average of the tracks with the calorimeter, if one of them is measured badly.
 
-    Minimises sum (x_i - p_i)^2 / sigma_i^2 + (sum x_i - C)^2 / R^2, C being the energy that well measured tracks leave; its normal equations
+    Minimises sum (x_i - p_i)^2 / sigma_i^2 + (sum x_i - C)^2 / R^2, C being the calorimeter's energy; its normal equations
     A_ii = 1/sigma_i^2 + 1/R^2, A_ij = 1/R^2, b_i = p_i/sigma_i^2 + C/R^2 have the solution x_i = p_i + sigma_i^2 (C - sum p) / (R^2 + sum sigma^2).
     """
-    variance = 0.0
+    worst = 0.0
     for track in tracks:
-        if state.pid[track] == CHARGED_HADRON and state.error[track] > rules.averaged_error * state.energy[track]:
-            variance += state.error[track] ** 2
-    if variance == 0.0:
+        if state.pid[track] == CHARGED_HADRON:
+            worst = max(worst, state.error[track] / state.energy[track])
+    if worst <= rules.averaged_error:
         return
-    pull = (calo - momentum) / ((resolution(momentum, eta, rules) * momentum) ** 2 + variance)
+    pull = excess / (calo_error**2 + _track_error(tracks, state) ** 2)
     for track in tracks:
-        if state.pid[track] == CHARGED_HADRON and state.error[track] > rules.averaged_error * state.energy[track]:
+        if state.pid[track] == CHARGED_HADRON:
             state.energy[track] = max(state.energy[track] + state.error[track] ** 2 * pull, SMALLEST_MOMENTUM)

@@ -3,9 +3,13 @@
 Order of decisions: muons, electrons, hadron groups (tracks against the calorimeter energy behind them), then what no track has claimed (neutral hadrons,
 photons), the forward calorimeter. Every candidate is led by one element. The rules look only along links, so a block's candidates depend on its elements alone.
 
-Approximations, since an ntuple lacks inputs of the original: links on centroids (`links`); muons by their station hits and type instead of an identification;
-electrons by E/p and H/E instead of BDTs; no conversions, displaced vertices or isolated-photon identification; clusters at their stored calibration, with the
-ECAL part of hadrons scaled by the mean response of the test beam instead of the fitted functions of energy and eta.
+Energies: photons and electrons have that of their ECAL clusters, in which CMSSW (and the simulation) has the preshower's share; where an ntuple has no
+``corr_energy`` they stay uncalibrated. Hadrons are calibrated here (`calibration`) from raw energies. The HF is taken as it is.
+
+Approximations, since an ntuple lacks inputs of the original: links on centroids (`link_rules`); muons by their station hits and type instead of an
+identification, and none takes all the energy behind it for its isolation; electrons by E/p and H/E instead of BDTs; no isolated-photon identification; tracks
+of conversions and nuclear interactions are charged hadrons or electrons like others, since an ntuple has neither their vertices nor the tracking iteration by
+which PFAlgo drops some of them. Several energetic ECAL clusters under one group make one photon instead of several.
 """
 
 from typing import NamedTuple
@@ -13,9 +17,10 @@ from typing import NamedTuple
 import numpy as np
 
 from mlpf.candidates import signed_pdgid
+from mlpf.classical.calibration import HadronCalibration, default_calibration, hadron_energies
 from mlpf.classical.electrons import find_electrons
 from mlpf.classical.elements import Elements, elements_of
-from mlpf.classical.hadrons import Groups, Rules, State, ecal_scale, resolve_groups
+from mlpf.classical.hadrons import Groups, Rules, State, resolve_groups
 from mlpf.classical.links import Links, find_links, nearest_by_type
 from mlpf.classical.momenta import neutral_direction
 from mlpf.events import Events, offsets_from_counts
@@ -48,15 +53,20 @@ class Candidates(NamedTuple):
     candidate: np.ndarray
 
 
-def rule_based_particle_flow(events: Events, rules: Rules | None = None) -> Events:
+def rule_based_particle_flow(events: Events, rules: Rules | None = None, calibration: HadronCalibration | None = None, threads: int = 1) -> Events:
     """Reconstruct candidates from the elements alone; any ``pfcandidate_*``, ``element_to_candidate`` and ``element_distance_*`` are replaced.
+
+    Args:
+        rules: parameters; those of CMSSW if None.
+        calibration: of hadrons; that of the simulated detector if None.
+        threads: how many share the links and the hadron groups; the result does not depend on it.
 
     Raises:
         NtupleError: a kinematic element column holds a non-finite value.
     """
     elements = elements_of(events)
-    links = find_links(elements)
-    candidates = reconstruct(elements, links, rules or Rules())
+    links = find_links(elements, threads)
+    candidates = reconstruct(elements, links, rules or Rules(), calibration or default_calibration(), threads)
     event_of_element = elements.event()
     event_of_candidate = event_of_element[candidates.lead]
     candidate_offsets = offsets_from_counts(np.bincount(event_of_candidate, minlength=len(events)))
@@ -78,16 +88,16 @@ def rule_based_particle_flow(events: Events, rules: Rules | None = None) -> Even
     return events.with_columns(columns, offsets)
 
 
-def reconstruct(elements: Elements, links: Links, rules: Rules) -> Candidates:
+def reconstruct(elements: Elements, links: Links, rules: Rules, calibration: HadronCalibration, threads: int = 1) -> Candidates:
     """Apply the rules in order; each later one sees only what the earlier ones left."""
     nearest = nearest_by_type(elements.type, links)
     owner = np.full(len(elements.type), -1, dtype=np.int64)  # the element whose candidate an element belongs to besides its own
     state = _start(elements, nearest, owner, rules)
     find_electrons(elements, nearest, owner, state, rules)
     groups = _hadron_groups(elements, nearest, state)
-    resolve_groups(groups, state, rules)
+    resolve_groups(groups, state, rules, calibration, threads)
     owner[groups.ecal] = np.where(state.used[groups.ecal], nearest[groups.ecal, ElementType.TRACK], owner[groups.ecal])
-    _unclaimed_clusters(elements, nearest, owner, state, rules)
+    _unclaimed_clusters(elements, nearest, owner, state, calibration)
     _forward(elements, nearest, owner, state)
     element, lead = _members(state.pid, owner, groups)
     return _candidates(elements, state, element, lead)
@@ -103,32 +113,36 @@ def muon_candidates(elements: Elements) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _start(elements: Elements, nearest: np.ndarray, owner: np.ndarray, rules: Rules) -> State:
-    """Every track a charged hadron or muon; outer hadron clusters (HO) added to the HCAL in front of them."""
-    energy = elements.energy.copy()
+    """Every track a charged hadron or muon; outer hadron clusters (HO) added to an HCAL cluster."""
+    raw = elements.raw_energy.copy()
     outer = elements.of_type(ElementType.HO)
-    outer = outer[nearest[outer, ElementType.HCAL] >= 0]
-    owner[outer] = nearest[outer, ElementType.HCAL]
-    np.add.at(energy, owner[outer], energy[outer])
+    track = nearest[outer, ElementType.TRACK]
+    behind_track = np.where(track >= 0, nearest[track, ElementType.HCAL], -1)  # PFAlgo: the HO belongs to a track if it can
+    host = np.where(behind_track >= 0, behind_track, nearest[outer, ElementType.HCAL])
+    np.add.at(raw, host[host >= 0], raw[outer[host >= 0]])
+    owner[outer] = np.where(behind_track >= 0, track, host)
     muon, loose = muon_candidates(elements)
-    pid = np.zeros(len(energy), dtype=np.int64)
+    pid = np.zeros(len(raw), dtype=np.int64)
     pid[elements.type == ElementType.TRACK] = CandidateClass.CHARGED_HADRON
     pid[muon] = CandidateClass.MUON
-    deposits = {ElementType.HCAL: rules.muon_hcal, ElementType.ECAL: rules.muon_ecal, ElementType.HO: rules.muon_ho}
-    deposit = sum(((nearest[:, kind] >= 0) * value for kind, value in deposits.items()), np.zeros(len(energy)))
+    muon_ecal = (nearest[:, ElementType.ECAL] >= 0) * rules.muon_ecal
+    muon_hcal = (nearest[:, ElementType.HCAL] >= 0) * (rules.muon_hcal + (nearest[:, ElementType.HO] >= 0) * rules.muon_ho)
     error = elements.pt_error * np.cosh(elements.eta)
-    return State(pid, energy, np.zeros(len(energy), dtype=np.bool_), error, elements.pt_error, elements.eta, deposit, loose)
+    used = np.zeros(len(raw), dtype=np.bool_)
+    return State(pid, elements.energy.copy(), raw, used, error, elements.pt_error, elements.eta, muon_ecal, muon_hcal, loose)
 
 
 def _hadron_groups(elements: Elements, nearest: np.ndarray, state: State) -> Groups:
-    """Tracks by their HCAL cluster, else that of the track nearest to their ECAL cluster, else by that ECAL cluster; ECAL clusters by their nearest track."""
+    """Tracks by their HCAL cluster, else that of a track on the same ECAL cluster, else by that ECAL cluster; ECAL clusters by their nearest track."""
     track = elements.of_type(ElementType.TRACK)
     track = track[state.pid[track] != 0]
-    ecal = nearest[track, ElementType.ECAL]
-    neighbour = np.where(ecal >= 0, nearest[ecal, ElementType.TRACK], track)
-    neighbour = np.where(state.pid[neighbour] != 0, neighbour, track)
-    hcal = np.where(nearest[track, ElementType.HCAL] >= 0, nearest[track, ElementType.HCAL], nearest[neighbour, ElementType.HCAL])
-    shared = nearest[neighbour, ElementType.ECAL]
-    keys, group = np.unique(np.where(hcal >= 0, hcal, np.where(shared >= 0, shared, track)), return_inverse=True)
+    ecal, hcal = nearest[track, ElementType.ECAL], nearest[track, ElementType.HCAL]
+    lender = track[(ecal >= 0) & (hcal >= 0)]
+    lender = lender[np.lexsort((lender, -_ecal_distance(elements, lender, nearest[lender, ElementType.ECAL])))]  # the nearest is written last
+    hcal_of_ecal = np.full(len(elements.type) + 1, -1, dtype=np.int64)  # the last entry serves index -1
+    hcal_of_ecal[nearest[lender, ElementType.ECAL]] = nearest[lender, ElementType.HCAL]
+    hcal = np.where(hcal >= 0, hcal, hcal_of_ecal[ecal])
+    keys, group = np.unique(np.where(hcal >= 0, hcal, np.where(ecal >= 0, ecal, track)), return_inverse=True)
     by_group = np.lexsort((-state.pt_error[track], group))
 
     group_of_track = np.full(len(elements.type) + 1, -1, dtype=np.int64)  # the last entry serves index -1
@@ -136,9 +150,8 @@ def _hadron_groups(elements: Elements, nearest: np.ndarray, state: State) -> Gro
     cluster = elements.of_type(ElementType.ECAL)
     cluster = cluster[~state.used[cluster] & (group_of_track[nearest[cluster, ElementType.TRACK]] >= 0)]
     its_track = nearest[cluster, ElementType.TRACK]
-    distance = delta_r(elements.eta_ecal[its_track], elements.phi_ecal[its_track], elements.eta[cluster], elements.phi[cluster])
     is_own = nearest[its_track, ElementType.ECAL] == cluster
-    order = np.lexsort((np.asarray(distance), ~is_own, group_of_track[its_track]))
+    order = np.lexsort((_ecal_distance(elements, its_track, cluster), ~is_own, group_of_track[its_track]))
     return Groups(
         hcal=np.where(elements.type[keys] == ElementType.HCAL, keys, -1),
         track=track[by_group],
@@ -149,7 +162,12 @@ def _hadron_groups(elements: Elements, nearest: np.ndarray, state: State) -> Gro
     )
 
 
-def _unclaimed_clusters(elements: Elements, nearest: np.ndarray, owner: np.ndarray, state: State, rules: Rules) -> None:
+def _ecal_distance(elements: Elements, track: np.ndarray, cluster: np.ndarray) -> np.ndarray:
+    """Delta R of tracks at the ECAL and clusters."""
+    return np.asarray(delta_r(elements.eta_ecal[track], elements.phi_ecal[track], elements.eta[cluster], elements.phi[cluster]))
+
+
+def _unclaimed_clusters(elements: Elements, nearest: np.ndarray, owner: np.ndarray, state: State, calibration: HadronCalibration) -> None:
     """HCAL clusters that no track points at, with free ECAL clusters linked to them -> neutral hadrons; other free ECAL clusters -> photons."""
     hcal, ecal = elements.of_type(ElementType.HCAL), elements.of_type(ElementType.ECAL)
     behind_electron = ~state.used[hcal] & (owner[hcal] >= 0)
@@ -160,8 +178,8 @@ def _unclaimed_clusters(elements: Elements, nearest: np.ndarray, owner: np.ndarr
     free = ecal[~state.used[ecal]]
     host = nearest[free, ElementType.HCAL]
     satellite = (host >= 0) & ~state.used[host]
-    ecal_energy = np.bincount(host[satellite], state.energy[free[satellite]], minlength=len(state.energy))[neutral]
-    state.energy[neutral] += ecal_scale(ecal_energy + state.energy[neutral], rules) * ecal_energy
+    in_ecal = np.bincount(host[satellite], state.raw[free[satellite]], minlength=len(state.raw))[neutral]
+    state.energy[neutral] = hadron_energies(in_ecal, state.raw[neutral], elements.eta[neutral], calibration)
     owner[free[satellite]] = host[satellite]
     state.pid[free[~satellite]] = CandidateClass.PHOTON
 

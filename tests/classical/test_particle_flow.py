@@ -3,16 +3,20 @@
 import numpy as np
 import pytest
 
+from mlpf.classical.calibration import HadronCalibration
 from mlpf.classical.elements import elements_of
 from mlpf.classical.hadrons import Rules
 from mlpf.classical.particle_flow import rule_based_particle_flow
 from mlpf.errors import NtupleError
 from mlpf.events import concatenate
 from mlpf.kinematics import PION_MASS, delta_phi
+from mlpf.random_ntuple import random_events as random_events_of_size
 from mlpf.schema import ElementType as T
 
 ETA, PHI = 0.5, 1.0
 COSH = np.cosh(ETA)
+ECAL_SCALE = 1.5  # of hadrons in these tests, at any energy; 1 in the HCAL
+CALIBRATION = HadronCalibration(np.array([10.0]), np.array([0.0, 3.0]), *(np.array([[scale]]) for scale in (ECAL_SCALE, 1.0, 1.0)))
 
 
 def track(p, eta=ETA, phi=PHI, charge=1, **more):
@@ -29,16 +33,11 @@ def cluster(kind, energy, eta=ETA, phi=PHI, **more):
 
 def reconstruct(make_events, *rows):
     """Candidates of one event as (pdgid, energy), and as the element indices of each."""
-    events = rule_based_particle_flow(make_events(list(rows)))
+    events = rule_based_particle_flow(make_events(list(rows)), calibration=CALIBRATION)
     events.validate()
     pairs = np.column_stack([events["element_to_candidate.first"], events["element_to_candidate.second"]])
     members = [sorted(pairs[pairs[:, 1] == c, 0].tolist()) for c in range(events.size("pfcandidate"))]
     return list(zip(events["pfcandidate_pdgid"].tolist(), events["pfcandidate_energy"].tolist(), strict=True)), members, events
-
-
-def scale(energy):
-    """What the ECAL's share of a hadron of this energy is multiplied with: its response is .82 - .47 E^-.7."""
-    return 1 / (0.82 - 0.47 * energy**-0.7)
 
 
 def pion(p):
@@ -55,23 +54,23 @@ def test_a_single_track_is_a_charged_hadron_of_pion_mass(make_events):
 
 
 def test_a_track_with_matching_clusters_is_one_charged_hadron(make_events):
-    # 10 GeV against 2 + 9: resolution sqrt(1.02^2 / 10 + .065^2) = 33 %, the excess of 1 GeV is far below 3.3 GeV
+    # 10 GeV against 1.5 x 2 + 9: resolution sqrt(1.02^2 / 10 + .065^2) = 33 %, the excess of 2 GeV is far below 1.9 x 3.3 GeV
     candidates, members, _ = reconstruct(make_events, track(10.0), cluster(T.ECAL, 2.0), cluster(T.HCAL, 9.0))
     assert candidates == [(211, pion(10.0))]
     assert members == [[0, 1, 2]]
 
 
 def test_a_large_excess_becomes_a_photon_of_the_ecal_and_a_neutral_hadron_of_the_rest(make_events):
-    # 10 GeV against 1.27 x 5 + 40: excess 36.4 > (1 + exp(-.1)) x 3.30 = 6.3; 1.27 x 5 of it are the ECAL's, which as a photon are 5
+    # 10 GeV against 1.5 x 5 + 40: excess 37.5 > (1 + exp(-.1)) x 3.30 = 6.3; 7.5 of it are the ECAL's, which as a photon are 5
     candidates, members, _ = reconstruct(make_events, track(10.0), cluster(T.ECAL, 5.0), cluster(T.HCAL, 40.0))
     assert candidates == [(211, pion(10.0)), (22, pytest.approx(5.0)), (130, pytest.approx(30.0))]
     assert members == [[0, 1, 2], [1], [2]]
 
 
 def test_an_excess_below_the_ecal_energy_is_a_photon_alone(make_events):
-    # 10 GeV against 1.30 x 20 + 5: excess 21 < 1.30 x 20
-    candidates, _, _ = reconstruct(make_events, track(10.0), cluster(T.ECAL, 20.0), cluster(T.HCAL, 5.0))
-    assert candidates == [(211, pion(10.0)), (22, pytest.approx((scale(25) * 20 + 5 - 10) / scale(25)))]
+    # 10 GeV against 1.5 x 20 + 5: excess 25 < 30, that is 25 / 30 of the cluster, which as a photon has 21 GeV
+    candidates, _, _ = reconstruct(make_events, track(10.0), cluster(T.ECAL, 20.0, corr_energy=21.0), cluster(T.HCAL, 5.0))
+    assert candidates == [(211, pion(10.0)), (22, pytest.approx(25 / 30 * 21))]
 
 
 def test_the_excess_threshold_grows_with_the_resolution(make_events):
@@ -88,9 +87,11 @@ def test_the_excess_threshold_follows_the_endcap_resolution(make_events):
         assert len(reconstruct(make_events, track(10.0, eta=2.0), cluster(T.HCAL, 10.0 + excess, eta=2.0))[0]) == number
 
 
-def test_corrected_cluster_energies_are_preferred(make_events):
-    candidates, _, _ = reconstruct(make_events, cluster(T.ECAL, 4.0, corr_energy=5.0), cluster(T.HCAL, 3.0, corr_energy=np.nan, phi=-1))
-    assert candidates == [(22, pytest.approx(5.0)), (130, pytest.approx(3.0))]
+def test_photons_have_the_corrected_energy_and_hadrons_that_which_particle_flow_calibrates(make_events):
+    rows = cluster(T.ECAL, 4.0, corr_energy=5.0), cluster(T.ECAL, 4.0, corr_energy=-1.0, phi=2), cluster(T.HCAL, 3.0, corr_energy=7.0, phi=-1)
+    assert reconstruct(make_events, *rows)[0] == [(22, pytest.approx(5.0)), (22, pytest.approx(4.0)), (130, pytest.approx(3.0))]
+    candidates = reconstruct(make_events, track(20.0), cluster(T.ECAL, 12.0, corr_energy=100.0), cluster(T.HCAL, 3.0))[0]
+    assert candidates == [(211, pion(20.0))]  # 1.5 x 12 + 3 = 21
 
 
 def test_unlinked_clusters_are_a_photon_and_a_neutral_hadron(make_events):
@@ -102,7 +103,7 @@ def test_unlinked_clusters_are_a_photon_and_a_neutral_hadron(make_events):
 
 def test_beyond_the_tracker_the_ecal_joins_the_hcal_behind_it(make_events):
     candidates, members, _ = reconstruct(make_events, cluster(T.ECAL, 4.0, eta=2.7), cluster(T.HCAL, 6.0, eta=2.75))
-    assert candidates == [(130, pytest.approx(scale(10) * 4 + 6))]
+    assert candidates == [(130, pytest.approx(1.5 * 4 + 6))]
     assert members == [[0, 1]]
 
 
@@ -161,6 +162,79 @@ def test_two_tracks_on_one_cluster_are_averaged_with_it_by_their_uncertainties(m
     assert members == [[0, 2], [1, 2]]
 
 
+def test_one_badly_measured_track_is_enough_to_average_all(make_events):
+    p, sigma, calo = np.array([10.0, 6.0]), np.array([3.0, 0.06]), 19.0
+    resolution = 16.0 * np.sqrt(1.02**2 / 16 + 0.065**2)
+    expected = np.linalg.solve(np.diag(sigma**-2) + resolution**-2, p / sigma**2 + calo / resolution**2)
+    tracks = [track(pi, phi=PHI + 0.01 * i, pterror=si / COSH) for i, (pi, si) in enumerate(zip(p, sigma, strict=True))]
+    candidates, _, _ = reconstruct(make_events, *tracks, cluster(T.HCAL, calo))
+    assert candidates == [(211, pion(expected[0])), (211, pion(expected[1]))]
+
+
+def test_well_measured_tracks_are_not_averaged(make_events):
+    tracks = [track(p, phi=PHI + 0.01 * i, pterror=0.09 * p / COSH) for i, p in enumerate((10.0, 6.0))]
+    assert reconstruct(make_events, *tracks, cluster(T.HCAL, 19.0))[0] == [(211, pion(10.0)), (211, pion(6.0))]
+
+
+def test_a_track_that_would_keep_less_than_50_mev_is_dropped(make_events):
+    # 60 + 30 GeV against 30.04: without the worse track 40 MeV remain for it
+    worse, better = track(60.0, pterror=30.0), track(30.0, phi=PHI + 0.01)
+    assert reconstruct(make_events, worse, better, cluster(T.HCAL, 30.04))[0] == [(211, pion(30.0))]
+    assert reconstruct(make_events, worse, better, cluster(T.HCAL, 30.06))[0] == [(211, pion(0.06)), (211, pion(30.0))]
+
+
+def test_a_badly_measured_track_without_calorimeter_is_dropped_and_a_good_one_kept(make_events):
+    # a fake: 40 GeV +- 2 GeV in pt and nothing, or next to nothing, behind it
+    assert reconstruct(make_events, track(40.0, pterror=2.0))[0] == []
+    assert reconstruct(make_events, track(40.0, pterror=2.0), cluster(T.ECAL, 3.0))[0] == [(22, pytest.approx(3.0))]
+    assert reconstruct(make_events, track(40.0, pterror=0.9))[0] == [(211, pion(40.0))]
+    # with 1.5 x 22 GeV in the ECAL it is no fake: the deficit of 7 is less than the resolution, 40 sqrt(1.02^2 / 40 + .065^2) = 7.0
+    assert reconstruct(make_events, track(40.0, pterror=2.0), cluster(T.ECAL, 22.1))[0] == [(211, pion(40.0))]
+
+
+def test_tracks_without_hcal_have_a_photon_under_them_from_half_a_gev_on(make_events):
+    # 3 GeV against 1.5 E: an excess of .49 is no photon, one of .51 is .51 / 1.5 of the ECAL
+    for excess, photons in ((0.49, []), (0.51, [(22, pytest.approx(0.51 / 1.5, rel=1e-4))])):
+        assert reconstruct(make_events, track(3.0), cluster(T.ECAL, (3.0 + excess) / 1.5))[0] == [(211, pion(3.0)), *photons]
+
+
+def test_all_tracks_on_an_ecal_cluster_follow_the_nearest_of_them_that_reaches_the_hcal(make_events):
+    # both others lie nearer to the cluster, but have no HCAL cluster: three tracks of 5 GeV against 1.5 x 4 + 9 = 15
+    lost = [track(5.0, phi=PHI + shift, phi_hcal=PHI + 1) for shift in (0.001, 0.002)]
+    candidates, members, _ = reconstruct(make_events, *lost, track(5.0, phi=PHI + 0.004), cluster(T.ECAL, 4.0), cluster(T.HCAL, 9.0))
+    assert candidates == [(211, pion(5.0))] * 3
+    assert members == [[0, 3, 4], [1, 4], [2, 4]]
+
+
+def test_outer_hadron_clusters_count_as_hcal_of_their_track_or_of_their_hcal_cluster(make_events):
+    # 20 GeV against 12 + 9: compatible; 12 alone is no less so, but 12 + 40 is a neutral hadron of 32
+    rows = track(20.0), cluster(T.HCAL, 12.0), cluster(T.HO, 9.0)
+    assert reconstruct(make_events, *rows)[:2] == ([(211, pion(20.0))], [[0, 1, 2]])
+    candidates, members, _ = reconstruct(make_events, track(20.0), cluster(T.HCAL, 12.0), cluster(T.HO, 40.0))
+    assert candidates == [(211, pion(20.0)), (130, pytest.approx(32.0))]
+    assert members == [[0, 1, 2], [1]]
+    candidates, members, _ = reconstruct(make_events, cluster(T.HCAL, 12.0), cluster(T.HO, 9.0, phi=PHI + 0.1))
+    assert candidates == [(130, pytest.approx(21.0))]
+    assert members == [[0, 1]]
+
+
+def test_muons_take_their_deposits_out_of_every_calorimeter(make_events):
+    # a muon and a pion of 10 GeV on 1.5 (6.5 - .5) + (10 - 3) + (2.9 - .9) = 18: the excess of 8 > 1.9 x hypot(3.3, muon 3.9 + .5)
+    muon = track(30.0, phi=PHI + 0.001, charge=-1, muon_type=2, muon_dt_hits=9, pterror=0.01)
+    rows = muon, track(10.0, pterror=0.001), cluster(T.ECAL, 6.5), cluster(T.HCAL, 10.0), cluster(T.HO, 2.9)
+    sharp = Rules(barrel_stochastic=0.01, barrel_constant=0.001)
+    events = rule_based_particle_flow(make_events(list(rows)), sharp, CALIBRATION)
+    spread = np.hypot(3.9, 0.5)
+    assert (1 + np.exp(-0.1)) * spread < 8.0
+    assert events["pfcandidate_pdgid"].tolist() == [13, 211, 22]
+    assert events["pfcandidate_energy"][2] == pytest.approx(8 / 1.5, rel=1e-5)  # of the 6 GeV
+
+
+def test_all_loose_muons_come_out_where_the_calorimeter_lacks_energy(make_events):
+    tracks = [track(30.0, phi=PHI + shift, muon_type=4) for shift in (0.0, 0.01)]
+    assert [pdgid for pdgid, _ in reconstruct(make_events, *tracks, cluster(T.HCAL, 9.0))[0]] == [-13, -13]
+
+
 def test_an_ecal_cluster_counts_for_its_nearest_track_only(make_events):
     # two towers 17 degrees apart: the ECAL cluster lies .002 from the second track, .01 from the first
     a, b = track(10.0), track(10.0, phi=PHI + 0.012, phi_hcal=PHI + 0.3)
@@ -170,7 +244,7 @@ def test_an_ecal_cluster_counts_for_its_nearest_track_only(make_events):
 
 
 def test_further_ecal_clusters_join_while_the_tracks_can_explain_them(make_events):
-    # 10 GeV against 1.38 x (2 nearest + 1 next) + 3 = 7.1 <= 10, + 1.38 x 4 = 12.7 > 10: a photon of its own
+    # 10 GeV against 1.5 x (2 nearest + 1 next) + 3 = 7.5 <= 10, + 1.5 x 4 = 13.5 > 10: a photon of its own
     ecal = [cluster(T.ECAL, energy, phi=PHI + shift) for energy, shift in ((2.0, 0.001), (1.0, 0.005), (4.0, 0.010))]
     candidates, members, _ = reconstruct(make_events, track(10.0), *ecal, cluster(T.HCAL, 3.0))
     assert candidates == [(211, pion(10.0)), (22, pytest.approx(4.0))]
@@ -203,6 +277,17 @@ def test_a_gsf_track_with_its_energy_in_the_ecal_is_an_electron(make_events):
     expected = np.average([20.0, 21.0], weights=[track_error**-2, ecal_error**-2])
     assert candidates == [(11, pytest.approx(expected, rel=1e-5))]
     assert members == [[0, 1, 2, 3, 5]]
+
+
+def test_an_electron_collects_what_it_radiated_along_its_tangents(make_events):
+    # trajectory point 2 lies at the vertex: its tangent is the inner direction, .05 beside the track at the ECAL
+    brem = {"type": T.BREM, "pt": 20.0 / COSH, "eta": ETA, "phi": PHI, "energy": 20.0, "charge": -1, "trajpoint": 2}
+    rows = gsf(20.0), track(12.0, charge=-1), cluster(T.ECAL, 12.0), cluster(T.ECAL, 8.0, phi=PHI - 0.05), brem
+    candidates, members, _ = reconstruct(make_events, *rows)
+    assert candidates == [(11, pytest.approx(20.0))]
+    assert members == [[0, 1, 2, 3, 4]]
+    candidates, _, _ = reconstruct(make_events, *rows[:-1])
+    assert (22, pytest.approx(8.0)) in candidates
 
 
 @pytest.mark.parametrize("clusters", [[(T.ECAL, 5.0)], [(T.ECAL, 60.0)], [(T.ECAL, 16.0), (T.HCAL, 10.0)]])
@@ -265,6 +350,24 @@ def test_the_energy_of_the_forward_calorimeter_is_conserved(random_events):
     assert events["pfcandidate_energy"][made].sum() == pytest.approx(events["element_energy"][forward].sum(), rel=1e-5)
 
 
+def large_event(number=20_000):
+    """One event of that many elements of every kind, all over the detector."""
+    return random_events_of_size(np.random.default_rng(11), 1, number)
+
+
+def test_an_event_of_20000_elements_is_reconstructed():
+    events = rule_based_particle_flow(large_event())
+    events.validate()
+    assert events.size("pfcandidate") > 5000
+    assert set(np.abs(events["pfcandidate_pdgid"]).tolist()) >= {1, 2, 22, 130, 211}
+
+
+def test_the_number_of_threads_changes_nothing():
+    alone, shared = (rule_based_particle_flow(large_event(), threads=threads) for threads in (1, 3))
+    for name in alone.columns:
+        np.testing.assert_array_equal(alone[name], shared[name], err_msg=name)
+
+
 def test_events_alone_or_together_give_the_same(random_events):
     together = rule_based_particle_flow(random_events)
     alone = concatenate([rule_based_particle_flow(random_events.slice(i, i + 1)) for i in range(len(random_events))])
@@ -312,8 +415,8 @@ def per_event(events):
 def test_rules_can_be_changed(make_events):
     events = make_events([track(10.0), cluster(T.HCAL, 10.9)])
     sharp = Rules(barrel_stochastic=0.01, barrel_constant=0.001, min_neutral_hadron=0.5)
-    assert rule_based_particle_flow(events, sharp)["pfcandidate_pdgid"].tolist() == [211, 130]
-    assert rule_based_particle_flow(events)["pfcandidate_pdgid"].tolist() == [211]
+    assert rule_based_particle_flow(events, sharp, CALIBRATION)["pfcandidate_pdgid"].tolist() == [211, 130]
+    assert rule_based_particle_flow(events, calibration=CALIBRATION)["pfcandidate_pdgid"].tolist() == [211]
 
 
 def test_supercluster_energy_is_not_replaced_by_that_of_the_preshower(make_events):

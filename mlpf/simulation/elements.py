@@ -5,13 +5,14 @@ import numpy as np
 from mlpf import schema
 from mlpf.kinematics import eta_from_pt_pz
 from mlpf.schema import ElementType
-from mlpf.simulation.calibration import corrected_energy
+from mlpf.simulation.calibration import corrected_energy, energy_uncertainty
 from mlpf.simulation.geometry import LAYER_EB, LAYER_EE, LAYER_HB, LAYER_HE, LAYER_HFEM, LAYER_HFHAD
+from mlpf.simulation.gsf import ECAL_DRIVEN_PT, GsfTracks
+from mlpf.simulation.helix import HelixFit
 from mlpf.simulation.moments import NUM_SPREADS, Moments
 from mlpf.simulation.propagation import NOT_REACHED
-from mlpf.simulation.showers import ECAL_CONSTANT, ECAL_STOCHASTIC, HCAL_CONSTANT, HCAL_STOCHASTIC
 from mlpf.simulation.superclusters import Superclusters
-from mlpf.simulation.tracker import GSF_ECAL_DRIVEN_PT, Tracks
+from mlpf.simulation.tracker import Tracks
 
 TYPE_OF_LAYER = {
     LAYER_EB: ElementType.ECAL,
@@ -35,40 +36,78 @@ def cluster_types(layer: np.ndarray) -> np.ndarray:
 
 
 def track_columns(tracks: Tracks) -> Columns:
-    """TRACK and GSF elements; a GSF element has its inner and outer momentum where a TRACK has its calorimeter points."""
-    eta, momentum = np.arctanh(np.cos(tracks.theta)), tracks.pt / np.sin(tracks.theta)
-    impacts, gsf = tracks.impacts, tracks.is_gsf
+    """TRACK elements."""
+    impacts = tracks.impacts
     reaches_ecal = impacts.region != NOT_REACHED
-    seed = np.where(tracks.pt > GSF_ECAL_DRIVEN_PT, 1, 2)
     return {
-        "element_type": np.where(gsf, ElementType.GSF, ElementType.TRACK),
-        "element_pt": tracks.pt,
-        "element_eta": eta,
-        "element_phi": tracks.phi,
-        "element_energy": momentum,
-        "element_charge": tracks.charge,
-        "element_eta_ecal": np.where(gsf, eta, impacts.eta * reaches_ecal),
-        "element_phi_ecal": np.where(gsf, tracks.phi, impacts.phi * reaches_ecal),
-        "element_eta_hcal": np.where(gsf, eta, impacts.hcal_eta * impacts.enters_hcal),
-        "element_phi_hcal": np.where(gsf, tracks.phi, impacts.hcal_phi * impacts.enters_hcal),
-        "element_muon_dt_hits": tracks.dt_hits,
-        "element_muon_csc_hits": tracks.csc_hits,
-        "element_muon_type": tracks.muon_type,
-        "element_px": tracks.pt * np.cos(tracks.phi),
-        "element_py": tracks.pt * np.sin(tracks.phi),
-        "element_pz": tracks.pt / np.tan(tracks.theta),
-        "element_gsf_electronseed_trkorecal": seed * gsf,
-        "element_num_hits": np.where(gsf, 0, tracks.num_hits),
-        "element_vx": tracks.x,
-        "element_vy": tracks.y,
-        "element_vz": tracks.z,
-        "element_pterror": tracks.pt_error,
-        "element_etaerror": tracks.theta_error / np.sin(tracks.theta),
-        "element_phierror": tracks.phi_error,
-        "element_lambda": 0.5 * np.pi - tracks.theta,
-        "element_lambdaerror": tracks.theta_error,
-        "element_theta": tracks.theta,
-        "element_thetaerror": tracks.theta_error,
+        "element_type": np.full(len(tracks.particle), ElementType.TRACK),
+        **_helix_columns(tracks.fit),
+        "element_eta_ecal": impacts.eta * reaches_ecal,
+        "element_phi_ecal": impacts.phi * reaches_ecal,
+        "element_eta_hcal": impacts.hcal_eta * impacts.enters_hcal,
+        "element_phi_hcal": impacts.hcal_phi * impacts.enters_hcal,
+        "element_muon_dt_hits": tracks.muon.dt,
+        "element_muon_csc_hits": tracks.muon.csc,
+        "element_muon_type": tracks.muon.type,
+        "element_num_hits": tracks.num_hits,
+    }
+
+
+def gsf_columns(gsf: GsfTracks) -> Columns:
+    """GSF elements; they have the directions of their inner and outer momentum where a TRACK has its calorimeter points, and a BREM is a hit."""
+    return {
+        "element_type": np.full(len(gsf.particle), ElementType.GSF),
+        **_helix_columns(gsf.fit),
+        "element_eta_ecal": gsf.inner_eta,
+        "element_phi_ecal": gsf.inner_phi,
+        "element_eta_hcal": gsf.outer_eta,
+        "element_phi_hcal": gsf.outer_phi,
+        "element_gsf_electronseed_trkorecal": _seed(gsf),
+        "element_num_hits": np.bincount(gsf.brems.gsf, minlength=len(gsf.particle)),
+    }
+
+
+def brem_columns(gsf: GsfTracks) -> Columns:
+    """BREM elements: the trajectory points of electron tracks, with the mean momentum of their track."""
+    brems = gsf.brems
+    helix = _helix_columns(gsf.fit._replace(pt=gsf.mean_pt))
+    kept = ("pt", "eta", "phi", "energy", "charge", "px", "py", "pz")
+    return {
+        "element_type": np.full(len(brems.gsf), ElementType.BREM),
+        **{f"element_{name}": helix[f"element_{name}"][brems.gsf] for name in kept},
+        "element_gsf_electronseed_trkorecal": _seed(gsf)[brems.gsf],
+        "element_trajpoint": brems.point,
+        "element_deltap": brems.delta_p,
+        "element_sigmadeltap": brems.delta_p_error,
+    }
+
+
+def _seed(gsf: GsfTracks) -> np.ndarray:
+    """Kind of seed: 1 ECAL driven, 2 tracker driven."""
+    return np.where(gsf.fit.pt > ECAL_DRIVEN_PT, 1, 2)
+
+
+def _helix_columns(fit: HelixFit) -> Columns:
+    """Momentum, reference point and uncertainties."""
+    return {
+        "element_pt": fit.pt,
+        "element_eta": np.arctanh(np.cos(fit.theta)),
+        "element_phi": fit.phi,
+        "element_energy": fit.pt / np.sin(fit.theta),
+        "element_charge": fit.charge,
+        "element_px": fit.pt * np.cos(fit.phi),
+        "element_py": fit.pt * np.sin(fit.phi),
+        "element_pz": fit.pt / np.tan(fit.theta),
+        "element_vx": fit.x,
+        "element_vy": fit.y,
+        "element_vz": fit.z,
+        "element_pterror": fit.pt_error,
+        "element_etaerror": fit.theta_error / np.sin(fit.theta),
+        "element_phierror": fit.phi_error,
+        "element_lambda": 0.5 * np.pi - fit.theta,
+        "element_lambdaerror": fit.theta_error,
+        "element_theta": fit.theta,
+        "element_thetaerror": fit.theta_error,
     }
 
 
@@ -84,8 +123,7 @@ def cluster_columns(moments: Moments, layer: np.ndarray, delay: np.ndarray, rng:
     energy = moments.energy
     constant, noise = np.where(is_ecal, ECAL_TIME[0], HCAL_TIME[0]), np.where(is_ecal, ECAL_TIME[1], HCAL_TIME[1])
     time_error = np.hypot(constant, noise / energy)
-    corrected = corrected_energy(energy, layer)
-    stochastic = np.where(is_ecal, ECAL_STOCHASTIC, HCAL_STOCHASTIC)
+    corrected = corrected_energy(energy, layer, moments.position)
     return {
         "element_type": cluster_types(layer),
         "element_pt": energy / np.cosh(eta),
@@ -99,7 +137,7 @@ def cluster_columns(moments: Moments, layer: np.ndarray, delay: np.ndarray, rng:
         "element_pz": z,
         "element_num_hits": moments.num_hits,
         "element_corr_energy": corrected,
-        "element_corr_energy_err": np.hypot(stochastic * np.sqrt(corrected), np.where(is_ecal, ECAL_CONSTANT, HCAL_CONSTANT) * corrected),
+        "element_corr_energy_err": energy_uncertainty(corrected),
         "element_pterror": moments.energy_spread,
         "element_etaerror": moments.eta_spread,
         "element_phierror": moments.phi_spread,

@@ -12,10 +12,12 @@ from mlpf.simulation import truth as truths
 from mlpf.simulation.calorimeter import deposit, read_out
 from mlpf.simulation.clusters import cluster_hits
 from mlpf.simulation.config import SimulationConfig
-from mlpf.simulation.elements import Columns, cluster_columns, join_elements, supercluster_columns, track_columns
+from mlpf.simulation.electron_id import electron_scores
+from mlpf.simulation.elements import Columns, brem_columns, cluster_columns, gsf_columns, join_elements, supercluster_columns, track_columns
 from mlpf.simulation.filters import filtered
 from mlpf.simulation.generator import PythiaGenerator
 from mlpf.simulation.geometry import geometry
+from mlpf.simulation.gsf import GsfTracks, reconstruct_gsf
 from mlpf.simulation.gun import Gun
 from mlpf.simulation.moments import cluster_hit_list, cluster_moments
 from mlpf.simulation.particles import NEUTRINOS, GeneratedEvent, Particles, Record, available_energy, interaction_kind
@@ -94,7 +96,9 @@ def simulate_event(generated: GeneratedEvent, seed: int, event: int) -> Columns:
     particles = flights.particles
     impacts = flight_impacts(flights)
     tracks = reconstruct_tracks(flights, rng)
-    spots = shower_spots(interaction_kind(particles.pdgid), particles.charge, available_energy(particles), impacts, rng)
+    gsf = reconstruct_gsf(flights, tracks, rng)
+    at_calorimeters = particles._replace(px=flights.px, py=flights.py, pz=flights.pz, energy=flights.energy)  # electrons without what they radiated
+    spots = shower_spots(interaction_kind(particles.pdgid), particles.charge, available_energy(at_calorimeters), impacts, rng)
     deposits = deposit(spots)
     hits = read_out(deposits, detector, rng)
     clusters = cluster_hits(hits, detector)
@@ -103,11 +107,12 @@ def simulate_event(generated: GeneratedEvent, seed: int, event: int) -> Columns:
     links = truths.particle_cluster_links(deposits, hits, hit_list)
     delay = _mean_delay(links, impacts.delay, len(layer))
     cluster_part = cluster_columns(cluster_moments(hit_list, hits, detector), layer, delay, rng)
-    superclusters = _find_superclusters(cluster_part, tracks)
-    elements = join_elements(track_columns(tracks), cluster_part, supercluster_columns(superclusters, cluster_part))
+    superclusters = _find_superclusters(cluster_part, gsf)
+    elements = join_elements(track_columns(tracks), gsf_columns(gsf), brem_columns(gsf), cluster_part, supercluster_columns(superclusters, cluster_part))
+    elements |= electron_scores(elements, gsf)
 
     truth = truths.find_truth(flights, deposits)
-    first_cluster = len(tracks.particle)
+    first_cluster = len(tracks.particle) + len(gsf.particle) + len(gsf.brems.gsf)
     to_elements = _with_superclusters(truths.without_faint(links), superclusters, first_cluster, first_cluster + len(layer))
     return {
         **_event_columns(event, seed, generated.record),
@@ -116,7 +121,8 @@ def simulate_event(generated: GeneratedEvent, seed: int, event: int) -> Columns:
         **_caloparticle_columns(particles, truth),
         **_record_columns(generated.record),
         **elements,
-        **_link_columns(tracks, particles, truth, to_elements),
+        **_track_link_columns(tracks, gsf, len(particles.pdgid), truth),
+        **_link_columns(len(particles.pdgid), truth, to_elements),
     }
 
 
@@ -127,11 +133,11 @@ def _mean_delay(links: Links, delay: np.ndarray, num_clusters: int) -> np.ndarra
     return weighted / np.maximum(energy, 1e-9)
 
 
-def _find_superclusters(clusters: Columns, tracks: Tracks) -> Superclusters:
+def _find_superclusters(clusters: Columns, gsf: GsfTracks) -> Superclusters:
     ecal = np.flatnonzero(clusters["element_type"] == schema.ElementType.ECAL)
     hcal = np.flatnonzero(clusters["element_type"] == schema.ElementType.HCAL)
     columns = (clusters["element_energy"], clusters["element_eta"], clusters["element_phi"])
-    return find_superclusters(ecal, hcal, *columns, tracks.impacts.eta[tracks.is_gsf], tracks.impacts.phi[tracks.is_gsf])
+    return find_superclusters(ecal, hcal, *columns, gsf.impacts.eta, gsf.impacts.phi)
 
 
 def _with_superclusters(links: Links, superclusters: Superclusters, first_cluster: int, first_supercluster: int) -> Links:
@@ -214,19 +220,28 @@ def _record_columns(record: Record) -> Columns:
     }
 
 
-def _link_columns(tracks: Tracks, particles: Particles, truth: Truth, to_elements: Links) -> Columns:
-    """Every link of the event; element numbers count tracks, clusters and superclusters in this order."""
-    tracking_particle_of = np.zeros(len(particles.pdgid), dtype=np.int64)
+def _track_link_columns(tracks: Tracks, gsf: GsfTracks, num_particles: int, truth: Truth) -> Columns:
+    """Links of TrackingParticles to tracks, electron tracks and their BREMs, elements that are counted in this order; fakes have none."""
+    tracking_particle_of = np.zeros(num_particles, dtype=np.int64)
     tracking_particle_of[truth.tracking_particles] = np.arange(len(truth.tracking_particles))
-    simcluster_of = np.full(len(particles.pdgid), -1, dtype=np.int64)
+    particle = np.concatenate([tracks.particle, gsf.particle, gsf.particle[gsf.brems.gsf]])
+    quality = np.concatenate([tracks.quality, gsf.quality, gsf.quality[gsf.brems.gsf]])
+    element = np.flatnonzero(particle >= 0)
+    return {
+        "trackingparticle_to_element.first": tracking_particle_of[particle[element]],
+        "trackingparticle_to_element.second": element,
+        "trackingparticle_to_element_cmp": quality[element],
+    }
+
+
+def _link_columns(num_particles: int, truth: Truth, to_elements: Links) -> Columns:
+    """Links of SimClusters and CaloParticles."""
+    simcluster_of = np.full(num_particles, -1, dtype=np.int64)
     simcluster_of[truth.simclusters] = np.arange(len(truth.simclusters))
     simcluster_links = to_elements._replace(first=simcluster_of[to_elements.first])
     caloparticle_links = truths.sum_links(simcluster_links._replace(first=truth.simcluster_to_caloparticle[simcluster_links.first]))
     by_caloparticle = np.argsort(truth.simcluster_to_caloparticle, kind="stable")
     return {
-        "trackingparticle_to_element.first": tracking_particle_of[tracks.particle],
-        "trackingparticle_to_element.second": np.arange(len(tracks.particle)),
-        "trackingparticle_to_element_cmp": tracks.quality,
         "simcluster_to_element.first": simcluster_links.first,
         "simcluster_to_element.second": simcluster_links.second,
         "simcluster_to_element_cmp": simcluster_links.energy,

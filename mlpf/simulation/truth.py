@@ -10,7 +10,7 @@ from mlpf.simulation.calorimeter import Deposits, Hits
 from mlpf.simulation.flights import Flights
 from mlpf.simulation.geometry import NUM_CELLS
 from mlpf.simulation.moments import ClusterHits
-from mlpf.simulation.tracker import leaves_hits
+from mlpf.simulation.track_finding import leaves_hits
 
 MIN_LINK_ENERGY = 1e-3  # GeV; links below are not written: a fifth of all, 3e-5 of the energy
 

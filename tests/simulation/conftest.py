@@ -7,7 +7,8 @@ import pytest
 
 from mlpf.events import Events, event_index
 from mlpf.simulation.config import GunConfig, SimulationConfig
-from mlpf.simulation.flights import NO_EMISSIONS, Flights
+from mlpf.simulation.flights import NO_EMISSIONS, Emissions, Flights
+from mlpf.simulation.material import NUM_LAYERS, layers_within
 from mlpf.simulation.particles import Particles, origins
 from mlpf.simulation.simulate import simulate
 
@@ -40,11 +41,29 @@ def fly(pdgid: object, charge: object, momentum: np.ndarray, position: np.ndarra
     )
 
 
-def untouched(particles: Particles) -> Flights:
-    """Particles that fly through the tracker as if there were no material in it."""
-    state = (particles.x, particles.y, particles.z, particles.time, particles.px, particles.py, particles.pz, particles.energy)
+def untouched(particles: Particles, emissions: Emissions = NO_EMISSIONS) -> Flights:
+    """Particles that fly through the tracker as if there were no material in it, but for the given emissions, ordered by electron and on its way out.
+
+    An electron flies on in its first direction; all layers are crossed that lie between the start and the end.
+    """
     number = len(particles.pdgid)
-    return Flights(particles, origins(particles.parent), *state, np.zeros(number, dtype=np.int64), NO_EMISSIONS, np.zeros(number))
+    ends = np.stack([particles.end_x, particles.end_y, particles.end_z])
+    last = [layers_within(*end) if has_end else NUM_LAYERS for has_end, end in zip(particles.ends, ends.T, strict=True)]
+    first = [layers_within(*start) for start in zip(particles.x, particles.y, particles.z, strict=True)]
+    layers = np.maximum(np.array(last, dtype=np.int64) - np.array(first, dtype=np.int64), 0) * (particles.charge != 0)
+    left, position = np.ones(number), np.stack([particles.x, particles.y, particles.z])
+    np.multiply.at(left, emissions.electron, 1.0 - emissions.lost)
+    position[:, emissions.electron] = emissions.x, emissions.y, emissions.z
+    momentum = (particles.px * left, particles.py * left, particles.pz * left, particles.energy * left)
+    return Flights(particles, origins(particles.parent), *position, particles.time, *momentum, layers, emissions, np.zeros(number))
+
+
+def radiate(particles: Particles, radius: float, lost: float) -> Emissions:
+    """One emission of each particle at a distance from its start, straight ahead."""
+    number = len(particles.pdgid)
+    pt = np.hypot(particles.px, particles.py)
+    position = (start + radius * component / pt for start, component in zip(particles[6:9], particles[2:5], strict=True))
+    return Emissions(np.arange(number), np.full(number, -1), np.zeros(number, dtype=np.int64), *position, np.full(number, lost))
 
 
 @pytest.fixture(scope="session")
@@ -58,10 +77,15 @@ def event_energy() -> Callable[..., np.ndarray]:
 
 
 @pytest.fixture(scope="session")
-def flights() -> Callable[[Particles], Flights]:
+def flights() -> Callable[..., Flights]:
     return untouched
 
 
 @pytest.fixture(scope="session")
 def particles() -> Callable[..., Particles]:
     return fly
+
+
+@pytest.fixture(scope="session")
+def emissions() -> Callable[..., Emissions]:
+    return radiate

@@ -35,7 +35,7 @@ def import_pythia(purpose: str) -> Any:
     try:
         import pythia8mc
     except ImportError as error:
-        raise MissingDependencyError(f"simulation: {purpose} needs Pythia 8; pip install mlpf[simulate], or use process gun with other particles") from error
+        raise MissingDependencyError(f"simulation: {purpose} needs Pythia 8; pip install mlpf[simulate], or shoot other particles by process gun") from error
     return pythia8mc
 
 

@@ -117,7 +117,7 @@ def test_the_first_attempt_is_the_event_without_filters():
 
 def test_filtered_collisions_do_not_depend_on_what_was_generated_before():
     pytest.importorskip("pythia8mc")
-    config = SimulationConfig(process="minbias", filters=[{"status": "stable", "min_pt": 3.0, "max_abs_eta": 2.5}])
+    config = SimulationConfig(filters=[{"abs_pdgid": [11, 13], "status": "stable", "min_pt": 20.0, "max_abs_eta": 2.5}])
     generate = event_generator(config)
     several = [generate(1, number) for number in range(4)]
     assert max(event.attempts for event in several) > 1

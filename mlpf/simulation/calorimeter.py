@@ -1,12 +1,17 @@
 """Readout: energy spots are summed into cells, cells get noise and lose what is below threshold."""
 
+import functools
 from typing import NamedTuple
 
 import numba
 import numpy as np
+from scipy.special import ndtr, ndtri
 
-from mlpf.simulation.geometry import NUM_CELLS, Geometry, locate
-from mlpf.simulation.showers import Spots
+from mlpf.simulation.cells import READOUT, Geometry, geometry
+from mlpf.simulation.geometry import NUM_CELLS, locate
+from mlpf.simulation.spots import Spots
+
+MIN_NOISE_HITS = 1e-6  # per event and layer; less is never seen (the preshower)
 
 
 class Deposits(NamedTuple):
@@ -62,10 +67,62 @@ def deposit(spots: Spots) -> Deposits:
     return Deposits(*_sum_spots(spots.particle, cell, spots.energy, NUM_CELLS))
 
 
+def join_deposits(first: Deposits, second: Deposits) -> Deposits:
+    """Deposits in different detectors, in particle order."""
+    order = np.argsort(np.concatenate([first.particle, second.particle]), kind="stable")
+    return Deposits._make(np.concatenate(pair)[order] for pair in zip(first, second, strict=True))
+
+
+class NoiseGroup(NamedTuple):
+    """Cells of equal noise and threshold.
+
+    Attributes:
+        cells: ``(N,)`` numbers.
+        noise: standard deviation [GeV].
+        probability: of one of them to be above its zero suppression by noise alone.
+    """
+
+    cells: np.ndarray
+    noise: float
+    probability: float
+
+
+@functools.cache
+def noise_groups() -> tuple[NoiseGroup, ...]:
+    """The cells of every layer, as far as they exist and their noise can pass the zero suppression."""
+    detector = geometry()
+    layer = detector.layer[detector.cell_site]
+    groups = []
+    for value in np.unique(layer):
+        readout = READOUT[int(value)]
+        cells = np.flatnonzero((layer == value) & detector.cell_exists)
+        groups.append(NoiseGroup(cells, readout.noise, float(ndtr(-readout.zero_suppression / readout.noise))))
+    return tuple(group for group in groups if len(group.cells) * group.probability > MIN_NOISE_HITS)
+
+
+def noise_hits(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Cells, ascending, that noise alone lifts above their zero suppression in one event, and their energies [GeV].
+
+    The number is drawn first, then the cells, so that no loop over all cells is needed; energies follow the tail of the Gaussian.
+    """
+    cells, energies = [], []
+    for group in noise_groups():
+        number = rng.binomial(len(group.cells), group.probability)
+        cells.append(group.cells[rng.choice(len(group.cells), number, replace=False, shuffle=False)])
+        energies.append(-group.noise * ndtri(group.probability * rng.uniform(size=number)))
+    cell, energy = np.concatenate(cells), np.concatenate(energies)
+    order = np.argsort(cell)
+    return cell[order], energy[order]
+
+
 def read_out(deposits: Deposits, detector: Geometry, rng: np.random.Generator) -> Hits:
-    """Measure every cell that anything touched: true energy plus Gaussian noise, dropped below its zero suppression."""
+    """Measure all cells: true energy plus Gaussian noise, dropped below the zero suppression."""
     true_energy = np.bincount(deposits.cell, weights=deposits.energy, minlength=NUM_CELLS)
     touched = np.flatnonzero(true_energy > 0.0)
     measured = true_energy[touched] + detector.cell_noise[touched] * rng.normal(size=len(touched))
     kept = measured > detector.cell_threshold[touched]
-    return Hits(touched[kept], measured[kept], true_energy[touched[kept]])
+    noisy, noise = noise_hits(rng)
+    untouched = true_energy[noisy] == 0.0
+    cell = np.concatenate([touched[kept], noisy[untouched]])
+    order = np.argsort(cell)
+    return Hits(cell[order], np.concatenate([measured[kept], noise[untouched]])[order], true_energy[cell[order]])

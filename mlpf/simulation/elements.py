@@ -6,7 +6,7 @@ from mlpf import schema
 from mlpf.kinematics import eta_from_pt_pz
 from mlpf.schema import ElementType
 from mlpf.simulation.calibration import corrected_energy, energy_uncertainty
-from mlpf.simulation.geometry import LAYER_EB, LAYER_EE, LAYER_HB, LAYER_HE, LAYER_HFEM, LAYER_HFHAD
+from mlpf.simulation.geometry import LAYER_EB, LAYER_EE, LAYER_HB, LAYER_HE, LAYER_HFEM, LAYER_HFHAD, LAYER_HO, LAYER_PS1, LAYER_PS2
 from mlpf.simulation.gsf import ECAL_DRIVEN_PT, GsfTracks
 from mlpf.simulation.helix import HelixFit
 from mlpf.simulation.moments import NUM_SPREADS, Moments
@@ -19,8 +19,11 @@ TYPE_OF_LAYER = {
     LAYER_EE: ElementType.ECAL,
     LAYER_HB: ElementType.HCAL,
     LAYER_HE: ElementType.HCAL,
+    LAYER_HO: ElementType.HO,
     LAYER_HFEM: ElementType.HFEM,
     LAYER_HFHAD: ElementType.HFHAD,
+    LAYER_PS1: ElementType.PS1,
+    LAYER_PS2: ElementType.PS2,
 }
 # Time resolution sqrt(a^2 + (b / E)^2): a [ns], b [ns GeV]. ECAL: barrel above 5 GeV of particleFlowCaloResolution_cfi in
 # RecoParticleFlow; HCAL: one formula near its three pieces (4.1 ns at 5 GeV, 2.7 ns above 20). Of a cluster, not of a hit, and the same in the endcaps and HF.
@@ -112,17 +115,18 @@ def _helix_columns(fit: HelixFit) -> Columns:
 
 
 def cluster_columns(moments: Moments, layer: np.ndarray, delay: np.ndarray, rng: np.random.Generator) -> Columns:
-    """ECAL, HCAL, HFEM and HFHAD elements.
+    """ECAL, HCAL, HO, HFEM, HFHAD, PS1 and PS2 elements; the preshower measures no times.
 
     Args:
         layer: ``(C,)`` PFLayer of the seeds.
         delay: ``(C,)`` mean arrival after light from the centre [ns], without resolution.
     """
     x, y, z = moments.position.T
-    eta, is_ecal = eta_from_pt_pz(np.hypot(x, y), z), layer < 0
+    eta = eta_from_pt_pz(np.hypot(x, y), z)
+    is_ecal, is_strip = (layer == LAYER_EB) | (layer == LAYER_EE), (layer == LAYER_PS1) | (layer == LAYER_PS2)
     energy = moments.energy
     constant, noise = np.where(is_ecal, ECAL_TIME[0], HCAL_TIME[0]), np.where(is_ecal, ECAL_TIME[1], HCAL_TIME[1])
-    time_error = np.hypot(constant, noise / energy)
+    time_error = np.where(is_strip, 0.0, np.hypot(constant, noise / energy))
     corrected = corrected_energy(energy, layer, moments.position)
     return {
         "element_type": cluster_types(layer),
@@ -141,7 +145,7 @@ def cluster_columns(moments: Moments, layer: np.ndarray, delay: np.ndarray, rng:
         "element_pterror": moments.energy_spread,
         "element_etaerror": moments.eta_spread,
         "element_phierror": moments.phi_spread,
-        "element_time": delay + time_error * rng.normal(size=len(energy)),
+        "element_time": np.where(is_strip, 0.0, delay + time_error * rng.normal(size=len(energy))),
         "element_timeerror": time_error,
         **{f"element_etaerror{k + 1}": moments.eta_spread_by_depth[:, k] for k in range(NUM_SPREADS)},
         **{f"element_phierror{k + 1}": moments.phi_spread_by_depth[:, k] for k in range(NUM_SPREADS)},
@@ -149,8 +153,12 @@ def cluster_columns(moments: Moments, layer: np.ndarray, delay: np.ndarray, rng:
     }
 
 
-def supercluster_columns(superclusters: Superclusters, clusters: Columns) -> Columns:
-    """SC elements: pt 0, the position is the energy-weighted mean of the clusters', the errors are its widths."""
+def supercluster_columns(superclusters: Superclusters, clusters: Columns, preshower: np.ndarray) -> Columns:
+    """SC elements: pt 0, the position is the energy-weighted mean of the clusters', the errors are its widths, the corrected energy is the preshower's.
+
+    Args:
+        clusters: columns of all clusters. preshower: ``(C,)`` energy that their preshower strips stand for [GeV].
+    """
     num = len(superclusters.offsets) - 1
     owner = np.repeat(np.arange(num), np.diff(superclusters.offsets))
     energy = clusters["element_energy"][superclusters.cluster]
@@ -171,6 +179,7 @@ def supercluster_columns(superclusters: Superclusters, clusters: Columns) -> Col
         "element_py": y,
         "element_pz": z,
         "element_num_hits": np.diff(superclusters.offsets),
+        "element_corr_energy": np.bincount(owner, weights=preshower[superclusters.cluster], minlength=num),
         "element_etaerror": np.sqrt(mean((clusters["element_eta"][superclusters.cluster] - eta[owner]) ** 2)),
         "element_phierror": np.sqrt(mean(np.angle(turned) ** 2)),
     }

@@ -8,8 +8,9 @@ import numpy as np
 
 from mlpf.kinematics import delta_phi
 from mlpf.simulation.calorimeter import Hits
+from mlpf.simulation.cells import Geometry
 from mlpf.simulation.clusters import Clusters
-from mlpf.simulation.geometry import LAYER_HB, LAYER_HE, NUM_SITES, Geometry
+from mlpf.simulation.geometry import LAYER_HB, LAYER_HE
 
 NUM_SPREADS = 4  # depths 1, 2, 3, and all others together (0 included)
 
@@ -53,16 +54,14 @@ class Moments(NamedTuple):
 
 
 @numba.njit(cache=True)
-def _list_hits(offsets: np.ndarray, site: np.ndarray, fraction: np.ndarray, first_hit: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Site shares -> hit shares; the hits of site s are ``first_hit[s]`` to ``first_hit[s + 1]``."""
-    total = 0
-    for e in range(len(site)):
-        total += first_hit[site[e] + 1] - first_hit[site[e]]
+def _list_hits(offsets: np.ndarray, fraction: np.ndarray, first: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Site shares -> hit shares; the hits of share e are ``first[e]`` to ``last[e] - 1``."""
+    total = np.sum(last - first)
     hit, hit_fraction, hit_offsets = np.empty(total, dtype=np.int64), np.empty(total), np.zeros(len(offsets), dtype=np.int64)
     count = 0
     for c in range(len(offsets) - 1):
         for e in range(offsets[c], offsets[c + 1]):
-            for h in range(first_hit[site[e]], first_hit[site[e] + 1]):
+            for h in range(first[e], last[e]):
                 hit[count], hit_fraction[count] = h, fraction[e]
                 count += 1
         hit_offsets[c + 1] = count
@@ -71,8 +70,8 @@ def _list_hits(offsets: np.ndarray, site: np.ndarray, fraction: np.ndarray, firs
 
 def cluster_hit_list(clusters: Clusters, hits: Hits, detector: Geometry) -> ClusterHits:
     """Spell out the clusters' sites as hits: every depth of a tower shares the tower's fraction."""
-    first_hit = np.searchsorted(detector.cell_site[hits.cell], np.arange(NUM_SITES + 1))
-    return ClusterHits(*_list_hits(clusters.offsets, clusters.site, clusters.fraction, first_hit))
+    first, last = (np.searchsorted(detector.cell_site[hits.cell], clusters.site, side=side) for side in ("left", "right"))
+    return ClusterHits(*_list_hits(clusters.offsets, clusters.fraction, first, last))
 
 
 @numba.njit(cache=True)

@@ -1,14 +1,14 @@
 """Showers: every particle that reaches a calorimeter becomes energy spots, which carry the fluctuations of the real thing."""
 
 import math
-from typing import NamedTuple
 
 import numba
 import numpy as np
 
-from mlpf.simulation.geometry import HB_DEPTHS, HE_DEPTHS, SECTION_EB, SECTION_EE, SECTION_HCAL, SECTION_HFEM, SECTION_HFHAD
+from mlpf.simulation.geometry import HB_DEPTHS, HE_DEPTHS, HO_END, HO_START, SECTION_EB, SECTION_EE, SECTION_HCAL, SECTION_HFEM, SECTION_HFHAD
 from mlpf.simulation.particles import EM, HADRON, MUON
 from mlpf.simulation.propagation import BARREL, ECAL_RADIUS, ECAL_Z, FORWARD, HCAL_BARREL_ETA, HCAL_RADIUS, HCAL_Z, HF_Z, NOT_REACHED, Impacts
+from mlpf.simulation.spots import Spots
 
 MIN_ENERGY = 0.02  # GeV; softer particles are stopped before they are seen
 
@@ -19,12 +19,15 @@ MOLIERE_RADIUS = 2.2
 CORE_FRACTION, CORE_RADIUS, TAIL_RADIUS = 0.8, 0.22 * MOLIERE_RADIUS, 0.7 * MOLIERE_RADIUS
 MIN_RADIUS, MAX_RADIUS = 0.05, 10.0  # of the spots, in units of the tail's radius
 # 500 GeV make 260 spots, of which those 10 cm away carry 0.1 GeV: below a seed's threshold, so that no shower's tail is a cluster of its own
-MIN_EM_SPOTS, MAX_EM_SPOTS, EM_SPOTS = 40, 400, 10.0  # number: 40 + 10 sqrt(E / GeV)
+MIN_EM_SPOTS, MAX_EM_SPOTS, EM_SPOTS = 40, 400, 10.0  # number: 40 + 10 sqrt(E / GeV), or
+MIN_SOFT_SPOTS, SOFT_SPOTS = 10, 25.0  # 10 + 25 sqrt(E / GeV) where that is less: below 4 GeV, where most of pileup is
 
 # Minimum-ionising particles: most probable deposit in 23 cm of PbWO4 (10.2 MeV / cm at minimum, PDG) and in the HCAL on the hadron scale
 # (arXiv:1706.04965 subtracts 0.5 and 3 GeV for a muon), with Moyal tails.
 MIP_ECAL, MIP_ECAL_WIDTH = 0.24, 0.02
 MIP_HCAL, MIP_HCAL_WIDTH = 1.7, 0.25
+MIP_HO, MIP_HO_WIDTH = 0.8, 0.12  # GeV, of a muon in the HO: 0.9 on average (particle flow subtracts that)
+MUON_HO_ENERGY = 3.0  # GeV, lost by a muon in ECAL, HCAL and coil: 1.5 m of brass and steel at 1.1 GeV / m (PDG), and some
 MIP_RADIUS, MIP_SPOTS = 0.5, 6
 
 # Hadronic showers.
@@ -34,38 +37,25 @@ RESPONSE_PLATEAU, RESPONSE_LOSS, RESPONSE_POWER = 0.82, 0.47, -0.7
 HCAL_STOCHASTIC, HCAL_CONSTANT = 1.10, 0.09  # before corrections (same test beam; with them its abstract quotes 0.847 and 0.074)
 # Fraction of the visible energy left in the ECAL by hadrons that interact there: Beta distributed, larger for soft ones
 ECAL_SHARE, ECAL_SHARE_SOFT, ECAL_SHARE_SCALE, ECAL_SHARE_SPREAD = 0.43, 0.35, 3.0, 2.8
-ECAL_SUBSHOWERS, ECAL_SUBSHOWER_WIDTH, ECAL_SUBSHOWER_SPOTS = 3, 2.5, 25  # cm
+# Its sub-showers are those of neutral pions and of secondaries that fly along a crystal: as narrow as electromagnetic ones
+ECAL_SUBSHOWERS, ECAL_SUBSHOWER_WIDTH = 3, 2.5  # cm
+MIN_ECAL_SUBSHOWER_SPOTS, ECAL_SUBSHOWER_SPOTS = 6, 25
 # HCAL: sub-showers and spots around them; 95 % within one nuclear length (17 cm) of the axis
-HCAL_SUBSHOWERS, HCAL_SUBSHOWER_WIDTH, HCAL_SUBSHOWER_SPOTS = 4, 5.0, 12
+HCAL_SUBSHOWERS, HCAL_SUBSHOWER_WIDTH, MIN_HCAL_SUBSHOWER_SPOTS, HCAL_SUBSHOWER_SPOTS = 4, 5.0, 4, 12
 HCAL_SPOT_RADIUS = 3.0  # cm
-SUBSHOWER_DEPTH, SPOT_DEPTH = 0.8, 0.35  # nuclear lengths: mean distance of a sub-shower, scale of its length
+# Longitudinal profile from the first interaction on (Bock et al., NIM 186 (1981) 533): a part 0.4634 of the energy lies at gamma-distributed
+# depths of shape 0.6165 + 0.3183 ln E and rate 0.2198 per X0, the rest at the same shape and rate 0.9099 - 0.0237 ln E per nuclear length
+PROFILE_EM, PROFILE_SHAPE, PROFILE_SHAPE_LOG = 0.4634, 0.6165, 0.3183
+PROFILE_EM_RATE, PROFILE_RATE, PROFILE_RATE_LOG = 0.2198 * 11.0, 0.9099, -0.0237  # per nuclear length; one is 11 X0 in brass (PDG)
+SPOT_DEPTH = 0.15  # nuclear lengths: scale of a sub-shower's length; ours
 
 # HF: electromagnetic and hadronic resolution in test beams (EPJ C 53 (2008) 139); ours: photons leave a little in the short fibres, hadrons about a third in
 # the long ones
 HF_EM_STOCHASTIC, HF_EM_CONSTANT = 1.98, 0.09
 HF_HAD_STOCHASTIC, HF_HAD_CONSTANT = 2.80, 0.11
 HF_EM_LEAK, HF_HAD_SHARE, HF_SHARE_SPREAD = 0.06, 0.37, 4.0
-HF_SPOTS, HF_EM_RADIUS, HF_HAD_RADIUS = 20, 1.0, 3.0
+MIN_HF_SPOTS, HF_SPOTS, HF_EM_RADIUS, HF_HAD_RADIUS = 5, 20, 1.0, 3.0
 MAX_SPOTS = max(MAX_EM_SPOTS, ECAL_SUBSHOWERS * ECAL_SUBSHOWER_SPOTS + HCAL_SUBSHOWERS * HCAL_SUBSHOWER_SPOTS + MIP_SPOTS, 2 * HF_SPOTS)
-
-
-class Spots(NamedTuple):
-    """Energy spots, ``(K,)`` each, in particle order.
-
-    Attributes:
-        particle: which of the event's particles.
-        section: ``SECTION_EB`` ... of `geometry`.
-        eta, phi: place on the front of the section, seen from the centre of the detector.
-        depth: nuclear lengths behind the front of the HCAL at normal incidence, 0 elsewhere.
-        energy: visible energy [GeV].
-    """
-
-    particle: np.ndarray
-    section: np.ndarray
-    eta: np.ndarray
-    phi: np.ndarray
-    depth: np.ndarray
-    energy: np.ndarray
 
 
 @numba.njit(cache=True)
@@ -109,6 +99,12 @@ def _radii(rng: np.random.Generator, number: int, core_fraction: float, core: fl
 
 
 @numba.njit(cache=True)
+def _spot_number(energy: float, lowest: int, highest: int) -> int:
+    """Spots of a sub-shower: the more energy, the more cells can see a part of it above their thresholds."""
+    return min(lowest + int(5.0 * math.sqrt(energy)), highest)
+
+
+@numba.njit(cache=True)
 def _add(spots: np.ndarray, count: int, particle: int, section: int, eta: float, phi: float, depth: float, energy: float) -> int:
     spots[count, 0], spots[count, 1], spots[count, 2] = particle, section, eta
     spots[count, 3], spots[count, 4], spots[count, 5] = phi, depth, energy
@@ -133,7 +129,8 @@ def _disc(
 def _em_shower(rng: np.random.Generator, spots: np.ndarray, count: int, particle: int, section: int, eta: float, phi: float, rho: float, energy: float) -> int:
     """Photon or electron in the ECAL."""
     visible = energy * max(1.0 + rng.normal() * math.sqrt(ECAL_STOCHASTIC**2 / energy + ECAL_CONSTANT**2), 0.0)
-    number = min(MIN_EM_SPOTS + int(EM_SPOTS * math.sqrt(energy)), MAX_EM_SPOTS)
+    root = math.sqrt(energy)
+    number = int(min(MIN_SOFT_SPOTS + SOFT_SPOTS * root, MIN_EM_SPOTS + EM_SPOTS * root, MAX_EM_SPOTS))
     return _disc(rng, spots, count, particle, section, eta, phi, rho, visible, number, CORE_FRACTION, TAIL_RADIUS)
 
 
@@ -149,16 +146,20 @@ def _ecal_hadron(
     for k in range(ECAL_SUBSHOWERS):
         width = ECAL_SUBSHOWER_WIDTH if k > 0 else 0.2 * ECAL_SUBSHOWER_WIDTH
         sub_eta, sub_phi = eta + width * rng.normal() / rho, phi + width * rng.normal() / rho
-        count = _disc(rng, spots, count, particle, section, sub_eta, sub_phi, rho, weights[k], ECAL_SUBSHOWER_SPOTS, 0.0, TAIL_RADIUS)
+        number = _spot_number(weights[k], MIN_ECAL_SUBSHOWER_SPOTS, ECAL_SUBSHOWER_SPOTS)
+        count = _disc(rng, spots, count, particle, section, sub_eta, sub_phi, rho, weights[k], number, CORE_FRACTION, TAIL_RADIUS)
     return count
 
 
 @numba.njit(cache=True)
 def _hcal_shower(
-    rng: np.random.Generator, spots: np.ndarray, count: int, particle: int, eta: float, phi: float, rho: float, energy: float, start: float
-) -> int:
-    """The part of a hadronic shower in the HCAL, which begins ``start`` nuclear lengths behind its front."""
+    rng: np.random.Generator, spots: np.ndarray, count: int, particle: int, incident: float,
+    eta: float, phi: float, rho: float, energy: float, start: float,
+) -> int:  # fmt: skip
+    """The part of the shower of a hadron of energy ``incident`` in the HCAL and HO; the shower begins ``start`` nuclear lengths behind the HCAL's front."""
     projection = 1.0 / math.cosh(eta) if abs(eta) < HCAL_BARREL_ETA else math.tanh(abs(eta))
+    log_energy = math.log(max(incident, 1.0))
+    shape, rate = PROFILE_SHAPE + PROFILE_SHAPE_LOG * log_energy, PROFILE_RATE + PROFILE_RATE_LOG * log_energy
     weights = np.empty(HCAL_SUBSHOWERS)
     for k in range(HCAL_SUBSHOWERS):
         weights[k] = rng.exponential(1.0)
@@ -166,13 +167,14 @@ def _hcal_shower(
     for k in range(HCAL_SUBSHOWERS):
         width = HCAL_SUBSHOWER_WIDTH if k > 0 else 0.2 * HCAL_SUBSHOWER_WIDTH
         sub_eta, sub_phi = eta + width * rng.normal() / rho, phi + width * rng.normal() / rho
-        sub_depth = start + (rng.exponential(SUBSHOWER_DEPTH) if k > 0 else 0.0)
-        radius, weight = _radii(rng, HCAL_SUBSHOWER_SPOTS, 0.0, CORE_RADIUS, HCAL_SPOT_RADIUS)
-        for j in range(HCAL_SUBSHOWER_SPOTS):
+        sub_depth = start + rng.gamma(shape, 1.0 / (PROFILE_EM_RATE if rng.random() < PROFILE_EM else rate))
+        number = _spot_number(weights[k], MIN_HCAL_SUBSHOWER_SPOTS, HCAL_SUBSHOWER_SPOTS)
+        radius, weight = _radii(rng, number, 0.0, CORE_RADIUS, HCAL_SPOT_RADIUS)
+        for j in range(number):
             angle = rng.uniform(0.0, 2.0 * math.pi)
-            depth = (sub_depth + rng.gamma(2.0, SPOT_DEPTH)) * projection
+            depth = max(sub_depth, 0.0) + rng.gamma(2.0, SPOT_DEPTH)
             spot_eta, spot_phi = sub_eta + radius[j] * math.cos(angle) / rho, sub_phi + radius[j] * math.sin(angle) / rho
-            count = _add(spots, count, particle, SECTION_HCAL, spot_eta, spot_phi, depth, weights[k] * weight[j])
+            count = _add(spots, count, particle, SECTION_HCAL, spot_eta, spot_phi, depth * projection, weights[k] * weight[j])
     return count
 
 
@@ -181,33 +183,42 @@ def _hadron(
     rng: np.random.Generator, spots: np.ndarray, count: int, particle: int, energy: float, charge: float,
     section: int, eta: float, phi: float, rho: float, hcal_eta: float, hcal_phi: float, hcal_rho: float,
 ) -> int:  # fmt: skip
-    """Hadron in ECAL and HCAL."""
-    sigma = math.sqrt(HCAL_STOCHASTIC**2 / energy + HCAL_CONSTANT**2)
-    visible = energy * hadron_response(energy) * _fluctuation(rng, sigma)
-    if rng.random() < math.exp(-ECAL_NUCLEAR_LENGTHS):
-        if charge != 0.0:
-            mip = min(_mip_energy(rng, MIP_ECAL, MIP_ECAL_WIDTH), energy)
-            count = _disc(rng, spots, count, particle, section, eta, phi, rho, mip, MIP_SPOTS, 0.0, MIP_RADIUS)
-        return _hcal_shower(rng, spots, count, particle, hcal_eta, hcal_phi, hcal_rho, visible, rng.exponential(1.0))
+    """Hadron in ECAL, HCAL and HO."""
+    passes = rng.random() < math.exp(-ECAL_NUCLEAR_LENGTHS)
+    if passes and charge != 0.0:
+        mip = min(_mip_energy(rng, MIP_ECAL, MIP_ECAL_WIDTH), energy)
+        count = _disc(rng, spots, count, particle, section, eta, phi, rho, mip, MIP_SPOTS, 0.0, MIP_RADIUS)
+        energy -= mip
+        if energy < MIN_ENERGY:
+            return count
+    visible = energy * hadron_response(energy) * _fluctuation(rng, math.sqrt(HCAL_STOCHASTIC**2 / energy + HCAL_CONSTANT**2))
+    if passes:
+        return _hcal_shower(rng, spots, count, particle, energy, hcal_eta, hcal_phi, hcal_rho, visible, rng.exponential(1.0))
     share = _share(rng, ECAL_SHARE + ECAL_SHARE_SOFT * math.exp(-energy / ECAL_SHARE_SCALE), ECAL_SHARE_SPREAD)
     count = _ecal_hadron(rng, spots, count, particle, section, eta, phi, rho, visible * share)
-    return _hcal_shower(rng, spots, count, particle, hcal_eta, hcal_phi, hcal_rho, visible * (1.0 - share), 0.0)
+    start = -ECAL_NUCLEAR_LENGTHS * rng.random()  # somewhere in the ECAL
+    return _hcal_shower(rng, spots, count, particle, energy, hcal_eta, hcal_phi, hcal_rho, visible * (1.0 - share), start)
 
 
 @numba.njit(cache=True)
 def _muon(
-    rng: np.random.Generator, spots: np.ndarray, count: int, particle: int,
+    rng: np.random.Generator, spots: np.ndarray, count: int, particle: int, energy: float,
     section: int, eta: float, phi: float, rho: float, enters_hcal: bool, hcal_eta: float, hcal_phi: float,
 ) -> int:  # fmt: skip
-    """Minimum-ionising deposits in the ECAL and in every depth of one HCAL tower."""
-    energy = _mip_energy(rng, MIP_ECAL, MIP_ECAL_WIDTH)
-    count = _disc(rng, spots, count, particle, section, eta, phi, rho, energy, MIP_SPOTS, 0.0, MIP_RADIUS)
+    """Minimum-ionising deposits in the ECAL, in every depth of one HCAL tower and, if there is energy left, in the HO straight behind it."""
+    reaches_ho = enters_hcal and energy > MUON_HO_ENERGY
+    mip = min(_mip_energy(rng, MIP_ECAL, MIP_ECAL_WIDTH), energy)
+    count = _disc(rng, spots, count, particle, section, eta, phi, rho, mip, MIP_SPOTS, 0.0, MIP_RADIUS)
     if enters_hcal:
-        slices = HB_DEPTHS if abs(hcal_eta) < HCAL_BARREL_ETA else HE_DEPTHS
-        energy = _mip_energy(rng, MIP_HCAL, MIP_HCAL_WIDTH)
+        is_barrel = abs(hcal_eta) < HCAL_BARREL_ETA
+        slices = HB_DEPTHS if is_barrel else HE_DEPTHS
+        mip = min(_mip_energy(rng, MIP_HCAL, MIP_HCAL_WIDTH), energy - mip)  # of what the ECAL leaves
         for k in range(len(slices) - 1):
             length = (slices[k + 1] - slices[k]) / (slices[-1] - slices[0])
-            count = _add(spots, count, particle, SECTION_HCAL, hcal_eta, hcal_phi, 0.5 * (slices[k] + slices[k + 1]), energy * length)
+            count = _add(spots, count, particle, SECTION_HCAL, hcal_eta, hcal_phi, 0.5 * (slices[k] + slices[k + 1]), mip * length)
+        if is_barrel and reaches_ho:
+            mip = _mip_energy(rng, MIP_HO, MIP_HO_WIDTH)
+            count = _add(spots, count, particle, SECTION_HCAL, hcal_eta, hcal_phi, 0.5 * (HO_START + HO_END), mip)
     return count
 
 
@@ -221,8 +232,9 @@ def _forward(rng: np.random.Generator, spots: np.ndarray, count: int, particle: 
     visible = energy * _fluctuation(rng, math.sqrt(stochastic**2 / energy + constant**2))
     long_fibres = visible * _share(rng, share, HF_SHARE_SPREAD)
     rho = HF_Z / math.sinh(abs(eta))
-    count = _disc(rng, spots, count, particle, SECTION_HFEM, eta, phi, rho, long_fibres, HF_SPOTS, 0.0, radius)
-    return _disc(rng, spots, count, particle, SECTION_HFHAD, eta, phi, rho, visible - long_fibres, HF_SPOTS, 0.0, radius)
+    number = _spot_number(visible, MIN_HF_SPOTS, HF_SPOTS)
+    count = _disc(rng, spots, count, particle, SECTION_HFEM, eta, phi, rho, long_fibres, number, 0.0, radius)
+    return _disc(rng, spots, count, particle, SECTION_HFHAD, eta, phi, rho, visible - long_fibres, number, 0.0, radius)
 
 
 @numba.njit(cache=True)
@@ -249,7 +261,7 @@ def _showers(
         if kind[i] == EM:
             count = _em_shower(rng, spots, count, i, section, eta[i], phi[i], rho, energy[i])
         elif kind[i] == MUON:
-            count = _muon(rng, spots, count, i, section, eta[i], phi[i], rho, enters_hcal[i], hcal_eta[i], hcal_phi[i])
+            count = _muon(rng, spots, count, i, energy[i], section, eta[i], phi[i], rho, enters_hcal[i], hcal_eta[i], hcal_phi[i])
         else:
             count = _hadron(rng, spots, count, i, energy[i], charge[i], section, eta[i], phi[i], rho, hcal_eta[i], hcal_phi[i], hcal_rho)
     return spots[:count]
@@ -260,7 +272,7 @@ def shower_spots(kind: np.ndarray, charge: np.ndarray, energy: np.ndarray, impac
 
     Args:
         kind: ``(P,)`` of `particles.interaction_kind`.
-        charge: ``(P,)`` [e]. energy: ``(P,)`` available to the shower [GeV].
+        charge: ``(P,)`` [e]. energy: ``(P,)`` available to the shower, behind the preshower [GeV].
         impacts: where they enter the calorimeters.
     """
     place = (impacts.region, impacts.eta, impacts.phi, impacts.enters_hcal, impacts.hcal_eta, impacts.hcal_phi)

@@ -1,4 +1,4 @@
-"""Superclusters: ECAL clusters around an energetic one, in a window that is long in azimuth, where an electron radiates."""
+"""Superclusters: ECAL clusters around an energetic one, in a window long in azimuth, where an electron radiates ("mustache", arXiv:2012.06888)."""
 
 import math
 from typing import NamedTuple
@@ -9,11 +9,25 @@ import numpy as np
 from mlpf.kinematics import delta_phi
 
 MIN_SEED_ET = 1.0  # GeV, of the CMS mustache algorithm (arXiv:2012.06888)
-WINDOW_ETA, WINDOW_PHI = 0.04, 0.2  # half-widths; the CMS mustache is a curved window of about this size
 MIN_ET = 10.0  # GeV; CMS particle flow takes superclusters above (PFBlock SuperClusterImporter), those of electron tracks at any energy
 MAX_HADRONIC_FRACTION = 0.5  # HCAL over ECAL energy within HADRONIC_RADIUS, same importer
 HADRONIC_RADIUS = 0.15
 TRACK_WINDOW = 0.05  # distance of an electron track at the ECAL to the supercluster
+# Mustache (RecoEcal/EgammaCoreTools, Mustache): in d eta, which counts outwards, a cluster lies between two parabolas in d phi that open outwards. With
+# u = eta sin(eta) of the seed, their curvatures are u (p0 u + p1) + p2, their distance from the seed w1 u + w0 / sqrt(log10(E / GeV) + 1.1).
+UPPER_CURVATURE, LOWER_CURVATURE = (-0.107537, 0.590969, -0.076494), (-0.0268843, 0.147742, -0.0191235)
+UPPER_OFFSET, LOWER_OFFSET = (0.0135714, 0.001), (-0.00571429, -0.002)
+MARGIN_ETA = 0.0087  # half a crystal; CMSSW adds it to the upper edge, we widen both, since our clusters miss by as much inwards
+# Half-width in azimuth of a cluster of transverse energy ET: offset + scale / (1 + exp((log10 ET - x0) / width)), between the smallest and the largest
+# (EcalSCDynamicDPhiParameters of CMSSW); columns: |eta| of the seed from, offset, scale, x0, width, smallest, largest
+WINDOW_PHI = np.array(
+    [
+        [0.0, 0.0280506, 0.946048, -0.101172, 0.432767, 0.14, 0.60],
+        [1.479, 0.0497038, 0.975707, -0.18149, 0.431729, 0.14, 0.55],
+        [1.75, 0.05643, 1.60429, -0.642352, 0.458106, 0.12, 0.45],
+        [2.0, 0.0928887, 1.22321, -0.260256, 0.345852, 0.12, 0.30],
+    ]
+)
 
 
 class Superclusters(NamedTuple):
@@ -30,6 +44,34 @@ class Superclusters(NamedTuple):
 @numba.njit(cache=True)
 def _distance(eta_a: float, phi_a: float, eta_b: float, phi_b: float) -> float:
     return math.hypot(eta_a - eta_b, delta_phi(phi_a, phi_b))
+
+
+@numba.njit(cache=True)
+def window_phi(et: float, seed_eta: float) -> float:
+    """Largest difference in azimuth of a cluster of transverse energy ``et`` [GeV] to the seed."""
+    row = int(np.searchsorted(WINDOW_PHI[:, 0], abs(seed_eta), side="right")) - 1
+    offset, scale, center, width, smallest, largest = WINDOW_PHI[row, 1:]
+    return min(max(offset + scale / (1.0 + math.exp((math.log10(et) - center) / width)), smallest), largest)
+
+
+@numba.njit(cache=True)
+def _parabola(curvature: tuple[float, float, float], bound: float, u: float, d_phi: float) -> float:
+    """Edge of the mustache in d eta."""
+    bend = 1.0 / (4.0 * (u * (curvature[0] * u + curvature[1]) + curvature[2])) - abs(bound)
+    return max(1.0 / (4.0 * bend), 0.0) * d_phi**2 + bound
+
+
+@numba.njit(cache=True)
+def in_mustache(seed_eta: float, seed_phi: float, energy: float, eta: float, phi: float) -> bool:
+    """Whether a cluster can come from the electron or photon of a seed, bent apart by the field."""
+    d_phi = abs(delta_phi(phi, seed_phi))
+    if d_phi > window_phi(energy / math.cosh(eta), seed_eta):
+        return False
+    u, spread = seed_eta * math.sin(seed_eta), math.sqrt(max(math.log10(energy) + 1.1, 0.01))
+    upper, lower = UPPER_OFFSET[0] * u + UPPER_OFFSET[1] / spread, LOWER_OFFSET[0] * u + LOWER_OFFSET[1] / spread
+    half = 0.5 * (upper - lower)
+    outwards = eta - seed_eta if seed_eta >= 0.0 else seed_eta - eta
+    return _parabola(LOWER_CURVATURE, -half, u, d_phi) - MARGIN_ETA < outwards < _parabola(UPPER_CURVATURE, half, u, d_phi) + MARGIN_ETA
 
 
 @numba.njit(cache=True)
@@ -63,7 +105,7 @@ def _superclusters(
             continue
         first, count = offsets[-1], offsets[-1]
         for c in order:
-            if not used[c] and abs(eta[c] - eta[seed]) < WINDOW_ETA and -WINDOW_PHI < delta_phi(phi[c], phi[seed]) < WINDOW_PHI:
+            if not used[c] and (c == seed or in_mustache(eta[seed], phi[seed], energy[c], eta[c], phi[c])):
                 members[count] = c
                 count += 1
         own = members[first:count]

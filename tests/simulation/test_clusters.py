@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 
 from mlpf.simulation import geometry as g
 from mlpf.simulation.calorimeter import Hits
-from mlpf.simulation.clusters import cluster_hits, distance_across
-from mlpf.simulation.geometry import geometry
+from mlpf.simulation.cells import geometry
+from mlpf.simulation.clusters import cluster_hits
+from mlpf.simulation.sharing import distance_across
 
 DETECTOR = geometry()
 
@@ -86,14 +87,14 @@ def test_sharing_follows_the_gaussians_of_the_final_clusters():
     center = weight @ DETECTOR.position[sites] / weight.sum(axis=1, keepdims=True)
     for s in (barrel(0, 11), barrel(1, 11), barrel(0, 12)):
         k = np.searchsorted(sites, s)
-        expected = np.array([shared[c].sum() * np.exp(-0.5 * distance_across(DETECTOR.position[s], center[c]) / 1.5**2) for c in range(2)])
+        expected = np.array([shared[c].sum() * np.exp(-0.5 * distance_across(*DETECTOR.position[s], *center[c]) / 1.5**2) for c in range(2)])
         assert fraction[:, k] == pytest.approx(expected / expected.sum(), abs=1e-3)
 
 
 def test_distance_across_is_that_on_the_barrel_front():
     a, b = barrel(60, 10), barrel(61, 12)
     expected = 129.0**2 * ((DETECTOR.eta[a] - DETECTOR.eta[b]) ** 2 + (DETECTOR.phi[a] - DETECTOR.phi[b]) ** 2)
-    assert distance_across(DETECTOR.position[a], DETECTOR.position[b]) == pytest.approx(expected, rel=0.03)
+    assert distance_across(*DETECTOR.position[a], *DETECTOR.position[b]) == pytest.approx(expected, rel=0.03)
 
 
 def test_of_equal_neighbours_one_is_the_seed():

@@ -3,8 +3,9 @@ import pytest
 
 from mlpf.simulation import geometry as g
 from mlpf.simulation.calorimeter import Hits
+from mlpf.simulation.cells import geometry
 from mlpf.simulation.clusters import cluster_hits
-from mlpf.simulation.geometry import geometry, locate
+from mlpf.simulation.geometry import locate
 from mlpf.simulation.moments import cluster_hit_list, cluster_moments
 
 DETECTOR = geometry()

@@ -3,10 +3,11 @@ import pytest
 
 from mlpf.simulation import geometry as g
 from mlpf.simulation.calorimeter import deposit, read_out
-from mlpf.simulation.geometry import geometry
+from mlpf.simulation.cells import geometry
 from mlpf.simulation.particles import EM, HADRON, INVISIBLE, MUON, available_energy, interaction_kind
 from mlpf.simulation.propagation import BARREL, ENDCAP, FORWARD, NOT_REACHED, Impacts
-from mlpf.simulation.showers import MOLIERE_RADIUS, Spots, hadron_response, shower_spots
+from mlpf.simulation.showers import MOLIERE_RADIUS, hadron_response, shower_spots
+from mlpf.simulation.spots import Spots
 
 ECAL_SECTIONS = (g.SECTION_EB, g.SECTION_EE)
 

@@ -1,91 +1,242 @@
 #!/usr/bin/env python
-"""Derive the tables of `mlpf/simulation/calibration.py` from particle guns: `python scripts/derive_calibration.py` (about five minutes on one core).
+"""Derive the calibrations of the simulated detector from particle guns: `python scripts/derive_calibration.py [--jobs 2]`, about five minutes on two cores.
 
-Prints the tables to paste, and how well single particles close with them. Derive them again after a change of showers, thresholds or clustering.
+Writes `mlpf/simulation/calibration.json` (ECAL clusters as photons) and `mlpf/classical/calibration.json` (hadrons, for particle flow), and prints how well
+other single particles close with them. Run it again after a change of showers, thresholds, clustering or material. Only particles that reach the calorimeters
+as they were shot count: photons that did not convert, hadrons that did not interact in the tracker.
 """
 
+import argparse
+import itertools
+import time
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from mlpf.events import event_index
+from mlpf.classical.calibration import HadronCalibration, hadron_energies
+from mlpf.classical.calibration_fit import Hadrons, calibration_json, fit_calibration, unbiased_weights, write_calibration
+from mlpf.events import Events, event_index
+from mlpf.io.files import write_text
+from mlpf.io.workers import map_in_order
 from mlpf.schema import ElementType
-from mlpf.simulation.calibration import HADRON_ENERGY, PHOTON_ENERGY, corrected_energy
-from mlpf.simulation.config import GunConfig, SimulationConfig
-from mlpf.simulation.geometry import LAYER_EB, LAYER_EE, LAYER_HB, LAYER_HE
+from mlpf.simulation.calibration import FORMAT, LAYER_EB, LAYER_EE, VERSION, PhotonCalibration, photon_energy, strip_energy
+from mlpf.simulation.config import GunConfig, GunParticle, SimulationConfig
 from mlpf.simulation.simulate import simulate
 
+PACKAGE = Path(__file__).parents[1] / "mlpf"
 SEED = 20_000
-HALF_WINDOW = 0.12  # particles within 12 % of a table's energy count for it
-MAX_ECAL_ENERGY = 0.5  # GeV; hadrons that leave more in the ECAL do not calibrate the HCAL
+EVENTS_PER_TASK = 500
+MIN_ENERGY, MAX_ENERGY = 1.2, 650.0  # GeV, of what is shot
+
+PHOTON_NODES = np.array([1.5, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0])  # GeV
+BARREL_EDGES = np.array([0.0, 0.8, 1.3, 1.44, 1.479])
+ENDCAP_EDGES = np.array([1.479, 1.53, 1.65, 1.8, 2.2, 2.6, 3.0])  # the preshower covers 1.65 to 2.6
+HADRON_NODES = np.array([4.0, 6.0, 9.0, 14.0, 22.0, 40.0, 80.0, 200.0, 500.0])  # GeV; below, many leave nothing, and the coefficients stay as they are
+HADRON_EDGES = np.array([0.0, 0.9, 1.3, 1.5, 1.74, 2.1, 2.5, 3.0])  # HCAL: barrel up to 1.3, endcap from 1.5, wider towers from 1.74, no tracks beyond 2.5
+CLOSURE_ENERGIES = np.array([5.0, 7.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0])
 
 
-class Source(NamedTuple):
-    """A gun that calibrates a layer; it stays away from the edges of the layer."""
+class Gun(NamedTuple):
+    """One kind of particle, shot into each of the slices of abs(eta)."""
 
-    layer: int
-    name: str
-    particle: str
-    number: int
-    eta: tuple[float, float]
-    energies: np.ndarray
+    particle: GunParticle
+    edges: np.ndarray
+    number: int  # per slice
+    seed: int
 
 
-SOURCES = (
-    Source(LAYER_EB, "LAYER_EB", "gamma", 40_000, (0.0, 1.4), PHOTON_ENERGY),
-    Source(LAYER_EE, "LAYER_EE", "gamma", 40_000, (1.6, 2.9), PHOTON_ENERGY),
-    Source(LAYER_HB, "LAYER_HB", "K0L", 60_000, (0.0, 1.3), HADRON_ENERGY),
-    Source(LAYER_HE, "LAYER_HE", "K0L", 60_000, (1.5, 2.8), HADRON_ENERGY),
-)
+PHOTONS = Gun("gamma", np.array([0.0, 0.4, 0.8, 1.3, 1.43, 1.48, 1.54, 1.65, 1.8, 2.2, 2.6, 2.95]), 4000, SEED)
+HADRONS = Gun("K0L", HADRON_EDGES, 9000, SEED + 100)
+CHECKS = (Gun("gamma", np.array([0.0, 0.8, 1.4, 1.65, 2.2, 2.6, 2.9]), 1000, SEED + 200), Gun("K0L", np.array([0.0, 1.3, 1.5, 2.5, 2.9]), 2500, SEED + 300),
+          Gun("pi", np.array([0.0, 1.3, 1.5, 2.5, 2.9]), 2500, SEED + 400))  # fmt: skip
 
 
 class Shots(NamedTuple):
-    """Single particles and the clusters of the calibrated type that they made: true energies; clusters' event, raw energy, layer."""
+    """Single particles that reach the calorimeters unharmed, and their clusters.
 
-    true_energy: np.ndarray
-    event: np.ndarray
+    Attributes:
+        energy, abs_eta: ``(n,)`` of the particles.
+        hcal: ``(n,)`` energy of all HCAL and HO clusters.
+        shot: ``(C,)`` particle of each ECAL cluster. cluster, layer, cluster_eta: its energy, PFLayer and abs(eta). strips: ``(2, C)`` in front of it.
+    """
+
     energy: np.ndarray
+    abs_eta: np.ndarray
+    hcal: np.ndarray
+    shot: np.ndarray
+    cluster: np.ndarray
     layer: np.ndarray
+    cluster_eta: np.ndarray
+    strips: np.ndarray
 
-    def mean_response(self, cluster_energy: np.ndarray, energies: np.ndarray) -> np.ndarray:
-        """Mean of found over true energy at each of ``energies``; particles without a cluster count as 0."""
-        response = np.bincount(self.event, cluster_energy, minlength=len(self.true_energy)) / self.true_energy
-        near = np.abs(np.log(self.true_energy / energies[:, None])) < HALF_WINDOW
-        return np.array([np.mean(response[window]) for window in near])
+    def sum(self, values: np.ndarray) -> np.ndarray:
+        """``(n,)`` sums over the ECAL clusters of each particle."""
+        return np.bincount(self.shot, values, minlength=len(self.energy))
 
 
-def shoot(source: Source) -> Shots:
-    low, high = source.energies[0] * np.exp(-HALF_WINDOW), source.energies[-1] * np.exp(HALF_WINDOW)
-    eta = {"min_abs_eta": source.eta[0], "max_abs_eta": source.eta[1]}
-    gun = GunConfig(particle=source.particle, min_pt=low / np.cosh(source.eta[1]), max_pt=high / np.cosh(source.eta[0]), **eta)
-    config = SimulationConfig(process="gun", gun=gun, vertex_spread_z=0.0, events_per_chunk=2000)
-    is_hadron = source.particle == "K0L"
-    parts = []
-    for chunk in simulate(config, source.number, SEED):
-        event = event_index(chunk.offsets["element"])
-        ecal, hcal = (chunk["element_type"] == kind for kind in (ElementType.ECAL, ElementType.HCAL))
-        in_ecal = np.bincount(event[ecal], chunk["element_energy"][ecal], minlength=len(chunk))
-        wanted = in_ecal < MAX_ECAL_ENERGY if is_hadron else np.ones(len(chunk), dtype=bool)
-        clusters = (hcal if is_hadron else ecal) & wanted[event]
-        number = np.cumsum(wanted) - 1
-        parts.append(Shots(chunk["gen_energy"][wanted], number[event[clusters]], chunk["element_energy"][clusters], chunk["element_layer"][clusters]))
-    first = np.cumsum([0] + [len(part.true_energy) for part in parts])
-    event = [part.event + start for part, start in zip(parts, first[:-1], strict=True)]
-    true_energy, energy, layer = (np.concatenate([getattr(part, name) for part in parts]) for name in ("true_energy", "energy", "layer"))
-    return Shots(true_energy.astype(float), np.concatenate(event), energy.astype(float), layer)
+def join(parts: Sequence[Shots]) -> Shots:
+    first = np.cumsum([0, *(len(part.energy) for part in parts)])
+    parts = [part._replace(shot=part.shot + start) for part, start in zip(parts, first[:-1], strict=True)]
+    return Shots(*(np.concatenate(values, axis=-1) for values in zip(*parts, strict=True)))
+
+
+def shoot(guns: Sequence[Gun], jobs: int) -> list[Shots]:
+    """What each of the guns hits."""
+    tasks = [(number, task) for number, gun in enumerate(guns) for task in tasks_of(gun)]
+    results: list[list[Shots]] = [[] for _ in guns]
+    for (number, _), shots in zip(tasks, map_in_order(shoot_some, [task for _, task in tasks], jobs), strict=True):
+        results[number].append(shots)
+    return [join(parts) for parts in results]
+
+
+def tasks_of(gun: Gun) -> Iterator[tuple[SimulationConfig, int, int]]:
+    for k, (low, high) in enumerate(itertools.pairwise(gun.edges)):
+        cosh = np.cosh(0.5 * (low + high))
+        pt = {"min_pt": MIN_ENERGY / cosh, "max_pt": MAX_ENERGY / cosh}
+        config = SimulationConfig(
+            process="gun", gun=GunConfig(particle=gun.particle, min_abs_eta=low, max_abs_eta=high, **pt), events_per_chunk=EVENTS_PER_TASK
+        )
+        for first in range(0, gun.number, EVENTS_PER_TASK):
+            yield config, gun.seed + k, first
+
+
+def shoot_some(task: tuple[SimulationConfig, int, int]) -> Shots:
+    config, seed, first = task
+    return join([read_shots(chunk) for chunk in simulate(config, EVENTS_PER_TASK, seed, first)])
+
+
+def read_shots(chunk: Events) -> Shots:
+    intact = np.flatnonzero(reach_calorimeters(chunk))
+    number = np.full(len(chunk), -1)
+    number[intact] = np.arange(len(intact))
+    event, kind = event_index(chunk.offsets["element"]), chunk["element_type"]
+    position = np.column_stack([chunk[f"element_p{axis}"] for axis in "xyz"]).astype(np.float64)
+    energy = chunk["element_energy"].astype(np.float64)
+    strips = [strip_energy(energy[part], chunk["element_layer"][part], position[part]) for part in parts(chunk.offsets["element"])]
+    hcal = np.bincount(event, energy * np.isin(kind, (ElementType.HCAL, ElementType.HO)), minlength=len(chunk))
+    ecal = (kind == ElementType.ECAL) & (number[event] >= 0)
+    return Shots(
+        chunk["gen_energy"][intact].astype(np.float64),
+        np.abs(chunk["gen_eta"][intact]).astype(np.float64),
+        hcal[intact],
+        number[event[ecal]],
+        energy[ecal],
+        chunk["element_layer"][ecal],
+        np.abs(chunk["element_eta"][ecal]).astype(np.float64),
+        np.concatenate(strips, axis=1)[:, ecal],
+    )
+
+
+def parts(offsets: np.ndarray) -> list[slice]:
+    return [slice(start, stop) for start, stop in itertools.pairwise(offsets)]
+
+
+def reach_calorimeters(chunk: Events) -> np.ndarray:
+    """Events in which nothing but the particle itself left energy; those in which nothing did count, too."""
+    event = event_index(chunk.offsets["simcluster"])
+    other = chunk["simcluster_pid"] != chunk["gen_pdgid"][event]
+    return (chunk.counts("simcluster") < 2) & (np.bincount(event, other, minlength=len(chunk)) == 0)
+
+
+def fit_photons(shots: Shots) -> PhotonCalibration:
+    weights = fit_strip_weights(shots)
+    energy = shots.cluster + weights @ shots.strips
+    calibration = PhotonCalibration(
+        PHOTON_NODES, BARREL_EDGES, np.ones((len(BARREL_EDGES) - 1, len(PHOTON_NODES))),
+        ENDCAP_EDGES, np.ones((len(ENDCAP_EDGES) - 1, len(PHOTON_NODES))), weights,
+    )  # fmt: skip
+    leading = leading_cluster(shots)
+    found = leading >= 0
+    for _ in range(4):  # a photon of several clusters is corrected cluster by cluster
+        corrected = photon_energy(energy, shots.layer, shots.cluster_eta, calibration)
+        response = shots.sum(corrected) / shots.energy
+        for part, edges, table in ((LAYER_EB, BARREL_EDGES, calibration.barrel_response), (LAYER_EE, ENDCAP_EDGES, calibration.endcap_response)):
+            for row in range(len(table)):
+                eta = shots.cluster_eta[leading]
+                inside = found & (shots.layer[leading] == part) & (eta >= edges[row]) & (eta < edges[row + 1])
+                for k, node in enumerate(PHOTON_NODES):
+                    near = np.exp(-0.5 * (np.log(shots.energy[inside] / node) / 0.2) ** 2)
+                    table[row, k] *= np.average(response[inside], weights=near)
+    return calibration
+
+
+def fit_strip_weights(shots: Shots) -> np.ndarray:
+    """What makes the energy of photons in front of which the preshower lies scatter least; 0 without strips."""
+    sums = np.column_stack([shots.sum(values) for values in (shots.cluster, *shots.strips)])
+    inside = sums[:, 1:].all(axis=1)
+    if not inside.any():
+        return np.zeros(2)
+    found = []
+    for low, high in itertools.pairwise(PHOTON_NODES[2:]):
+        chosen = inside & (shots.energy > low) & (shots.energy < high)
+        weights = unbiased_weights(sums[chosen] / shots.energy[chosen, None], np.ones(chosen.sum()))
+        found.append(weights[1:] / weights[0])
+    return np.round(np.median(found, axis=0), 1)
+
+
+def leading_cluster(shots: Shots) -> np.ndarray:
+    """``(n,)`` most energetic ECAL cluster of each particle, -1 if it has none."""
+    leading = np.full(len(shots.energy), -1)
+    order = np.argsort(shots.cluster, kind="stable")
+    leading[shots.shot[order]] = order  # the last one written stays
+    return leading
+
+
+def hadrons_of(shots: Shots) -> Hadrons:
+    return Hadrons(shots.energy, shots.abs_eta, shots.sum(shots.cluster), shots.hcal)
+
+
+def print_photons(gun: Gun, shots: Shots, calibration: PhotonCalibration) -> None:
+    energy = shots.cluster + calibration.strip_weights @ shots.strips
+    response = shots.sum(photon_energy(energy, shots.layer, shots.cluster_eta, calibration)) / shots.energy
+    print_closure("gamma, corrected over true energy of those with an ECAL cluster", gun, shots, response, response > 0)
+
+
+def print_hadrons(gun: Gun, shots: Shots, calibration: HadronCalibration) -> None:
+    hadrons = hadrons_of(shots)
+    response = hadron_energies(hadrons.ecal, hadrons.hcal, hadrons.abs_eta, calibration) / hadrons.energy
+    print_closure(f"{gun.particle}, calibrated over true energy of those with an HCAL cluster", gun, shots, response, hadrons.hcal > 0)
+    for name, chosen in (("with an ECAL cluster alone", (hadrons.ecal > 0) & (hadrons.hcal == 0)), ("without any", (hadrons.ecal == 0) & (hadrons.hcal == 0))):
+        print_closure(f"{gun.particle}, fraction {name}", gun, shots, chosen.astype(float), np.ones(len(chosen), dtype=bool))
+
+
+def print_closure(title: str, gun: Gun, shots: Shots, values: np.ndarray, chosen: np.ndarray) -> None:
+    """Means, with their statistical uncertainty, by energy and abs(eta)."""
+    print(f"\n{title}\n{'abs(eta)':<12}" + "".join(f"{f'{low:g}-{high:g} GeV':>16}" for low, high in itertools.pairwise(CLOSURE_ENERGIES)))
+    for low_eta, high_eta in itertools.pairwise(gun.edges):
+        row = f"{f'{low_eta:g}-{high_eta:g}':<12}"
+        for low, high in itertools.pairwise(CLOSURE_ENERGIES):
+            own = values[chosen & (shots.abs_eta >= low_eta) & (shots.abs_eta < high_eta) & (shots.energy >= low) & (shots.energy < high)]
+            row += f"{f'{own.mean():.3f} +- {own.std() / np.sqrt(len(own)):.3f}' if len(own) else '-':>16}"
+        print(row)
 
 
 def main() -> None:
-    shots = [shoot(source) for source in SOURCES]
-    tables = {}
-    for source, shot in zip(SOURCES, shots, strict=True):
-        tables[source.layer] = (source.energies, np.round(shot.mean_response(shot.energy, source.energies), 3))
-        name = "PHOTON_ENERGY" if source.particle == "gamma" else "HADRON_ENERGY"
-        print(f"    {source.name}: ({name}, np.array([{', '.join(f'{value:.3f}' for value in tables[source.layer][1])}])),")
-    print("closure (mean corrected over true energy):")
-    for source, shot in zip(SOURCES, shots, strict=True):
-        closure = shot.mean_response(corrected_energy(shot.energy, shot.layer, tables), source.energies)
-        print(f"  {source.name}: " + ", ".join(f"{energy:g} GeV {value:.3f}" for energy, value in zip(source.energies, closure, strict=True)))
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--output-folder", type=Path, default=PACKAGE, help="receives simulation/calibration.json and classical/calibration.json")
+    options = parser.parse_args()
+    start = time.monotonic()
+    photons, hadrons, *checks = shoot((PHOTONS, HADRONS, *CHECKS), options.jobs)
+    photon_calibration, hadron_calibration = fit_photons(photons), fit_calibration(hadrons_of(hadrons), HADRON_NODES, HADRON_EDGES)
+    made_by = {"command": "python scripts/derive_calibration.py", "mlpf": version("mlpf")}
+    head = {"format": FORMAT, "version": VERSION, "made_by": made_by | provenance(PHOTONS, photons)}
+    write_text(options.output_folder / "simulation" / "calibration.json", calibration_json(head, photon_calibration._asdict()))
+    write_calibration(options.output_folder / "classical" / "calibration.json", hadron_calibration, made_by | provenance(HADRONS, hadrons))
+    for gun, shots in zip(CHECKS, checks, strict=True):
+        if gun.particle == "gamma":
+            print_photons(gun, shots, photon_calibration)
+        else:
+            print_hadrons(gun, shots, hadron_calibration)
+    print(f"\nwrote {options.output_folder}/simulation/calibration.json and classical/calibration.json after {time.monotonic() - start:.0f} s")
+
+
+def provenance(gun: Gun, shots: Shots) -> dict[str, object]:
+    slices = len(gun.edges) - 1
+    return {"particle": gun.particle, "seeds": [gun.seed, gun.seed + slices - 1], "shot": gun.number * slices, "used": len(shots.energy)}
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from typing import Literal
 
 import numpy as np
 
+from mlpf.classical.calibration import HadronCalibration
+from mlpf.classical.comparison import Comparison
 from mlpf.classical.elements import NEEDED_COLUMNS
 from mlpf.classical.particle_flow import rule_based_particle_flow
 from mlpf.events import Events
@@ -24,6 +26,7 @@ class ClassicalReport:
         num_events, num_elements, num_links: read and linked.
         num_repaired: non-finite values of elements that were set to 0.
         num_candidates: by class.
+        comparison: with the candidates that the ntuple came with; None where it has none.
         seconds: spent in particle flow, without reading, writing and compiling.
     """
 
@@ -32,11 +35,18 @@ class ClassicalReport:
     num_links: int = 0
     num_repaired: int = 0
     num_candidates: Counter[CandidateClass] = field(default_factory=Counter)
+    comparison: Comparison | None = None
     seconds: float = 0.0
 
 
 def reconstruct_file(
-    path: str | Path, output: str | Path, nonfinite: Literal["error", "zero"] = "error", on_events: Callable[[int], object] = lambda _: None
+    path: str | Path,
+    output: str | Path,
+    nonfinite: Literal["error", "zero"] = "error",
+    *,
+    calibration: HadronCalibration | None = None,
+    threads: int = 1,
+    on_events: Callable[[int], object] = lambda _: None,
 ) -> ClassicalReport:
     """Copy an ntuple with its candidates, their elements and the element links replaced.
 
@@ -44,6 +54,8 @@ def reconstruct_file(
         path: ntuple of any version.
         output: written whole or not at all.
         nonfinite: what to do with non-finite momenta of elements: an error, or replace them by 0.
+        calibration: of hadrons; that of the simulated detector if None.
+        threads: of particle flow.
         on_events: called with the number of events of every finished chunk.
 
     Raises:
@@ -51,10 +63,13 @@ def reconstruct_file(
     """
     report = ClassicalReport()
 
+    def reconstruct(chunk: Events) -> Events:
+        return rule_based_particle_flow(chunk, calibration=calibration, threads=threads)
+
     def chunks() -> Iterator[Events]:
-        rule_based_particle_flow(read_ntuple(path, stop=0))  # compiles the kernels outside of the timing
+        reconstruct(read_ntuple(path, stop=0))  # compiles the kernels outside of the timing
         for chunk in ntuple.iterate() if ntuple.num_events else [read_ntuple(path)]:
-            yield _reconstruct(chunk, nonfinite, report)
+            yield _reconstruct(chunk, reconstruct, nonfinite, report)
             on_events(len(chunk))
 
     with Ntuple(path) as ntuple:
@@ -62,13 +77,16 @@ def reconstruct_file(
     return report
 
 
-def _reconstruct(chunk: Events, nonfinite: str, report: ClassicalReport) -> Events:
+def _reconstruct(chunk: Events, reconstruct: Callable[[Events], Events], nonfinite: str, report: ClassicalReport) -> Events:
     if nonfinite == "zero":
         report.num_repaired += sum(len(bad) for bad in chunk.non_finite(NEEDED_COLUMNS).values())
         chunk = chunk.replace_non_finite(NEEDED_COLUMNS)
-    start = time.perf_counter()
-    chunk = rule_based_particle_flow(chunk)
+    given, start = chunk, time.perf_counter()
+    chunk = reconstruct(chunk)
     report.seconds += time.perf_counter() - start
+    if given.size("pfcandidate"):
+        report.comparison = report.comparison or Comparison()
+        report.comparison.add(given, chunk)
     pdgid, number = np.unique(np.abs(chunk["pfcandidate_pdgid"]), return_counts=True)
     report.num_candidates.update({CandidateClass(p): n for p, n in zip(pdgid.tolist(), number.tolist(), strict=True)})
     report.num_elements += chunk.size("element")

@@ -332,7 +332,9 @@ def _points(axes: Axes, curve: Curve, quantity: str, title: str, place: int, log
     edges = np.array(curve["edges"])
     shift = 0.5 + 0.12 * ((place + 1) // 2) * (-1) ** place
     x = edges[:-1] ** (1 - shift) * edges[1:] ** shift if _is_logarithmic(edges, logarithmic) else edges[:-1] * (1 - shift) + edges[1:] * shift
-    axes.errorbar(x, value, np.nan_to_num(error), fmt=MARKERS[place], color=COLORS[place], label=title, markersize=3.5, elinewidth=1.0, linewidth=0)
+    axes.errorbar(
+        x, value, np.maximum(np.nan_to_num(error), 0.0), fmt=MARKERS[place], color=COLORS[place], label=title, markersize=3.5, elinewidth=1.0, linewidth=0
+    )
 
 
 def _is_logarithmic(edges: np.ndarray, wanted: bool | None) -> bool:

@@ -21,7 +21,9 @@ TILES_PHI, TILE_ETA = 12, 0.5
 
 
 def primary_vertices(z: np.ndarray, pt: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """``(B,)`` place along the beam [cm] of the most energetic vertex: the window of tracks with the largest sum of pt squared; 0 without tracks.
+    """``(B,)`` place along the beam [cm] of the most energetic vertex: mean of the window of tracks with the largest sum of pt squared, weighed by it.
+
+    0 without tracks.
 
     Args:
         z, pt: ``(T,)`` of tracks [cm, GeV].
@@ -33,9 +35,11 @@ def primary_vertices(z: np.ndarray, pt: np.ndarray, offsets: np.ndarray) -> np.n
             continue
         order = np.argsort(z[start:stop])
         along, weight = z[start:stop][order], pt[start:stop][order].astype(np.float64) ** 2
+        first, last = np.searchsorted(along, along - VERTEX_WINDOW), np.searchsorted(along, along + VERTEX_WINDOW, side="right")
         total = np.concatenate([[0.0], np.cumsum(weight)])
-        sums = total[np.searchsorted(along, along + VERTEX_WINDOW, side="right")] - total[np.searchsorted(along, along - VERTEX_WINDOW)]
-        place[b] = along[np.argmax(sums)]
+        best = np.argmax(total[last] - total[first])
+        window = slice(first[best], last[best])
+        place[b] = np.average(along[window], weights=weight[window])
     return place
 
 

@@ -15,8 +15,8 @@ from mlpf.simulation.material import NUM_LAYERS
 
 Columns = dict[str, np.ndarray]
 
-# An electron is a GSF track with a supercluster this near to where it enters the ECAL, with no more hadronic energy around it than that (cuts of the CMS
-# electron seeding and preselection, with a margin for our coarser superclusters)
+# An electron is a GSF track with a supercluster this near to where it enters the ECAL, or would without radiation, with no more hadronic energy around it than
+# that (cuts of the CMS electron seeding and preselection, those in angle with a margin)
 MAX_DELTA_ETA, MAX_DELTA_PHI, MAX_HADRONIC, HADRONIC_RADIUS = 0.03, 0.2, 0.15, 0.15
 ISOLATION_RADIUS = 0.3
 NUM_SCORES = 5
@@ -66,9 +66,12 @@ def find_electrons(elements: Columns, gsf: GsfTracks) -> Pairs:
     if len(superclusters) == 0 or len(gsf.particle) == 0:
         nothing = np.zeros(0, dtype=np.int64)
         return Pairs(nothing, nothing, np.zeros(0))
-    delta_eta = np.abs(eta[superclusters] - gsf.impacts.eta[:, None])
-    delta_azimuth = np.abs(delta_phi(phi[superclusters].astype(np.float64), gsf.impacts.phi[:, None]))
-    distance = np.where((delta_eta < MAX_DELTA_ETA) & (delta_azimuth < MAX_DELTA_PHI), np.hypot(delta_eta, delta_azimuth), np.inf)
+    distance = np.full((len(gsf.particle), len(superclusters)), np.inf)
+    for impacts in (gsf.impacts, gsf.unradiated_impacts):
+        delta_eta = np.abs(eta[superclusters] - impacts.eta[:, None])
+        delta_azimuth = np.abs(delta_phi(phi[superclusters].astype(np.float64), impacts.phi[:, None]))
+        inside = (delta_eta < MAX_DELTA_ETA) & (delta_azimuth < MAX_DELTA_PHI)
+        distance = np.minimum(distance, np.where(inside, np.hypot(delta_eta, delta_azimuth), np.inf))
     nearest = np.argmin(distance, axis=1)
     matched = np.flatnonzero(np.isfinite(distance[np.arange(len(nearest)), nearest]))
     own = superclusters[nearest[matched]]
@@ -87,11 +90,12 @@ def _features(elements: Columns, gsf: GsfTracks, pairs: Pairs) -> np.ndarray:
     around = np.asarray(delta_r(eta[:, None], phi[:, None], *direction)) < ISOLATION_RADIUS
     around[np.arange(len(own)), gsf.track[own]] = False
     points = np.bincount(gsf.brems.gsf, minlength=len(gsf.particle))[own]
+    eta_at_ecal = np.stack([gsf.impacts.eta[own], gsf.unradiated_impacts.eta[own]])
     features = {
         "one": np.ones(len(own)),
         "mismatch": np.minimum(np.abs(np.log(elements["element_energy"][cluster] / gsf.inner_p[own])), 2.0),
         "hadronic": pairs.hadronic,
-        "delta_eta": np.minimum(np.abs(elements["element_eta"][cluster] - gsf.impacts.eta[own]) / 0.01, 3.0),
+        "delta_eta": np.minimum(np.abs(elements["element_eta"][cluster] - eta_at_ecal).min(axis=0) / 0.01, 3.0),
         "width": np.minimum(elements["element_etaerror"][cluster] / 0.01, 3.0),
         "brem": np.clip(1.0 - gsf.outer_p[own] / gsf.inner_p[own], -0.5, 1.0),
         "isolation": np.minimum(around @ elements["element_pt"][tracks] / gsf.fit.pt[own], 3.0),

@@ -10,7 +10,7 @@ import numpy as np
 
 from mlpf.kinematics import eta_from_pt_pz, wrap_phi
 from mlpf.simulation.flights import Flights
-from mlpf.simulation.helix import HelixFit, extrapolate, fit_helices, lever_arms, outer_states, relative_pt_resolution
+from mlpf.simulation.helix import HelixFit, OuterStates, extrapolate, fit_helices, lever_arms, outer_states, relative_pt_resolution
 from mlpf.simulation.propagation import Impacts
 from mlpf.simulation.radiation import Radiation, emission_parts, find_radiation
 from mlpf.simulation.tracker import Tracks
@@ -53,6 +53,7 @@ class GsfTracks(NamedTuple):
         inner_p, inner_eta, inner_phi: momentum at the inner end. outer_p, outer_eta, outer_phi: at the outer end.
         quality: fraction of its hits from the particle.
         impacts: where it enters the calorimeters.
+        unradiated_impacts: where it would enter them without radiation, near the centre of its energy.
         brems: its trajectory points.
     """
 
@@ -68,6 +69,7 @@ class GsfTracks(NamedTuple):
     outer_phi: np.ndarray
     quality: np.ndarray
     impacts: Impacts
+    unradiated_impacts: Impacts
     brems: Brems
 
 
@@ -87,6 +89,7 @@ def reconstruct_gsf(flights: Flights, tracks: Tracks, rng: np.random.Generator) 
     quoted = relative_pt_resolution(np.full(len(particle), 11), pt, eta_from_pt_pz(pt, pz), arm)
     fit = fit._replace(pt_error=quoted * fit.pt)
     outer_pt = _outer_pt(pt, radiation, core, rng)
+    start = OuterStates(particles.x[particle], particles.y[particle], particles.z[particle], np.arctan2(py, px))
     states, sin_theta, eta = outer_states(flights, particle), np.sin(fit.theta), np.arctanh(np.cos(fit.theta))
     gsf = GsfTracks(
         particle=particle,
@@ -101,6 +104,7 @@ def reconstruct_gsf(flights: Flights, tracks: Tracks, rng: np.random.Generator) 
         outer_phi=wrap_phi(states.phi + fit.phi_error * rng.normal(size=len(particle))),
         quality=tracks.quality[track],
         impacts=extrapolate(fit._replace(pt=outer_pt), states, rng),
+        unradiated_impacts=extrapolate(fit, start, rng),
         brems=NO_BREMS,
     )
     return gsf._replace(brems=_find_brems(flights, gsf, arm, rng))

@@ -64,7 +64,7 @@ def _parabola(curvature: tuple[float, float, float], bound: float, u: float, d_p
 @numba.njit(cache=True)
 def in_mustache(seed_eta: float, seed_phi: float, energy: float, eta: float, phi: float) -> bool:
     """Whether a cluster can come from the electron or photon of a seed, bent apart by the field."""
-    d_phi = abs(delta_phi(phi, seed_phi))
+    d_phi = abs(float(delta_phi(phi, seed_phi)))
     if d_phi > window_phi(energy / math.cosh(eta), seed_eta):
         return False
     u, spread = seed_eta * math.sin(seed_eta), math.sqrt(max(math.log10(energy) + 1.1, 0.01))
@@ -75,14 +75,20 @@ def in_mustache(seed_eta: float, seed_phi: float, energy: float, eta: float, phi
 
 
 @numba.njit(cache=True)
-def _is_wanted(
-    et: float, energy: float, eta: float, phi: float, hcal: np.ndarray, cluster_energy: np.ndarray, cluster_eta: np.ndarray, cluster_phi: np.ndarray,
-    electron_eta: np.ndarray, electron_phi: np.ndarray,
-) -> bool:  # fmt: skip
-    """Electromagnetic and energetic, or at the end of an electron track."""
+def _is_pointed_at(own: np.ndarray, eta: np.ndarray, phi: np.ndarray, electron_eta: np.ndarray, electron_phi: np.ndarray) -> bool:
+    """Whether an electron track ends at one of the clusters; the most energetic one may be a photon that it radiated."""
     for e in range(len(electron_eta)):
-        if _distance(eta, phi, electron_eta[e], electron_phi[e]) < TRACK_WINDOW:
-            return True
+        for c in own:
+            if _distance(eta[c], phi[c], electron_eta[e], electron_phi[e]) < TRACK_WINDOW:
+                return True
+    return False
+
+
+@numba.njit(cache=True)
+def _is_electromagnetic(
+    et: float, energy: float, eta: float, phi: float, hcal: np.ndarray, cluster_energy: np.ndarray, cluster_eta: np.ndarray, cluster_phi: np.ndarray
+) -> bool:
+    """Energetic, with little energy behind."""
     if et < MIN_ET:
         return False
     hadronic = 0.0
@@ -111,7 +117,8 @@ def _superclusters(
         own = members[first:count]
         total_et, total_energy = np.sum(et[own]), np.sum(energy[own])
         used[own] = True
-        if _is_wanted(total_et, total_energy, eta[seed], phi[seed], hcal, energy, eta, phi, electron_eta, electron_phi):
+        pointed_at = _is_pointed_at(own, eta, phi, electron_eta, electron_phi)
+        if pointed_at or _is_electromagnetic(total_et, total_energy, eta[seed], phi[seed], hcal, energy, eta, phi):
             offsets.append(count)
     return np.array(offsets), members[: offsets[-1]].copy()
 

@@ -89,3 +89,9 @@ def particles() -> Callable[..., Particles]:
 @pytest.fixture(scope="session")
 def emissions() -> Callable[..., Emissions]:
     return radiate
+
+
+@pytest.fixture
+def sparse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Particles have no neighbours as far as tracks are concerned."""
+    monkeypatch.setattr("mlpf.simulation.track_finding.LOSS_PER_NEIGHBOR", 0.0)

@@ -52,6 +52,7 @@ def test_electrons_separate_from_pions(electrons, pions):
     assert area > 0.95
     found = leading_scores(pions).sum(axis=0) > 0
     assert np.mean(found) < 0.3  # most have too much energy behind the ECAL to be an electron at all
+    assert np.mean(signal > 0) > 0.85
     among_found = stats.mannwhitneyu(signal[signal > 0], background[found]).statistic / (np.sum(signal > 0) * found.sum())
     assert among_found > 0.9
 

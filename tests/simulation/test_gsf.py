@@ -8,6 +8,7 @@ from mlpf.simulation.tracker import reconstruct_tracks
 
 NUMBER = 2000
 PT = 20.0
+pytestmark = pytest.mark.usefixtures("sparse")  # beams of thousands of particles
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def test_hadrons_that_survive_make_up_for_those_that_interact(particles, flights
 
 
 def test_a_dense_core_loses_three_percent_for_each_neighbour(particles, flights):
-    spread = np.linspace(0.0, 0.004, 6)  # all within 0.01 of each other
+    spread = np.linspace(0.0, 0.004, 6)  # all within 0.02 of each other
     momentum = 100.0 * np.stack([np.cos(spread), np.sin(spread), 0.1 * spread], axis=1)
     alone = 100.0 * np.array([[-1.0, 0.0, 0.0]])
     shot = particles(13, 1, np.concatenate([momentum, alone]))

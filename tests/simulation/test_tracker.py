@@ -8,11 +8,12 @@ from mlpf.simulation.tracker import reconstruct_tracks
 from mlpf.simulation.transport import transport
 
 NUMBER = 20_000
+pytestmark = pytest.mark.usefixtures("sparse")  # beams of thousands of particles
 
 
 @pytest.fixture
 def beam(particles):
-    """Many equal particles of one pt and eta, azimuths evenly spread, so that none has neighbours in the pixels."""
+    """Many equal particles of one pt and eta, azimuths evenly spread."""
 
     def make(pdgid, charge, pt, eta, number=NUMBER, mass=0.14):
         phi, eta = np.linspace(-np.pi, np.pi, number, endpoint=False), np.broadcast_to(eta, number)
@@ -21,13 +22,6 @@ def beam(particles):
     return make
 
 
-@pytest.fixture
-def sparse(monkeypatch):
-    """Beams of thousands of particles have neighbours; here they do not matter."""
-    monkeypatch.setattr("mlpf.simulation.track_finding.LOSS_PER_NEIGHBOR", 0.0)
-
-
-@pytest.mark.usefixtures("sparse")
 @pytest.mark.parametrize(
     ("pdgid", "pt", "eta", "efficiency", "mass"),
     [
@@ -44,7 +38,6 @@ def test_isolated_particles_that_fly_through_the_material_have_the_efficiency_of
     assert found / 5000 == pytest.approx(efficiency, abs=0.012 + 3 * np.sqrt(efficiency * (1 - efficiency) / 5000))
 
 
-@pytest.mark.usefixtures("sparse")
 @pytest.mark.parametrize(
     ("pdgid", "pt", "eta", "width"),
     [

@@ -84,7 +84,6 @@ def test_tracks_that_end_early_have_fewer_hits_and_worse_resolution_like_the_inv
     hits = [np.mean(tracks.num_hits[tracks.particle >= 0]) for tracks in (whole_tracks, half_tracks)]
     assert hits[0] == pytest.approx(16.5, abs=0.2)  # 14 layers, 0.92 hits each, and 4 in pairs
     assert hits[1] == pytest.approx(16.5 * 8 / 14, abs=0.2)  # 8 layers lie within 55 cm
-    assert whole_tracks.impacts.eta[: len(whole_tracks.particle)].shape == whole_tracks.fit.pt.shape
 
 
 def test_the_charge_turns_where_the_curvature_is_not_measured(beam, flights):

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from mlpf.plotting.style import BLUE, CLASS_TITLES, GREY, ORANGE, PURPLE, RED, VIOLET, label, new_grid, style
+from mlpf.plotting.style import BLUE, CLASS_TITLES, GREY, ORANGE, PURPLE, RED, VIOLET, label, new_figure, new_grid, style
 from mlpf.plotting.summary import columns
 
 Curve = dict[str, Any]
@@ -42,6 +42,7 @@ def draw_validation(results: dict[str, Any], folder: str | Path) -> list[str]:
         "tracks": lambda: draw_tracks(curves["tracks"]),
         "tracks_in_collisions": lambda: draw_tracks_in_collisions(curves["tracks"]),
         "material": lambda: draw_material(curves["material"]),
+        "closure": lambda: draw_closure(curves["closure"]),
         "composition": lambda: draw_composition(curves["jets"]["composition"]),
         "jets": lambda: draw_jets(curves["jets"]),
         "elements": lambda: draw_elements(curves["content"]),
@@ -67,23 +68,22 @@ def draw_electromagnetic(curves: dict[str, Any]) -> Figure:
 
 
 def draw_hadrons(curves: dict[str, Any]) -> Figure:
-    """Neutral hadrons and charged pions: response, resolution and the fraction that leaves no candidate; against energy and against eta."""
+    """Neutral hadrons, charged pions in the calorimeters alone and with their tracks: response, resolution and what is not seen; the first also against eta."""
     figure, panels = new_grid(3, 3)
-    shots = {"neutral hadrons": "neutral hadrons, all candidates", "charged pions": "charged pions, all candidates"}
+    shots = {
+        "neutral hadrons": "neutral hadrons, all candidates",
+        "pions, calorimeters": "charged pions, calorimeters alone",
+        "pions, with tracks": "charged pions, all candidates",
+    }
     for column, (title, name) in enumerate(shots.items()):
         _by_region(panels[:2, column], curves["energy"][name], title, (0.6, 1.4), "resolution")
-        panels[1, column].set_ylim(0, 1.0)
-        for i, (region, curve) in enumerate(curves["energy"][name].items()):
-            _points(panels[2, column], curve, "lost", region, i)
-        _energy_axis(panels[2, column], curve["edges"])
-        panels[2, column].set_ylabel("not seen")
-        panels[2, column].set_ylim(bottom=0)
-    of_eta = {title: curves["eta"][name] for title, name in shots.items()}
-    _against_eta(panels[:2, 2], of_eta, (0.6, 1.4), "resolution")
-    for i, (title, curve) in enumerate(of_eta.items()):
-        _points(panels[2, 2], curve, "lost", title, i)
-    panels[2, 2].set_xlabel(ABS_ETA)
-    panels[2, 2].set_ylabel("not seen")
+        panels[1, column].set_ylim(0, 0.8)
+    for i, (region, curve) in enumerate(curves["energy"][shots["neutral hadrons"]].items()):
+        _points(panels[2, 0], curve, "lost", region, i)
+    _energy_axis(panels[2, 0], curve["edges"])
+    panels[2, 0].set_ylabel("not seen")
+    panels[2, 0].set_ylim(bottom=0)
+    _against_eta(panels[2, 1:], {title: curves["eta"][name] for title, name in shots.items()}, (0.6, 1.4), "resolution")
     label(panels[0, 0], "neutral hadrons")
     return figure
 
@@ -185,6 +185,28 @@ def draw_material(curves: dict[str, Any]) -> Figure:
         axes.set_title(title, loc="right", fontsize="small")
     panels[0, 0].legend(loc="upper left")
     label(panels[0, 0], next(iter(curves)))
+    return figure
+
+
+def draw_closure(curves: dict[str, Any]) -> Figure:
+    """Shares of the generated energy, one row of bars per item, one colour per kind of particle; linear below 1 % and logarithmic above."""
+    figure = new_figure(7.5, 5.0)
+    axes = figure.subplots()
+    items = [item for item in next(iter(curves.values())) if any(abs(shares[item]["value"] or 0.0) > 1e-5 for shares in curves.values())]
+    height = 0.8 / len(curves)
+    for i, (title, shares) in enumerate(curves.items()):
+        value, error = columns([shares[item] for item in items])
+        y = np.arange(len(items)) + (i - (len(curves) - 1) / 2) * height
+        axes.barh(y, 100 * value, height, xerr=100 * np.maximum(np.nan_to_num(error), 0.0), color=COLORS[i], label=title, error_kw={"elinewidth": 0.8})
+    axes.set_xscale("symlog", linthresh=1.0)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set_yticks(range(len(items)), [item.replace("_", " ") for item in items])
+    axes.tick_params(axis="y", which="both", length=0)
+    axes.invert_yaxis()
+    axes.axvline(0.0, color="black", linewidth=0.8)
+    axes.set_xlabel("share of the generated energy [%]")
+    axes.legend(fontsize="x-small")
+    label(axes)
     return figure
 
 

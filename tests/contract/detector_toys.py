@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mlpf.evaluation.detector import calorimeters, content, jets, taus, tracking
+from mlpf.evaluation.detector import calorimeters, closure, content, jets, taus, tracking
 from mlpf.evaluation.detector.collisions import SHARES
 from mlpf.schema import CandidateClass, ElementType
 
@@ -84,9 +84,17 @@ def tau_table(rng, number=2000):
     }  # fmt: skip
 
 
+def budget_table(rng, number=200):
+    """Half in clusters, the other half invisible."""
+    generated = rng.uniform(10.0, 100.0, number)
+    items = {item: np.zeros(number) for item in closure.EnergyBudget._fields} | {"clustered": 0.5 * generated, "invisible": 0.5 * generated}
+    return {"generated": generated, **items, "accounted": generated}
+
+
 def all_tables(seed=3, bias=1.0):
     """Tables of every sample of the validation."""
     rng = np.random.default_rng(seed)
     tracks = {f"tracks {particle}": charged_particles(rng, particle) for particle in tracking.PARTICLES}
+    budgets = {f"energy of {name}": budget_table(rng) for name in ("photons", "ttbar")}
     collisions = {name: collision_table(rng) for name in jets.SAMPLES}
-    return {**calorimeter_tables(rng, bias=bias), **tracks, **collisions, "ztautau": tau_table(rng)}
+    return {**calorimeter_tables(rng, bias=bias), **tracks, **collisions, **budgets, "ztautau": tau_table(rng)}

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mlpf.classical.calibration import default_calibration, hadron_energies
 from mlpf.evaluation.detector.samples import Sample, energy_gun, gun
 from mlpf.evaluation.detector.singles import single_particles
 from mlpf.evaluation.detector.statements import Check, Findings, checks_of, curve, scaled, width
@@ -64,6 +65,7 @@ GUNS = (
     Gun("gamma", "photons, all candidates", {"barrel": ECAL_BARREL, "endcap": ECAL_ENDCAP, "forward": HF_EM}, "pf", (0.02, 0.05), FORWARD_TOO, (0.7, 1.3)),
     Gun("e", "electrons, all candidates", {"barrel": ECAL_BARREL, "endcap": ECAL_ENDCAP}, "pf", (0.02, 0.02), CALIBRATED, (0.7, 2.0)),
     Gun("K0L", "neutral hadrons, all candidates", {"barrel": HCAL, "endcap": HCAL, "forward": HF_HADRON}, "pf", (0.05, 0.10), FORWARD_TOO, (0.7, 1.3)),
+    Gun("pi", "charged pions, calorimeters alone", {"barrel": HCAL, "endcap": HCAL}, "calorimeters", (0.05, 0.05), CALIBRATED, (0.7, 1.3)),
     Gun("pi", "charged pions, all candidates", {"barrel": None, "endcap": None}, "pf", (0.05, 0.05), CALIBRATED, (0.0, np.inf)),
 )
 
@@ -82,6 +84,7 @@ def samples(scale: float) -> list[Sample]:
 
 def measure(tables: dict[str, Table]) -> Findings:
     """Everything about single particles in the calorimeters."""
+    tables = {name: _with_calorimeters(table) if name.startswith("pi ") else table for name, table in tables.items()}
     curves: dict[str, dict] = {"energy": {}, "eta": {}}
     checks: list[Check] = []
     for shot in GUNS:
@@ -91,6 +94,12 @@ def measure(tables: dict[str, Table]) -> Findings:
             checks += found
         curves["eta"][shot.title] = _against_eta(tables[f"{shot.particle} eta"], shot.energy)
     return Findings(curves, checks)
+
+
+def _with_calorimeters(table: Table) -> Table:
+    """With the ``calorimeters``' energy, calibrated as particle flow would without a track."""
+    energy = hadron_energies(table["ecal"], table["hcal"] + table["ho"], table["eta"], default_calibration())
+    return {**table, "calorimeters": energy}
 
 
 def _against_energy(shot: Gun, region: str, formula: Formula | None, table: Table) -> tuple[dict, list[Check]]:

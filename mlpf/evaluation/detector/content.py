@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mlpf.evaluation.detector.statements import Check, Findings
+from mlpf.evaluation.detector.statements import Check, Findings, scaled
 from mlpf.metrics.particles import Table
 from mlpf.metrics.uncertainty import mean, spread
 from mlpf.schema import CandidateClass, ElementType
@@ -13,7 +13,7 @@ SAMPLES = ("ttbar", "ttbar pileup", "qcd")
 PUBLIC_SAMPLE = "one public CMS sample with pileup"
 PUBLIC_NUMBERS = {"charged_hadron": 803.0, "hf_hadron": 453.0, "photon": 246.0, "hf_em": 226.0, "neutral_hadron": 89.0, "muon": 2.4, "electron": 0.2}
 PUBLIC_PT = {"charged_hadron": 0.58, "photon": 0.40, "neutral_hadron": 1.61}
-MIX_FACTOR = 2.0  # the sample's process and pileup are others than ours: no more than the order of magnitude can agree
+NUMBER_FACTOR, MIX_FACTOR = 3.0, 2.0  # its process and number of collisions are not known to be ours: ratios should agree better than numbers
 PT_FACTOR = 1.5
 
 
@@ -51,10 +51,14 @@ def _content(table: Table) -> dict:
 def _checks(table: Table) -> list[Check]:
     without = table["event.num_elements"] - table["event.num_PS1"] - table["event.num_PS2"] - table["event.num_BREM"]
     checks = [Check("content", "elements without PS and BREM", "number", mean(without), 3000.0, 8000.0, "real events: about 5000")]
+    charged = mean(table["event.num_charged_hadron"])
+    reference = PUBLIC_NUMBERS["charged_hadron"]
+    checks.append(Check("content", "charged hadron candidates", "number", charged, reference / NUMBER_FACTOR, reference * NUMBER_FACTOR, PUBLIC_SAMPLE))
     for name, number in PUBLIC_NUMBERS.items():
-        if number > 10:
-            limits = number / MIX_FACTOR, number * MIX_FACTOR
-            checks.append(Check("content", f"{name.replace('_', ' ')} candidates", "number", mean(table[f"event.num_{name}"]), *limits, PUBLIC_SAMPLE))
+        if name not in ("charged_hadron", "muon", "electron"):
+            limits = number / reference / MIX_FACTOR, number / reference * MIX_FACTOR
+            ratio = scaled(mean(table[f"event.num_{name}"]), 1 / float(charged.value))
+            checks.append(Check("content", f"{name.replace('_', ' ')} candidates", "per charged hadron", ratio, *limits, PUBLIC_SAMPLE))
     for name, median in PUBLIC_PT.items():
         pt = table["candidate.pt"][table["candidate.pid"] == CandidateClass[name.upper()]]
         limits = median / PT_FACTOR, median * PT_FACTOR

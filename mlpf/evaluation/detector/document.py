@@ -15,6 +15,7 @@ FIGURES = {
     "response": ("photons_electrons", "hadrons"),
     "tracks": ("tracks", "tracks_in_collisions"),
     "material": ("material",),
+    "closure": ("closure",),
     "jets": ("composition", "jets"),
     "content": ("elements", "candidates"),
     "taus": ("taus_met",),
@@ -38,7 +39,8 @@ _BLOCK = re.compile(r"(<!-- measured: (?P<name>\w+) -->\n).*?(<!-- end -->)", re
 def blocks(results: Results) -> dict[str, str]:
     """Markdown of every block, by name."""
     tables = {topic: _tables(title, [check for check in results["checks"] if check["topic"] == topic]) for topic, title in TOPICS.items() if title}
-    return {"summary": _summary(results), **tables}
+    closure = tables["closure"] + "\n" + _itemised(results["curves"]["closure"])
+    return {"summary": _summary(results), **tables, "closure": closure}
 
 
 def fill(document: str, contents: dict[str, str]) -> str:
@@ -118,6 +120,17 @@ def _tables(title: str, checks: Sequence[dict[str, Any]]) -> str:
     return "\n".join(_table(title, bins, own) for bins, own in by_bins.items())
 
 
+def _itemised(closure: dict[str, Any]) -> str:
+    """Shares of the generated energy in percent: rows are items, columns samples."""
+    lines = ["| share of the generated energy [%] | " + " | ".join(closure) + " |", "|---" * (len(closure) + 1) + "|"]
+    items = dict.fromkeys(item for shares in closure.values() for item in shares)
+    for item in items:
+        shares = (shares[item] for shares in closure.values())
+        cells = (_plus_minus(*(100 * share[key] for key in ("value", "low", "high"))) for share in shares)
+        lines.append(f"| {item.replace('_', ' ')} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def _table(title: str, bins: Sequence[str], rows: Sequence[Sequence[dict[str, Any]]]) -> str:
     columns = [name or "measured" for name in bins]
     lines = [f"| {title} | " + " | ".join(columns) + " | tolerated | source | inside |", "|---" * (len(columns) + 4) + "|"]
@@ -132,9 +145,11 @@ def _table(title: str, bins: Sequence[str], rows: Sequence[Sequence[dict[str, An
 def _number(check: dict[str, Any]) -> str:
     """Value and half of its interval, with two digits of the uncertainty."""
     value, low, high = (check["measured"][key] for key in ("value", "low", "high"))
-    if value is None:
-        return "none"
-    if low is None or high is None or high <= low:
+    return _plus_minus(value, low, high)
+
+
+def _plus_minus(value: float, low: float, high: float) -> str:
+    if high <= low:
         return f"{value:.3g}"
     digits = _digits(0.5 * (high - low))
     return f"{value:.{digits}f} ± {0.5 * (high - low):.{digits}f}"

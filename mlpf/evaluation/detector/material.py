@@ -66,4 +66,6 @@ def _fly(particle: str, number: int, seed: int) -> tuple[Particles, Flights, np.
 def _brem_checks(table: Table) -> list[Check]:
     inside, tracked = np.abs(table["eta"]) < ETA_EDGES[-1], table["num_gsf"] > 0
     number = mean(table["num_brem"][inside & tracked])
-    return [Check("material", "BREM elements per GSF track", "0 to 2.5", number, 0.5, 8.0, "ours: a few of the tracker's layers")]
+    return [
+        Check("material", "BREM elements per GSF track", "0 to 2.5", number, 8.0, 17.0, "one for each layer crossed and each end (CMSSW's PFTrackTransformer)")
+    ]

@@ -12,6 +12,7 @@ from mlpf.simulation.simulate import simulate
 
 ENERGY_TYPES = {"ecal": (ElementType.ECAL,), "hcal": (ElementType.HCAL,), "ho": (ElementType.HO,), "hf": (ElementType.HFEM, ElementType.HFHAD)}
 COUNTED = (ElementType.TRACK, ElementType.GSF, ElementType.BREM, ElementType.ECAL, ElementType.PS1, ElementType.PS2, ElementType.SC)
+MIN_OWN_SHARE = 0.25  # of a cluster's energy, from particles and not from noise; ours
 CANDIDATE_CLASSES = ("charged_hadron", "neutral_hadron", "photon", "electron", "muon")
 
 
@@ -58,11 +59,12 @@ def single_particle_table(events: Events) -> Table:
 
 
 def own_elements(events: Events) -> np.ndarray:
-    """``(N,) bool``: elements linked to anything simulated; the others are noise and fakes."""
+    """``(N,) bool``: tracks linked to anything simulated, clusters of which it made a fair part; the others are fakes and noise."""
     own = np.zeros(events.size("element"), dtype=bool)
-    for kind in ("caloparticle", "trackingparticle"):
-        own[_chunk_index(events, f"{kind}_to_element", "second", "element")] = True
-    return own
+    own[_chunk_index(events, "trackingparticle_to_element", "second", "element")] = True
+    element = _chunk_index(events, "caloparticle_to_element", "second", "element")
+    made = np.bincount(element, events["caloparticle_to_element_cmp"], minlength=len(own))
+    return own | (made > MIN_OWN_SHARE * events["element_energy"])
 
 
 def tracking_tables(events: Events) -> Table:

@@ -53,7 +53,7 @@ class Check(NamedTuple):
             "quantity": self.quantity,
             "where": self.where,
             "measured": self.measured.to_json(),
-            "tolerated": [None if np.isinf(bound) else bound for bound in (self.low, self.high)],
+            "tolerated": [None if np.isinf(bound) else float(bound) for bound in (self.low, self.high)],
             "source": self.source,
             "inside": self.inside,
         }

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import mlpf
-from mlpf.evaluation.detector import calorimeters, content, jets, material, taus, tracking
+from mlpf.evaluation.detector import calorimeters, closure, content, jets, material, taus, tracking
 from mlpf.evaluation.detector.samples import Sample, collect
 from mlpf.evaluation.detector.statements import Findings
 from mlpf.metrics.particles import Table
@@ -16,7 +16,7 @@ QUICK = 0.05  # of the usual number of events
 
 def samples(scale: float) -> list[Sample]:
     """Everything that is simulated, the longest jobs first."""
-    return [*jets.samples(scale), *taus.samples(scale), *calorimeters.samples(scale), *tracking.samples(scale)]
+    return [*jets.samples(scale), *taus.samples(scale), *calorimeters.samples(scale), *closure.samples(scale), *tracking.samples(scale)]
 
 
 def validate(scale: float = 1.0, seed: int = SEED, jobs: int = 1, on_done: Callable[[str, int], object] = lambda *_: None) -> dict[str, Any]:
@@ -48,6 +48,7 @@ def measure(tables: dict[str, Table], scale: float, seed: int) -> tuple[dict[str
         "calorimeters": calorimeters.measure(tables),
         "tracks": tracking.measure(tables),
         "material": material.measure(tables["e eta"], scale, seed),
+        "closure": closure.measure(tables),
         "jets": jets.measure(tables),
         "content": content.measure(tables),
         "taus": taus.measure(tables["ztautau"]),

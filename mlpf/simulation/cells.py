@@ -87,10 +87,10 @@ def geometry() -> Geometry:
     """The detector; built once (about 0.2 s)."""
     eta, phi = _directions()
     layer = _layers(eta)
-    settings = _readout(layer)
+    noise, zero_suppression, threshold, seed_threshold, shower_width, competitors, grows_over_corners = _readout(layer)
     neighbors, num_edges = _neighbors()
     corners = np.arange(MAX_NEIGHBORS) >= num_edges[:, None]
-    neighbors[corners & ~settings.corners[:, None]] = -1
+    neighbors[corners & (grows_over_corners == 0)[:, None]] = -1
     num_neighbors = np.sum(neighbors >= 0, axis=1)
     cell_site, cell_depth = _cells()
     beyond_barrel = (layer[cell_site] == g.LAYER_HB) & (cell_depth >= len(g.HB_DEPTHS))
@@ -100,24 +100,23 @@ def geometry() -> Geometry:
         phi=phi,
         layer=layer,
         neighbors=neighbors,
-        num_competitors=np.select([settings.competitors == 8, settings.competitors == 4], [num_neighbors, num_edges], 0),
-        threshold=settings.threshold,
-        seed_threshold=np.where(layer == g.LAYER_EE, np.maximum(settings.seed_threshold, EE_SEED_ET * np.cosh(eta)), settings.seed_threshold),
-        shower_width=settings.shower_width,
+        num_competitors=np.select([competitors == 8, competitors == 4], [num_neighbors, num_edges], 0),
+        threshold=threshold,
+        seed_threshold=np.where(layer == g.LAYER_EE, np.maximum(seed_threshold, EE_SEED_ET * np.cosh(eta)), seed_threshold),
+        shower_width=shower_width,
         cell_site=cell_site,
         cell_depth=cell_depth,
         cell_scale=_cell_scales(layer[cell_site], cell_depth),
-        cell_noise=settings.noise[cell_site],
-        cell_threshold=settings.zero_suppression[cell_site],
+        cell_noise=noise[cell_site],
+        cell_threshold=zero_suppression[cell_site],
         cell_exists=_sites_exist(eta, layer)[cell_site] & ~beyond_barrel,
     )
 
 
-def _readout(layer: np.ndarray) -> Readout:
-    """`READOUT` of every site: arrays ``(S,)`` in place of the numbers."""
+def _readout(layer: np.ndarray) -> np.ndarray:
+    """``(7, S)`` `READOUT` of every site."""
     layers, row = np.unique(layer, return_inverse=True)
-    table = np.array([READOUT[value] for value in layers.tolist()], dtype=np.float64)[row]
-    return Readout(*table[:, :-2].T.copy(), table[:, -2].astype(np.int64), table[:, -1] > 0)
+    return np.array([READOUT[value] for value in layers.tolist()], dtype=np.float64).T.take(row, axis=1)
 
 
 def _ring_centers(positive_edges: np.ndarray) -> np.ndarray:

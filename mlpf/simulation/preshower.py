@@ -15,7 +15,7 @@ PLANE_DEPTH = (2.0, 3.0)
 # Longitudinal profile of showers, and critical energy [GeV] and minimum ionisation of lead: gamma distribution of PDG, "Passage of particles through matter",
 # section 34.5, b = 0.5; a photon converts after 9/7 X0 on average into two electrons of half its energy
 PROFILE_B, CRITICAL_ENERGY, CONVERSION_DEPTH = 0.5, 0.00743, 9.0 / 7.0
-STEP = 0.25  # X0, of the integration of the profile
+MAX_STEP = 0.25  # X0, of the integration of the profile
 EARLY_FLUCTUATION = 0.3  # relative, of the number of particles in an early shower beyond Poisson's; ours
 MIP_LEAD = 0.021  # GeV, lost by a minimum-ionising particle in 1.7 cm of lead (12.7 MeV / cm, PDG)
 # Most probable deposit of a MIP in 320 micrometres of silicon [GeV], as CMS calibrates strips (RecoLocalCalo/EcalRecProducers), and width of its Moyal
@@ -43,11 +43,11 @@ def _em_particles(rng: np.random.Generator, is_photon: bool, energy: float, obli
     """Charged particles that cross the two planes, and energy left in the lead [GeV]."""
     start = rng.exponential(CONVERSION_DEPTH) if is_photon else 0.0
     number, single = (2.0, 0.5 * energy) if is_photon else (1.0, energy)
-    end = PLANE_DEPTH[1] * obliqueness
-    lost, depth = 0.0, start + 0.5 * STEP
-    while depth < end:
-        lost += number * charged_particles(depth - start, single) * CRITICAL_ENERGY * STEP
-        depth += STEP
+    length = max(PLANE_DEPTH[1] * obliqueness - start, 0.0)
+    steps = math.ceil(length / MAX_STEP)
+    lost = 0.0
+    for k in range(steps):
+        lost += number * charged_particles((k + 0.5) * length / steps, single) * CRITICAL_ENERGY * length / steps
     shape = 1.0 / EARLY_FLUCTUATION**2
     factor = rng.gamma(shape, 1.0 / shape)
     crossing = [0.0, 0.0]

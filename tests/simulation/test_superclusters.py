@@ -37,7 +37,7 @@ def test_every_cluster_is_in_one_supercluster_at_most():
     assert len(members) == len(set(members)) > 100
 
 
-@pytest.mark.parametrize(("et", "eta", "expected"), [(0.5, 0.0, 0.6), (1.0, 0.5, 0.4455), (5.0, 0.5, 0.1632), (100.0, 0.5, 0.14), (2.0, -2.2, 0.2776)])
+@pytest.mark.parametrize(("et", "eta", "expected"), [(0.5, 0.0, 0.6), (1.0, 0.5, 0.4460), (5.0, 0.5, 0.1567), (100.0, 0.5, 0.14), (2.0, -2.2, 0.2945)])
 def test_soft_clusters_may_be_further_away_in_azimuth(et, eta, expected):
     """Arithmetic: 0.0280506 + 0.946048 / (1 + exp((log10(et) + 0.101172) / 0.432767)) in the barrel, between 0.14 and 0.6, and so on."""
     assert window_phi(et, eta) == pytest.approx(expected, abs=2e-4)

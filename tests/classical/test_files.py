@@ -4,11 +4,16 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from mlpf.classical.calibration import default_calibration
+from mlpf.classical.calibration_fit import write_calibration
+from mlpf.classical.comparison import Comparison
 from mlpf.classical.files import reconstruct_file
 from mlpf.classical.particle_flow import rule_based_particle_flow
 from mlpf.cli.main import app
 from mlpf.errors import NtupleError
+from mlpf.events import Events
 from mlpf.io.ntuple import read_ntuple, write_ntuple
+from mlpf.schema import CandidateClass
 
 
 @pytest.fixture
@@ -56,3 +61,49 @@ def test_the_command_says_what_it_made(ntuple, tmp_path):
     assert f"wrote {number} candidates" in done.output
     assert "charged_hadron" in done.output
     assert "ms per event" in done.output
+    assert "the ntuple's own candidates" in done.output
+
+
+def test_a_calibration_of_the_users_own_changes_hadrons(ntuple, tmp_path):
+    default = default_calibration()
+    doubled = default._replace(**{name: 2 * getattr(default, name) for name in ("ecal", "hcal", "hcal_alone")})
+    write_calibration(tmp_path / "mine.json", doubled, {"command": "a test"})
+    for options in ([], ["--calibration", tmp_path / "mine.json"]):
+        done = CliRunner().invoke(app, ["classical", str(ntuple), "--output", str(tmp_path / f"{len(options)}.root"), *map(str, options)])
+        assert done.exit_code == 0, done.output
+    energy = [read_ntuple(tmp_path / f"{number}.root")["pfcandidate_energy"].sum() for number in (0, 2)]
+    assert energy[1] > 1.05 * energy[0]
+
+
+def test_threads_change_nothing_in_a_file(ntuple, tmp_path):
+    for threads in (1, 3):
+        reconstruct_file(ntuple, tmp_path / f"{threads}.root", threads=threads)
+    one, three = (read_ntuple(tmp_path / f"{threads}.root") for threads in (1, 3))
+    for name in one.columns:
+        np.testing.assert_array_equal(one[name], three[name], err_msg=name)
+
+
+def candidates(*events):
+    """Events from lists of (pdgid, pt, eta, phi)."""
+    rows = np.array([row for event in events for row in event], dtype=float).reshape(-1, 4)
+    columns = {f"pfcandidate_{name}": rows[:, k] for k, name in enumerate(("pdgid", "pt", "eta", "phi"))}
+    return Events(columns, {"pfcandidate": np.cumsum([0, *map(len, events)])}, len(events))
+
+
+def test_candidates_are_compared_within_their_class_and_event():
+    given = candidates([(211, 10, 1.0, 3.14), (-211, 5, 0.0, 0.0), (22, 2, 0.0, 1.0)], [(130, 4, 0.0, 0.0)])
+    found = candidates([(-211, 11, 1.0, -3.13), (22, 7, 0.0, 0.0), (22, 3, 0.03, 1.03)], [(22, 4, 0.0, 0.0)])
+    comparison = Comparison()
+    comparison.add(given, found)
+    comparison.add(given, given)
+    agreement = comparison.by_class()
+    assert set(agreement) == {CandidateClass.CHARGED_HADRON, CandidateClass.PHOTON, CandidateClass.NEUTRAL_HADRON}
+    charged, photon, neutral = (agreement[kind] for kind in (CandidateClass.CHARGED_HADRON, CandidateClass.PHOTON, CandidateClass.NEUTRAL_HADRON))
+    assert (charged.num_given, charged.matched.value, charged.response.value) == (4, 0.75, 1.0)  # 1.1 across the seam of phi, then 1 and 1
+    assert (photon.num_given, photon.matched.value, photon.response.value) == (2, 1.0, 1.25)  # 3 / 2 and 1
+    assert (neutral.num_given, neutral.matched.value) == (2, 0.5)
+
+
+def test_an_ntuple_without_candidates_of_its_own_is_not_compared(tmp_path, random_events):
+    write_ntuple(tmp_path / "in.root", [random_events])
+    assert reconstruct_file(tmp_path / "in.root", tmp_path / "out.root").comparison is None

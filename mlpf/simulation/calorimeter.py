@@ -51,7 +51,7 @@ def _sum_spots(particle: np.ndarray, cell: np.ndarray, energy: np.ndarray, num_c
         if count > first and particle[k] != out_particle[first]:
             slot[out_cell[first:count]] = -1
             first = count
-        if cell[k] < 0:
+        if cell[k] < 0 or energy[k] <= 0.0:  # a deposit of nothing would have no share in the noise of its cell
             continue
         if slot[cell[k]] < 0:
             slot[cell[k]] = count

@@ -24,6 +24,11 @@ def test_two_particles_in_one_cell_are_kept_apart():
     assert deposits.cell[0] == deposits.cell[1]
 
 
+def test_a_spot_of_no_energy_leaves_no_deposit():
+    two = Spots(np.array([0, 0]), np.full(2, g.SECTION_EB), np.array([0.3, 0.8]), np.zeros(2), np.zeros(2), np.array([0.0, 1.0]))
+    assert deposit(two).energy.tolist() == [1.0]
+
+
 def test_joined_deposits_are_in_particle_order():
     first, second = Deposits(np.array([0, 2, 2]), np.array([5, 6, 7]), np.ones(3)), Deposits(np.array([1, 2]), np.array([90, 91]), np.full(2, 2.0))
     joined = join_deposits(first, second)

@@ -56,14 +56,18 @@ def draw_validation(results: dict[str, Any], folder: str | Path) -> list[str]:
 
 
 def draw_electromagnetic(curves: dict[str, Any]) -> Figure:
-    """Photons and electrons: response above, width of its core below; against energy and against eta."""
-    figure, panels = new_grid(2, 3)
-    shots = {"photons": "photons, all candidates", "electrons": "electrons, all candidates"}
+    """Photons that do not convert, all photons, electrons: response above, width of its core below; against energy, in the end against eta."""
+    figure, panels = new_grid(2, 4)
+    shots = {
+        "photons, unconverted": "photons that do not convert, calibrated ECAL clusters",
+        "photons, all": "photons, all candidates",
+        "electrons": "electrons, all candidates",
+    }
     for column, (title, name) in enumerate(shots.items()):
         _by_region(panels[:, column], curves["energy"][name], title, (0.9, 1.1), "core")
         panels[1, column].set_yscale("log")
-    _against_eta(panels[:, 2], {title: curves["eta"][name] for title, name in shots.items()}, (0.9, 1.1))
-    label(panels[0, 0], "photons")
+    _against_eta(panels[:, 3], {title: curves["eta"][name] for title, name in shots.items()}, (0.9, 1.1))
+    label(panels[0, 0], "photons, unconverted")
     return figure
 
 
@@ -84,6 +88,7 @@ def draw_hadrons(curves: dict[str, Any]) -> Figure:
     panels[2, 0].set_ylabel("not seen")
     panels[2, 0].set_ylim(bottom=0)
     _against_eta(panels[2, 1:], {title: curves["eta"][name] for title, name in shots.items()}, (0.6, 1.4), "resolution")
+    panels[2, 2].set_ylim(0, 0.6)
     label(panels[0, 0], "neutral hadrons")
     return figure
 
@@ -258,7 +263,8 @@ def draw_jets(curves: dict[str, Any]) -> Figure:
         axes.set_ylim(0.5, 1.02)
     curve = next(iter(curves["pt"].values()))
     panels[0, 1].plot(_centres(curve["edges"]), _numbers(curve["expected"]), color="black", linestyle="--", linewidth=1.0, label=CMS_RESOLUTION)
-    panels[0, 1].legend(fontsize="x-small")
+    panels[0, 1].legend(handles=panels[0, 1].lines[-1:], fontsize="x-small")
+    panels[0, 0].legend(fontsize="x-small", loc="upper right")
     label(panels[0, 0], r"$|\eta| < 2.5$")
     return figure
 
@@ -277,7 +283,7 @@ def draw_elements(curves: dict[str, Any]) -> Figure:
     bars.set_xticks(range(len(types)), types, rotation=60, fontsize="x-small")
     bars.tick_params(axis="x", which="both", length=0)
     bars.set_ylabel("elements per event")
-    bars.set_ylim(top=3 * bars.get_ylim()[1])
+    bars.set_ylim(top=100 * bars.get_ylim()[1])
     bars.legend(fontsize="x-small")
     distribution.set(xlabel="elements in an event", ylabel="share of events", xscale="log")
     for axes in panels[0]:

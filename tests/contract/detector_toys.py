@@ -16,7 +16,7 @@ def single_particles(rng, number, energy, eta, formula, bias=1.0):
     found = np.maximum(bias * true * rng.normal(1.0, width, number), 0.0)
     return {
         "energy": true, "eta": rng.uniform(*eta, number), "ecal_corrected": found, "pf": found, "ecal": 0.3 * found, "hcal": 0.5 * found, "ho": 0.0 * found,
-        "num_brem": rng.poisson(3.0, number).astype(float), "num_gsf": np.ones(number),
+        "num_brem": rng.poisson(3.0, number).astype(float), "num_gsf": np.ones(number), "num_charged": np.zeros(number),
     }  # fmt: skip
 
 
@@ -40,7 +40,7 @@ def charged_particles(rng, particle, number=6000):
     found = rng.random(number) < efficiency
     ratio = np.where(found, rng.normal(1.0, np.hypot(constant, slope * pt)), np.nan)
     pdgid = np.full(number, {"pi": 211, "e": 11, "mu": 13}[particle])
-    columns = {"pdgid": pdgid, "pt": pt, "eta": eta, "num_tracks": found.astype(int), "num_gsf": 0 * pdgid, "ratio": ratio}
+    columns = {"pdgid": pdgid, "pt": pt, "eta": eta, "num_tracks": found.astype(int), "num_gsf": 0 * pdgid, "ratio": ratio, "gsf_ratio": ratio}
     track = {"pt": pt[found], "eta": eta[found], "is_linked": rng.random(found.sum()) > 0.02}
     return {f"particle.{k}": v for k, v in columns.items()} | {f"track.{k}": v for k, v in track.items()}
 

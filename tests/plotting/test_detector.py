@@ -29,7 +29,7 @@ def test_the_points_drawn_are_those_measured(results):
     curves = results["curves"]["calorimeters"]
     with style():
         figure = draw_electromagnetic(curves)
-    above, below = figure.axes[0], figure.axes[3]
+    above, below = figure.axes[1], figure.axes[5]
     barrel = curves["energy"]["photons, all candidates"]["barrel"]
     for axes, quantity in ((above, "mean"), (below, "core")):
         drawn = {container.get_label(): container.lines[0] for container in axes.containers}

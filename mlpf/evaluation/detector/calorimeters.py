@@ -1,5 +1,6 @@
 """Response and resolution of single particles in the calorimeters and after rule-based particle flow, against the formulas put in."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -44,29 +45,34 @@ class Gun(NamedTuple):
         particle: of `GunConfig`.
         title: in tables.
         regions: where, with the resolution put in (None: nothing as simple).
-        energy: column of `single_particle_table` that should be the particle's energy.
+        energy: column of the table that should be the particle's energy.
         tolerance: of the mean response, central and forward.
         source: of this expectation.
-        widths: tolerated ratio of the core's width to the formula.
+        widths: tolerated ratio of the core's width to the formula; None where what happens in the tracker widens it.
+        is_intact: only those that leave nothing in the tracker count.
     """
 
     particle: str
     title: str
-    regions: dict[str, Formula | None]
+    regions: Mapping[str, Formula | None]
     energy: str
     tolerance: tuple[float, float]
     source: str
-    widths: tuple[float, float]
+    widths: tuple[float, float] | None = None
+    is_intact: bool = False
 
 
 CALIBRATED, FORWARD_TOO = "calibrated", "calibrated; HF: test beam scale"
+ECAL, WITH_HF = {"barrel": ECAL_BARREL, "endcap": ECAL_ENDCAP}, {"barrel": ECAL_BARREL, "endcap": ECAL_ENDCAP, "forward": HF_EM}
+HADRONS, HADRONS_WITH_HF = {"barrel": HCAL, "endcap": HCAL}, {"barrel": HCAL, "endcap": HCAL, "forward": HF_HADRON}
+FORMULA = (0.7, 1.3)
 GUNS = (
-    Gun("gamma", "photons, calibrated ECAL clusters", {"barrel": ECAL_BARREL, "endcap": ECAL_ENDCAP}, "ecal_corrected", (0.02, 0.02), CALIBRATED, (0.7, 1.3)),
-    Gun("gamma", "photons, all candidates", {"barrel": ECAL_BARREL, "endcap": ECAL_ENDCAP, "forward": HF_EM}, "pf", (0.02, 0.05), FORWARD_TOO, (0.7, 1.3)),
-    Gun("e", "electrons, all candidates", {"barrel": ECAL_BARREL, "endcap": ECAL_ENDCAP}, "pf", (0.02, 0.02), CALIBRATED, (0.7, 2.0)),
-    Gun("K0L", "neutral hadrons, all candidates", {"barrel": HCAL, "endcap": HCAL, "forward": HF_HADRON}, "pf", (0.05, 0.10), FORWARD_TOO, (0.7, 1.3)),
-    Gun("pi", "charged pions, calorimeters alone", {"barrel": HCAL, "endcap": HCAL}, "calorimeters", (0.05, 0.05), CALIBRATED, (0.7, 1.3)),
-    Gun("pi", "charged pions, all candidates", {"barrel": None, "endcap": None}, "pf", (0.05, 0.05), CALIBRATED, (0.0, np.inf)),
+    Gun("gamma", "photons that do not convert, calibrated ECAL clusters", ECAL, "ecal_corrected", (0.02, 0.02), CALIBRATED, FORMULA, is_intact=True),
+    Gun("gamma", "photons, all candidates", WITH_HF, "pf", (0.02, 0.05), FORWARD_TOO),
+    Gun("e", "electrons, all candidates", ECAL, "pf", (0.02, 0.02), CALIBRATED),
+    Gun("K0L", "neutral hadrons, all candidates", HADRONS_WITH_HF, "pf", (0.05, 0.10), FORWARD_TOO, FORMULA),
+    Gun("pi", "charged pions, calorimeters alone", HADRONS, "calorimeters", (0.05, 0.05), CALIBRATED, FORMULA),
+    Gun("pi", "charged pions, all candidates", {"barrel": None, "endcap": None}, "pf", (0.05, 0.05), CALIBRATED),
 )
 
 
@@ -90,9 +96,9 @@ def measure(tables: dict[str, Table]) -> Findings:
     for shot in GUNS:
         of_gun = curves["energy"].setdefault(shot.title, {})
         for region, formula in shot.regions.items():
-            of_gun[region], found = _against_energy(shot, region, formula, tables[f"{shot.particle} {region}"])
+            of_gun[region], found = _against_energy(shot, region, formula, _chosen(tables[f"{shot.particle} {region}"], shot))
             checks += found
-        curves["eta"][shot.title] = _against_eta(tables[f"{shot.particle} eta"], shot.energy)
+        curves["eta"][shot.title] = _against_eta(_chosen(tables[f"{shot.particle} eta"], shot), shot.energy)
     return Findings(curves, checks)
 
 
@@ -100,6 +106,11 @@ def _with_calorimeters(table: Table) -> Table:
     """With the ``calorimeters``' energy, calibrated as particle flow would without a track."""
     energy = hadron_energies(table["ecal"], table["hcal"] + table["ho"], table["eta"], default_calibration())
     return {**table, "calorimeters": energy}
+
+
+def _chosen(table: Table, shot: Gun) -> Table:
+    kept = table["num_charged"] == 0 if shot.is_intact else np.ones(len(table["energy"]), dtype=bool)
+    return {name: values[kept] for name, values in table.items()}
 
 
 def _against_energy(shot: Gun, region: str, formula: Formula | None, table: Table) -> tuple[dict, list[Check]]:
@@ -111,8 +122,9 @@ def _against_energy(shot: Gun, region: str, formula: Formula | None, table: Tabl
     if formula is None:
         return curve(ENERGY_EDGES, estimates), checks
     expected = _mean_per_bin(formula(energy), energy)
-    ratio = scaled(estimates["core"], 1 / expected)
-    checks += checks_of("resolution", title, ratio, ENERGY_EDGES, shot.widths, str(_described(formula)), " GeV", MIN_CHECKED)
+    if shot.widths is not None:
+        ratio = scaled(estimates["core"], 1 / expected)
+        checks += checks_of("resolution", title, ratio, ENERGY_EDGES, shot.widths, _described(formula), " GeV", MIN_CHECKED)
     return curve(ENERGY_EDGES, estimates, expected=expected), checks
 
 

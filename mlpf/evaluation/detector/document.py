@@ -33,6 +33,7 @@ TOPICS = {
     "content": "ttbar with 55 to 75 pileup collisions, per event",
     "taus": "hadronic tau decays, Z -> tau tau",
 }
+COLLISIONS = ("ttbar", "ttbar pileup", "qcd", "ztautau")
 _BLOCK = re.compile(r"(<!-- measured: (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -98,10 +99,12 @@ def _rounded(value: Any) -> Any:
 def _summary(results: Results) -> str:
     checks = results["checks"]
     outside = [check for check in checks if not check["inside"]]
-    events = ", ".join(f"{number} {name}" for name, number in results["num_events"].items() if " " not in name or "pileup" in name)
+    collisions = {name: number for name, number in results["num_events"].items() if name in COLLISIONS}
+    singles = sum(results["num_events"].values()) - sum(collisions.values())
+    events = ", ".join(f"{number} of {name}" for name, number in collisions.items())
     lines = [
         f"{len(checks) - len(outside)} of {len(checks)} numbers lie inside what is tolerated (or less than two of their standard deviations outside). "
-        f"Events: {events}; single particles: {sum(number for name, number in results['num_events'].items() if name not in events)}.",
+        f"Events: {events}; {singles} of guns and for the energy closure.",
     ]
     if outside:
         lines += ["", "Outside:", ""]

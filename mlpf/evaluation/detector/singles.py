@@ -34,8 +34,9 @@ def single_particle_table(events: Events) -> Table:
     Only elements linked to something simulated count, and candidates that hold one: noise is left out, whatever the particle made on its way is not.
 
     Returns:
-        ``pt, eta, energy``: of the particle. ``ecal``, ``hcal``, ``ho``, ``hf``: energy of its clusters, ``ecal_corrected`` their calibrated one [GeV].
-        ``pf``: energy of its candidates, ``pf_<class>`` of those of a class [GeV]. ``num_<type>``: its elements. ``radiated``: sum of its BREMs' momenta [GeV].
+        ``pt, eta, energy``: of the particle. ``num_charged``: charged particles in the tracker, itself or those of a conversion or an interaction.
+        ``ecal``, ``hcal``, ``ho``, ``hf``: energy of its clusters, ``ecal_corrected`` their calibrated one [GeV].
+        ``pf``: energy of its candidates, ``pf_<class>`` of those of a class [GeV]. ``num_<type>``: its elements.
     """
     own = own_elements(events)
     first = events.offsets["gen"][:-1]
@@ -46,7 +47,7 @@ def single_particle_table(events: Events) -> Table:
     table["ecal_corrected"] = _per_event(events, "element", own & (kind == ElementType.ECAL), events["element_corr_energy"])
     for element_type in COUNTED:
         table[f"num_{element_type.name.lower()}"] = _per_event(events, "element", own & (kind == element_type))
-    table["radiated"] = _per_event(events, "element", own & (kind == ElementType.BREM), events["element_deltap"])
+    table["num_charged"] = events.counts("trackingparticle").astype(np.float64)
     of_particle = np.zeros(events.size("pfcandidate"), dtype=bool)
     member = _chunk_index(events, "element_to_candidate", "first", "element")
     candidate = _chunk_index(events, "element_to_candidate", "second", "pfcandidate")
@@ -72,8 +73,8 @@ def tracking_tables(events: Events) -> Table:
 
     Returns:
         ``particle.*``, a row per charged particle of the hard event that comes from the collision and leaves hits: ``pdgid, pt, eta, phi, event`` (in this
-        chunk), ``num_tracks`` and ``num_gsf`` (linked), ``ratio`` (true over measured pt of the last such track, NaN if none), ``end_radius`` (where its
-        flight ended in the tracker [cm], 0 if it did not).
+        chunk), ``num_tracks`` and ``num_gsf`` (linked), ``ratio`` and ``gsf_ratio`` (true over measured pt of the last such track, NaN if none),
+        ``end_radius`` (where its flight ended in the tracker [cm], 0 if it did not).
         ``track.*``, a row per TRACK: ``pt, eta``, ``is_linked`` (to a TrackingParticle; a fake is not).
     """
     offsets = events.offsets["trackingparticle"]
@@ -84,14 +85,15 @@ def tracking_tables(events: Events) -> Table:
     is_track = events["element_type"] == ElementType.TRACK
     size = offsets[-1]
     num_tracks, num_gsf = (np.bincount(particle[events["element_type"][element] == kind], minlength=size) for kind in (ElementType.TRACK, ElementType.GSF))
-    ratio = np.full(size, np.nan)
-    to_track = is_track[element]
-    ratio[particle[to_track]] = events["trackingparticle_pt"][particle[to_track]] / events["element_pt"][element[to_track]]
+    ratios = {"ratio": np.full(size, np.nan), "gsf_ratio": np.full(size, np.nan)}
+    for ratio, kind in zip(ratios.values(), (ElementType.TRACK, ElementType.GSF), strict=True):
+        chosen = events["element_type"][element] == kind
+        ratio[particle[chosen]] = events["trackingparticle_pt"][particle[chosen]] / events["element_pt"][element[chosen]]
     linked = np.zeros(events.size("element"), dtype=bool)
     linked[element] = True
     columns = {name: events[f"trackingparticle_{column}"] for name, column in {"pdgid": "pid", "pt": "pt", "eta": "eta", "phi": "phi"}.items()}
     end_radius = np.hypot(events["trackingparticle_dvx"], events["trackingparticle_dvy"])
-    columns |= {"event": event_index(offsets), "num_tracks": num_tracks, "num_gsf": num_gsf, "ratio": ratio, "end_radius": end_radius}
+    columns |= {"event": event_index(offsets), "num_tracks": num_tracks, "num_gsf": num_gsf, **ratios, "end_radius": end_radius}
     return {
         **{f"particle.{name}": values[own] for name, values in columns.items()},
         "track.pt": events["element_pt"][is_track],

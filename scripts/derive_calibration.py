@@ -22,20 +22,22 @@ from mlpf.events import Events, event_index
 from mlpf.io.files import write_text
 from mlpf.io.workers import map_in_order
 from mlpf.schema import ElementType
-from mlpf.simulation.calibration import FORMAT, LAYER_EB, LAYER_EE, VERSION, PhotonCalibration, photon_energy, strip_energy
+from mlpf.simulation.calibration import FORMAT, VERSION, PhotonCalibration, photon_energy, strip_energy
 from mlpf.simulation.config import GunConfig, GunParticle, SimulationConfig
+from mlpf.simulation.geometry import LAYER_EB, LAYER_EE
 from mlpf.simulation.simulate import simulate
 
 PACKAGE = Path(__file__).parents[1] / "mlpf"
 SEED = 20_000
 EVENTS_PER_TASK = 500
-MIN_ENERGY, MAX_ENERGY = 1.2, 650.0  # GeV, of what is shot
+MIN_ENERGY, MAX_ENERGY = 1.8, 650.0  # GeV, of what is shot
 
-PHOTON_NODES = np.array([1.5, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0])  # GeV
+PHOTON_NODES = np.array([2.5, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0])  # GeV
 BARREL_EDGES = np.array([0.0, 0.8, 1.3, 1.44, 1.479])
 ENDCAP_EDGES = np.array([1.479, 1.53, 1.65, 1.8, 2.2, 2.6, 3.0])  # the preshower covers 1.65 to 2.6
 HADRON_NODES = np.array([4.0, 6.0, 9.0, 14.0, 22.0, 40.0, 80.0, 200.0, 500.0])  # GeV; below, many leave nothing, and the coefficients stay as they are
-HADRON_EDGES = np.array([0.0, 0.9, 1.3, 1.5, 1.74, 2.1, 2.5, 3.0])  # HCAL: barrel up to 1.3, endcap from 1.5, wider towers from 1.74, no tracks beyond 2.5
+MIN_ECAL = 0.5  # GeV; twice the most probable energy of a minimum ionising particle in 23 cm of lead tungstate
+HADRON_EDGES = np.array([0.0, 0.9, 1.3, 1.5, 1.74, 2.1, 2.5, 2.85, 3.0])  # HCAL: barrel up to 1.3, endcap from 1.5, wider towers from 1.74, showers leak at 3
 CLOSURE_ENERGIES = np.array([5.0, 7.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0])
 
 
@@ -48,10 +50,10 @@ class Gun(NamedTuple):
     seed: int
 
 
-PHOTONS = Gun("gamma", np.array([0.0, 0.4, 0.8, 1.3, 1.43, 1.48, 1.54, 1.65, 1.8, 2.2, 2.6, 2.95]), 4000, SEED)
+PHOTONS = Gun("gamma", np.array([0.0, 0.4, 0.8, 1.3, 1.43, 1.48, 1.54, 1.65, 1.8, 2.2, 2.6, 2.95]), 5000, SEED)
 HADRONS = Gun("K0L", HADRON_EDGES, 9000, SEED + 100)
-CHECKS = (Gun("gamma", np.array([0.0, 0.8, 1.4, 1.65, 2.2, 2.6, 2.9]), 1000, SEED + 200), Gun("K0L", np.array([0.0, 1.3, 1.5, 2.5, 2.9]), 2500, SEED + 300),
-          Gun("pi", np.array([0.0, 1.3, 1.5, 2.5, 2.9]), 2500, SEED + 400))  # fmt: skip
+CHECKS = (Gun("gamma", np.array([0.0, 1.43, 1.54, 1.65, 2.6, 2.95]), 2000, SEED + 200), Gun("K0L", np.array([0.0, 1.3, 1.5, 2.5, 2.85]), 2500, SEED + 300),
+          Gun("pi", np.array([0.0, 1.3, 1.5, 2.5, 2.85]), 2500, SEED + 400))  # fmt: skip
 
 
 class Shots(NamedTuple):
@@ -116,8 +118,9 @@ def read_shots(chunk: Events) -> Shots:
     position = np.column_stack([chunk[f"element_p{axis}"] for axis in "xyz"]).astype(np.float64)
     energy = chunk["element_energy"].astype(np.float64)
     strips = [strip_energy(energy[part], chunk["element_layer"][part], position[part]) for part in parts(chunk.offsets["element"])]
-    hcal = np.bincount(event, energy * np.isin(kind, (ElementType.HCAL, ElementType.HO)), minlength=len(chunk))
-    ecal = (kind == ElementType.ECAL) & (number[event] >= 0)
+    own = of_the_particle(chunk)
+    hcal = np.bincount(event, energy * (own & np.isin(kind, (ElementType.HCAL, ElementType.HO))), minlength=len(chunk))
+    ecal = own & (kind == ElementType.ECAL) & (number[event] >= 0)
     return Shots(
         chunk["gen_energy"][intact].astype(np.float64),
         np.abs(chunk["gen_eta"][intact]).astype(np.float64),
@@ -132,6 +135,14 @@ def read_shots(chunk: Events) -> Shots:
 
 def parts(offsets: np.ndarray) -> list[slice]:
     return [slice(start, stop) for start, stop in itertools.pairwise(offsets)]
+
+
+def of_the_particle(chunk: Events) -> np.ndarray:
+    """``(N,)`` elements that hold some of the particle's energy; the others are noise."""
+    own = np.zeros(chunk.size("element"), dtype=bool)
+    event = event_index(chunk.offsets["simcluster_to_element"])
+    own[chunk.offsets["element"][event] + chunk["simcluster_to_element.second"]] = True
+    return own
 
 
 def reach_calorimeters(chunk: Events) -> np.ndarray:
@@ -158,7 +169,7 @@ def fit_photons(shots: Shots) -> PhotonCalibration:
                 eta = shots.cluster_eta[leading]
                 inside = found & (shots.layer[leading] == part) & (eta >= edges[row]) & (eta < edges[row + 1])
                 for k, node in enumerate(PHOTON_NODES):
-                    near = np.exp(-0.5 * (np.log(shots.energy[inside] / node) / 0.2) ** 2)
+                    near = np.exp(-0.5 * (np.log(shots.energy[inside] / node) / 0.25) ** 2)
                     table[row, k] *= np.average(response[inside], weights=near)
     return calibration
 
@@ -170,7 +181,7 @@ def fit_strip_weights(shots: Shots) -> np.ndarray:
     if not inside.any():
         return np.zeros(2)
     found = []
-    for low, high in itertools.pairwise(PHOTON_NODES[2:]):
+    for low, high in itertools.pairwise(PHOTON_NODES[1:]):
         chosen = inside & (shots.energy > low) & (shots.energy < high)
         weights = unbiased_weights(sums[chosen] / shots.energy[chosen, None], np.ones(chosen.sum()))
         found.append(weights[1:] / weights[0])
@@ -221,7 +232,7 @@ def main() -> None:
     options = parser.parse_args()
     start = time.monotonic()
     photons, hadrons, *checks = shoot((PHOTONS, HADRONS, *CHECKS), options.jobs)
-    photon_calibration, hadron_calibration = fit_photons(photons), fit_calibration(hadrons_of(hadrons), HADRON_NODES, HADRON_EDGES)
+    photon_calibration, hadron_calibration = fit_photons(photons), fit_calibration(hadrons_of(hadrons), HADRON_NODES, MIN_ECAL, HADRON_EDGES)
     made_by = {"command": "python scripts/derive_calibration.py", "mlpf": version("mlpf")}
     head = {"format": FORMAT, "version": VERSION, "made_by": made_by | provenance(PHOTONS, photons)}
     write_text(options.output_folder / "simulation" / "calibration.json", calibration_json(head, photon_calibration._asdict()))

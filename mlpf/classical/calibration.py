@@ -2,7 +2,8 @@
 
 After arXiv:1706.04965, section 3.5.2: E = a(E, eta) E_ECAL + b(E, eta) E_HCAL for hadrons that leave energy in both, E = c(E, eta) E_HCAL for those that leave
 none in the ECAL. E_ECAL is the raw energy of the clusters, not that calibrated for photons; E_HCAL contains the HO. The coefficients are tables instead of
-functions. The E that they are read at is the momentum of the tracks where there are some, else the solution of the equation itself.
+functions. The E that they are read at is the momentum of the tracks where there are some, else the solution of the equation itself. Unlike there, what a
+hadron leaves in the ECAL without a shower, as a minimum ionising particle, counts as HCAL energy.
 """
 
 import functools
@@ -25,12 +26,14 @@ class HadronCalibration(NamedTuple):
 
     Attributes:
         energy: ``(K,)`` nodes [GeV], growing.
+        min_ecal: less energy in the ECAL [GeV] is no shower.
         eta_edges: ``(M + 1,)`` of the bins of abs(eta), growing; beyond the ends the outermost bins hold.
         ecal, hcal: ``(M, K)`` a and b.
         hcal_alone: ``(M, K)`` c.
     """
 
     energy: np.ndarray
+    min_ecal: float
     eta_edges: np.ndarray
     ecal: np.ndarray
     hcal: np.ndarray
@@ -59,7 +62,10 @@ def read_calibration(path: str | Path) -> HadronCalibration:
         raise ConfigError(f"{path}: not a calibration: expected the key format with the value '{FORMAT}'; see {DEFAULT_FILE.name} in mlpf.classical")
     if content.get("version") != VERSION:
         raise ConfigError(f"{path}: version: {content.get('version')!r} is not {VERSION}, the one that this library reads; derive the calibration again")
-    calibration = HadronCalibration(*(_numbers(path, content, name) for name in HadronCalibration._fields))
+    energy, min_ecal, *tables = (_numbers(path, content, name) for name in HadronCalibration._fields)
+    if min_ecal.ndim or min_ecal < 0:
+        raise ConfigError(f"{path}: min_ecal: expected a number from 0 on, found {content['min_ecal']!r}")
+    calibration = HadronCalibration(energy, float(min_ecal), *tables)
     _check(path, calibration)
     return calibration
 
@@ -97,21 +103,23 @@ def _eta_bin(eta: float, edges: np.ndarray) -> int:
 
 
 @numba.njit(cache=True)
-def hadron_scales(energy: float, eta: float, has_ecal: bool, calibration: HadronCalibration) -> tuple[float, float]:
+def hadron_scales(energy: float, ecal: float, eta: float, calibration: HadronCalibration) -> tuple[float, float]:
     """What raw ECAL and HCAL energy of a hadron are multiplied with.
 
     Args:
         energy: of the hadron [GeV], as good as it is known.
-        has_ecal: whether it left energy in the ECAL.
+        ecal: its raw ECAL energy [GeV].
     """
     nodes, row = calibration.energy, _eta_bin(eta, calibration.eta_edges)
     right = int(np.searchsorted(nodes, energy, side="right"))
     left = max(right - 1, 0)
     right = min(right, len(nodes) - 1)
     weight = np.log(energy / nodes[left]) / np.log(nodes[right] / nodes[left]) if right > left else 0.0
-    hcal = calibration.hcal if has_ecal else calibration.hcal_alone
-    ecal_scale = (1.0 - weight) * calibration.ecal[row, left] + weight * calibration.ecal[row, right]
-    return ecal_scale, (1.0 - weight) * hcal[row, left] + weight * hcal[row, right]
+    for_ecal, for_hcal = calibration.ecal, calibration.hcal
+    if ecal < calibration.min_ecal:
+        for_ecal = for_hcal = calibration.hcal_alone
+    ecal_scale = (1.0 - weight) * for_ecal[row, left] + weight * for_ecal[row, right]
+    return ecal_scale, (1.0 - weight) * for_hcal[row, left] + weight * for_hcal[row, right]
 
 
 @numba.njit(cache=True)
@@ -122,12 +130,14 @@ def hadron_energy(ecal: float, hcal: float, eta: float, calibration: HadronCalib
         ecal, hcal: raw energies [GeV].
     """
     nodes, row = calibration.energy, _eta_bin(eta, calibration.eta_edges)
-    hcal_scale = calibration.hcal[row] if ecal > 0.0 else calibration.hcal_alone[row]
-    calibrated = previous = calibration.ecal[row, 0] * ecal + hcal_scale[0] * hcal
+    ecal_scale, hcal_scale = calibration.ecal[row], calibration.hcal[row]
+    if ecal < calibration.min_ecal:
+        ecal_scale = hcal_scale = calibration.hcal_alone[row]
+    calibrated = previous = ecal_scale[0] * ecal + hcal_scale[0] * hcal
     if calibrated <= nodes[0]:
         return calibrated
     for k in range(1, len(nodes)):
-        calibrated = calibration.ecal[row, k] * ecal + hcal_scale[k] * hcal
+        calibrated = ecal_scale[k] * ecal + hcal_scale[k] * hcal
         if calibrated < nodes[k]:  # between the last node, where more was found than it has, and this one: a power law meets E
             above, below = np.log(previous / nodes[k - 1]), np.log(calibrated / nodes[k])
             return nodes[k - 1] * (nodes[k] / nodes[k - 1]) ** (above / (above - below))

@@ -51,13 +51,13 @@ def unbiased_weights(responses: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return combined / (combined @ mean)
 
 
-def fit_calibration(hadrons: Hadrons, energy: np.ndarray, eta_edges: np.ndarray) -> HadronCalibration:
+def fit_calibration(hadrons: Hadrons, energy: np.ndarray, min_ecal: float, eta_edges: np.ndarray) -> HadronCalibration:
     """Coefficients at the nodes ``energy`` [GeV] in the bins of abs(eta); hadrons without energy in the HCAL do not count."""
     hadrons = hadrons.having(hadrons.hcal > 0.0)
-    calibration = HadronCalibration(energy, eta_edges, *(np.ones((len(eta_edges) - 1, len(energy))) for _ in TABLES))
+    calibration = HadronCalibration(energy, min_ecal, eta_edges, *(np.ones((len(eta_edges) - 1, len(energy))) for _ in TABLES))
     for row in range(len(eta_edges) - 1):
         own = hadrons.having((hadrons.abs_eta >= eta_edges[row]) & (hadrons.abs_eta < eta_edges[row + 1]))
-        both, alone = own.having(own.ecal > 0.0), own.having(own.ecal <= 0.0)
+        both, alone = own.having(own.ecal >= min_ecal), _as_hcal_alone(own.having(own.ecal < min_ecal))
         for k in reversed(range(len(energy))):
             last = min(k + 1, len(energy) - 1)
             calibration.ecal[row, k], calibration.hcal[row, k] = _coefficients(both, energy[k], (calibration.ecal[row, last], calibration.hcal[row, last]))
@@ -88,6 +88,10 @@ def calibration_json(head: dict[str, Any], tables: dict[str, Any]) -> str:
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
+def _as_hcal_alone(hadrons: Hadrons) -> Hadrons:
+    return hadrons._replace(ecal=np.zeros(len(hadrons.ecal)), hcal=hadrons.hcal + hadrons.ecal)
+
+
 def _near(hadrons: Hadrons, energy: float) -> np.ndarray:
     return np.exp(-0.5 * (np.log(hadrons.energy / energy) / KERNEL) ** 2)
 
@@ -110,7 +114,7 @@ def _scale(calibration: HadronCalibration, hadrons: Hadrons) -> None:
     for row in range(len(calibration.eta_edges) - 1):
         inside = (hadrons.abs_eta >= calibration.eta_edges[row]) & (hadrons.abs_eta < calibration.eta_edges[row + 1])
         for has_ecal, tables in ((True, (calibration.ecal, calibration.hcal)), (False, (calibration.hcal_alone,))):
-            chosen = inside & ((hadrons.ecal > 0.0) == has_ecal)
+            chosen = inside & ((hadrons.ecal >= calibration.min_ecal) == has_ecal)
             own, found = hadrons.having(chosen), response[chosen]
             for k, energy in enumerate(calibration.energy):
                 weights = _near(own, energy)

@@ -212,7 +212,7 @@ def _collect(tracks: np.ndarray, ecals: np.ndarray, is_own: np.ndarray, hcal: in
         cluster = ecals[position]
         if not is_own[position]:
             ecal_energy = max(collected + state.raw[cluster] - muon_ecal, 0.0)
-            ecal_scale, hcal_scale = hadron_scales(max(momentum, ecal_energy + hcal_energy), eta, ecal_energy > 0.0, calibration)
+            ecal_scale, hcal_scale = hadron_scales(max(momentum, ecal_energy + hcal_energy), ecal_energy, eta, calibration)
             if ecal_scale * ecal_energy + hcal_scale * hcal_energy > momentum:
                 break
         collected += state.raw[cluster]
@@ -223,7 +223,7 @@ def _collect(tracks: np.ndarray, ecals: np.ndarray, is_own: np.ndarray, hcal: in
     ecal_energy = max(collected - muon_ecal, 0.0)
     if collected > 0.0:
         as_photon *= ecal_energy / collected
-    ecal_scale, hcal_scale = hadron_scales(max(momentum, ecal_energy + hcal_energy), eta, ecal_energy > 0.0, calibration)
+    ecal_scale, hcal_scale = hadron_scales(max(momentum, ecal_energy + hcal_energy), ecal_energy, eta, calibration)
     return Deposit(ecal_energy, hcal_energy, as_photon, photon, ecal_scale, hcal_scale)
 
 

@@ -16,12 +16,12 @@ import numba
 import numpy as np
 
 from mlpf.kinematics import eta_from_pt_pz
+from mlpf.simulation.geometry import LAYER_EB, LAYER_EE, LAYER_PS1, LAYER_PS2
 from mlpf.simulation.propagation import ECAL_Z
 
 FILE = Path(__file__).with_name("calibration.json")
 FORMAT, VERSION = "mlpf photon calibration", 1
 NOT_CALIBRATED = -1.0  # CMSSW, default of reco::CaloCluster
-LAYER_PS2, LAYER_PS1, LAYER_EE, LAYER_EB = -12, -11, -2, -1  # reco::PFLayer
 ECAL_STOCHASTIC, ECAL_CONSTANT = 0.028, 0.003  # resolution sqrt(a^2 / E + b^2), CMS test beam, JINST 2 (2007) P04004
 MAX_STRIP_DISTANCE = 5.0  # cm on the ECAL's face, from a strip cluster to its ECAL cluster; half a strip is 3 cm long, and a shower some centimetres wide
 

@@ -11,32 +11,33 @@ from mlpf.errors import ConfigError
 
 NODES, EDGES = np.array([1.0, 10.0, 100.0]), np.array([0.0, 1.5, 3.0])
 BY_HAND = HadronCalibration(
-    NODES, EDGES, ecal=np.array([[3.0, 2.0, 1.0], [6.0, 5.0, 4.0]]), hcal=np.array([[2.0, 1.5, 1.25]] * 2), hcal_alone=np.array([[2.0, 1.5, 1.25]] * 2)
+    NODES, 0.5, EDGES, ecal=np.array([[3.0, 2.0, 1.0], [6.0, 5.0, 4.0]]), hcal=np.array([[2.0, 1.5, 1.25]] * 2), hcal_alone=np.array([[2.0, 1.5, 1.25]] * 2)
 )
 
 
 @pytest.mark.parametrize(("energy", "scale"), [(0.01, 3.0), (1.0, 3.0), (10**0.5, 2.5), (10.0, 2.0), (10**1.25, 1.75), (100.0, 1.0), (5000.0, 1.0)])
 def test_coefficients_are_linear_in_the_logarithm_of_the_energy_between_nodes_and_constant_beyond(energy, scale):
-    assert hadron_scales(energy, 0.3, True, BY_HAND)[0] == pytest.approx(scale)
+    assert hadron_scales(energy, 1.0, 0.3, BY_HAND)[0] == pytest.approx(scale)
 
 
 @pytest.mark.parametrize(("eta", "scale"), [(0.0, 2.0), (-1.49, 2.0), (1.5, 5.0), (-2.9, 5.0), (4.0, 5.0)])
 def test_coefficients_are_those_of_the_bin_of_abs_eta(eta, scale):
-    assert hadron_scales(10.0, eta, True, BY_HAND)[0] == scale
+    assert hadron_scales(10.0, 1.0, eta, BY_HAND)[0] == scale
 
 
-def test_the_hcal_has_another_coefficient_without_energy_in_the_ecal():
+def test_both_calorimeters_have_the_same_other_coefficient_without_a_shower_in_the_ecal():
     calibration = BY_HAND._replace(hcal_alone=np.full((2, 3), 7.0))
-    assert hadron_scales(10.0, 0.0, True, calibration)[1] == 1.5
-    assert hadron_scales(10.0, 0.0, False, calibration)[1] == 7.0
+    assert hadron_scales(10.0, 0.5, 0.0, calibration) == (2.0, 1.5)
+    assert hadron_scales(10.0, 0.4, 0.0, calibration) == (7.0, 7.0)
+    assert hadron_energy(0.4, 30.0, 0.0, calibration) == pytest.approx(7 * 30.4)
 
 
 @pytest.mark.parametrize("energy", [1.0, 10.0, 100.0])
 def test_what_hadrons_leave_at_a_node_is_calibrated_to_its_energy(energy):
     hcal_alone = energy / BY_HAND.hcal_alone[0, list(NODES).index(energy)]
     assert hadron_energy(0.0, hcal_alone, 0.5, BY_HAND) == pytest.approx(energy)
-    a, b = hadron_scales(energy, 0.5, True, BY_HAND)
-    assert hadron_energy(0.25 * energy / a, 0.75 * energy / b, 0.5, BY_HAND) == pytest.approx(energy)
+    a, b = hadron_scales(energy, 100.0, 0.5, BY_HAND)
+    assert hadron_energy(0.6 * energy / a, 0.4 * energy / b, 0.5, BY_HAND._replace(min_ecal=0.0)) == pytest.approx(energy)
 
 
 def test_between_nodes_the_calibrated_energy_follows_a_power_law_and_beyond_them_the_last_coefficient():
@@ -53,7 +54,7 @@ def test_between_nodes_the_calibrated_energy_follows_a_power_law_and_beyond_them
 def test_more_clustered_energy_is_more_energy(calibration, share):
     raw = np.geomspace(0.1, 2000.0, 1000)
     for eta in (0.1, 1.4, 2.0, 2.7):
-        energy = hadron_energies(share * raw, (1 - share) * raw, np.full(1000, eta), calibration)
+        energy = hadron_energies(share * raw, (1 - share) * raw, np.full(1000, eta), calibration._replace(min_ecal=0.0))
         assert (np.diff(energy) >= -1e-9).all()
 
 
@@ -89,7 +90,7 @@ def toys(number, seed):
 
 def test_a_fitted_calibration_closes_on_other_hadrons_from_5_to_500_gev():
     nodes = np.array([4.0, 6.0, 9.0, 14.0, 22.0, 40.0, 80.0, 200.0, 500.0])
-    calibration = fit_calibration(toys(60_000, 1), nodes, EDGES)
+    calibration = fit_calibration(toys(60_000, 1), nodes, 0.5, EDGES)
     others = toys(60_000, 2)
     response = closure(calibration, others)
     assert len(others.energy) == 60_000
@@ -101,7 +102,7 @@ def test_a_fitted_calibration_closes_on_other_hadrons_from_5_to_500_gev():
 
 
 def test_classes_without_hadrons_keep_coefficients_of_one():
-    calibration = fit_calibration(toys(2000, 3).having(np.zeros(2000, dtype=bool)), NODES, EDGES)
+    calibration = fit_calibration(toys(2000, 3).having(np.zeros(2000, dtype=bool)), NODES, 0.5, EDGES)
     assert calibration.hcal_alone.tolist() == [[1.0] * 3] * 2
 
 
@@ -111,6 +112,7 @@ def test_a_written_calibration_reads_back_to_four_digits(tmp_path):
     read = read_calibration(path)
     assert json.loads(path.read_text())["made_by"] == {"command": "a test"}
     assert read.ecal == pytest.approx(BY_HAND.ecal / 3, abs=5e-5)
+    assert read.min_ecal == 0.5
     for name in ("energy", "eta_edges", "hcal", "hcal_alone"):
         np.testing.assert_array_equal(getattr(read, name), getattr(BY_HAND, name))
 
@@ -135,6 +137,8 @@ def content(**changes):
         (json.dumps(content(energy=[0.0, 3.0])), "energy: must be positive, found 0.0"),
         (json.dumps(content(eta_edges=[1.0])), "eta_edges: expected at least 2 growing numbers"),
         (json.dumps(content(hcal=[[-1.0] * len(row) for row in content()["hcal"]])), "hcal: coefficients must be positive, found -1.0"),
+        (json.dumps(content(min_ecal=-1)), "min_ecal: expected a number from 0 on, found -1"),
+        (json.dumps(content(min_ecal=[0.5])), r"min_ecal: expected a number from 0 on, found \[0.5\]"),
         (json.dumps(content(energy=[1.0, float("nan")])), "energy: all values must be finite"),
     ],
 )

@@ -16,7 +16,7 @@ from mlpf.schema import ElementType as T
 ETA, PHI = 0.5, 1.0
 COSH = np.cosh(ETA)
 ECAL_SCALE = 1.5  # of hadrons in these tests, at any energy; 1 in the HCAL
-CALIBRATION = HadronCalibration(np.array([10.0]), np.array([0.0, 3.0]), *(np.array([[scale]]) for scale in (ECAL_SCALE, 1.0, 1.0)))
+CALIBRATION = HadronCalibration(np.array([10.0]), 0.0, np.array([0.0, 3.0]), *(np.array([[scale]]) for scale in (ECAL_SCALE, 1.0, 1.0)))
 
 
 def track(p, eta=ETA, phi=PHI, charge=1, **more):

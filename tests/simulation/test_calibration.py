@@ -5,10 +5,6 @@ import pytest
 
 from mlpf.schema import ElementType
 from mlpf.simulation.calibration import (
-    LAYER_EB,
-    LAYER_EE,
-    LAYER_PS1,
-    LAYER_PS2,
     NOT_CALIBRATED,
     PhotonCalibration,
     corrected_energy,
@@ -16,8 +12,8 @@ from mlpf.simulation.calibration import (
     photon_calibration,
     photon_energy,
     strip_energy,
-)  # fmt: skip
-from mlpf.simulation.geometry import LAYER_HB, LAYER_HFEM
+)
+from mlpf.simulation.geometry import LAYER_EB, LAYER_EE, LAYER_HB, LAYER_HFEM, LAYER_PS1, LAYER_PS2
 from mlpf.simulation.propagation import ECAL_Z
 
 BY_HAND = PhotonCalibration(

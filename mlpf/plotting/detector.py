@@ -66,6 +66,7 @@ def draw_electromagnetic(curves: dict[str, Any]) -> Figure:
     for column, (title, name) in enumerate(shots.items()):
         _by_region(panels[:, column], curves["energy"][name], title, (0.9, 1.1), "core")
         panels[1, column].set_yscale("log")
+        panels[1, column].legend(loc="lower left")
     _against_eta(panels[:, 3], {title: curves["eta"][name] for title, name in shots.items()}, (0.9, 1.1))
     label(panels[0, 0], "photons, unconverted")
     return figure

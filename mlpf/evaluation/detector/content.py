@@ -4,7 +4,8 @@ import numpy as np
 
 from mlpf.evaluation.detector.statements import Check, Findings, scaled
 from mlpf.metrics.particles import Table
-from mlpf.metrics.uncertainty import mean, spread
+from mlpf.metrics.uncertainty import Estimate, mean, spread
+from mlpf.plotting.style import CLASS_TITLES
 from mlpf.schema import CandidateClass, ElementType
 
 PT_EDGES = np.geomspace(0.1, 100.0, 31)  # GeV
@@ -49,18 +50,20 @@ def _content(table: Table) -> dict:
 
 
 def _checks(table: Table) -> list[Check]:
+    def check(quantity: str, measured: Estimate, low: float, high: float, source: str = PUBLIC_SAMPLE) -> Check:
+        return Check("content", quantity, "", measured, low, high, source)
+
     without = table["event.num_elements"] - table["event.num_PS1"] - table["event.num_PS2"] - table["event.num_BREM"]
-    checks = [Check("content", "elements without PS and BREM", "number", mean(without), 3000.0, 8000.0, "real events: about 5000")]
-    charged = mean(table["event.num_charged_hadron"])
-    reference = PUBLIC_NUMBERS["charged_hadron"]
-    checks.append(Check("content", "charged hadron candidates", "number", charged, reference / NUMBER_FACTOR, reference * NUMBER_FACTOR, PUBLIC_SAMPLE))
+    charged, reference = mean(table["event.num_charged_hadron"]), PUBLIC_NUMBERS["charged_hadron"]
+    checks = [
+        check("elements without PS and BREM", mean(without), 3000.0, 8000.0, "real events: about 5000"),
+        check("charged hadron candidates", charged, reference / NUMBER_FACTOR, reference * NUMBER_FACTOR),
+    ]
     for name, number in PUBLIC_NUMBERS.items():
         if name not in ("charged_hadron", "muon", "electron"):
-            limits = number / reference / MIX_FACTOR, number / reference * MIX_FACTOR
-            ratio = scaled(mean(table[f"event.num_{name}"]), 1 / float(charged.value))
-            checks.append(Check("content", f"{name.replace('_', ' ')} candidates", "per charged hadron", ratio, *limits, PUBLIC_SAMPLE))
+            ratio, expected = scaled(mean(table[f"event.num_{name}"]), 1 / float(charged.value)), number / reference
+            checks.append(check(f"{CLASS_TITLES[name]} candidates per charged hadron", ratio, expected / MIX_FACTOR, expected * MIX_FACTOR))
     for name, median in PUBLIC_PT.items():
         pt = table["candidate.pt"][table["candidate.pid"] == CandidateClass[name.upper()]]
-        limits = median / PT_FACTOR, median * PT_FACTOR
-        checks.append(Check("content", f"{name.replace('_', ' ')} candidates", "median pt [GeV]", spread(pt)["median"], *limits, PUBLIC_SAMPLE))
+        checks.append(check(f"median pt of {CLASS_TITLES[name]} candidates [GeV]", spread(pt)["median"], median / PT_FACTOR, median * PT_FACTOR))
     return checks

@@ -170,5 +170,5 @@ def _digits(error: float) -> int:
 def _range(check: dict[str, Any]) -> str:
     low, high = check["tolerated"]
     if low is None or high is None:
-        return f"at least {low:.3g}" if high is None else f"at most {high:.3g}"
-    return f"{low:.3g} to {high:.3g}"
+        return f"at least {low:.4g}" if high is None else f"at most {high:.4g}"
+    return f"{low:.3g} to {high:.3g}" if high < 1000 else f"{low:.0f} to {high:.0f}"

@@ -76,14 +76,14 @@ def draw_hadrons(curves: dict[str, Any]) -> Figure:
     """Neutral hadrons, charged pions in the calorimeters alone and with their tracks: response, resolution and what is not seen; the first also against eta."""
     figure, panels = new_grid(3, 3)
     shots = {
-        "neutral hadrons": "neutral hadrons, all candidates",
-        "pions, calorimeters": "charged pions, calorimeters alone",
+        "neutral hadrons": "neutral hadrons that do not interact before, seen",
+        "pions, calorimeters": "charged pions that do not interact before, calorimeters",
         "pions, with tracks": "charged pions, all candidates",
     }
     for column, (title, name) in enumerate(shots.items()):
         _by_region(panels[:2, column], curves["energy"][name], title, (0.6, 1.4), "resolution")
         panels[1, column].set_ylim(0, 0.8)
-    for i, (region, curve) in enumerate(curves["energy"][shots["neutral hadrons"]].items()):
+    for i, (region, curve) in enumerate(curves["energy"]["neutral hadrons, all candidates"].items()):
         _points(panels[2, 0], curve, "lost", region, i)
     _energy_axis(panels[2, 0], curve["edges"])
     panels[2, 0].set_ylabel("not seen")

@@ -16,7 +16,7 @@ def single_particles(rng, number, energy, eta, formula, bias=1.0):
     found = np.maximum(bias * true * rng.normal(1.0, width, number), 0.0)
     return {
         "energy": true, "eta": rng.uniform(*eta, number), "ecal_corrected": found, "pf": found, "ecal": 0.3 * found, "hcal": 0.5 * found, "ho": 0.0 * found,
-        "num_brem": rng.poisson(3.0, number).astype(float), "num_gsf": np.ones(number), "num_charged": np.zeros(number),
+        "num_brem": rng.poisson(3.0, number).astype(float), "num_gsf": np.ones(number), "is_intact": np.ones(number, dtype=bool),
     }  # fmt: skip
 
 

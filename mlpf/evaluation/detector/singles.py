@@ -34,7 +34,7 @@ def single_particle_table(events: Events) -> Table:
     Only elements linked to something simulated count, and candidates that hold one: noise is left out, whatever the particle made on its way is not.
 
     Returns:
-        ``pt, eta, energy``: of the particle. ``num_charged``: charged particles in the tracker, itself or those of a conversion or an interaction.
+        ``pt, eta, energy``: of the particle. ``is_intact``: nothing else left energy in the calorimeters, no product of a conversion or an interaction.
         ``ecal``, ``hcal``, ``ho``, ``hf``: energy of its clusters, ``ecal_corrected`` their calibrated one [GeV].
         ``pf``: energy of its candidates, ``pf_<class>`` of those of a class [GeV]. ``num_<type>``: its elements.
     """
@@ -47,7 +47,8 @@ def single_particle_table(events: Events) -> Table:
     table["ecal_corrected"] = _per_event(events, "element", own & (kind == ElementType.ECAL), events["element_corr_energy"])
     for element_type in COUNTED:
         table[f"num_{element_type.name.lower()}"] = _per_event(events, "element", own & (kind == element_type))
-    table["num_charged"] = events.counts("trackingparticle").astype(np.float64)
+    is_other = events["simcluster_pid"] != events["gen_pdgid"][first][event_index(events.offsets["simcluster"])]
+    table["is_intact"] = (events.counts("simcluster") < 2) & (_per_event(events, "simcluster", is_other) == 0)
     of_particle = np.zeros(events.size("pfcandidate"), dtype=bool)
     member = _chunk_index(events, "element_to_candidate", "first", "element")
     candidate = _chunk_index(events, "element_to_candidate", "second", "pfcandidate")

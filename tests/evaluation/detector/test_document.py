@@ -82,7 +82,7 @@ def test_the_frame_has_a_block_of_every_topic():
 
 
 def test_an_ideal_detector_is_inside_where_nothing_but_its_tables_is_asked(results):
-    asked_elsewhere = [check for check in results["checks"] if check["topic"] == "material" or "calorimeters alone" in check["quantity"]]
+    asked_elsewhere = [check for check in results["checks"] if check["topic"] == "material" or "interact before, calorimeters" in check["quantity"]]
     tables = [check for check in results["checks"] if check not in asked_elsewhere]
     outside = [check for check in tables if not check["inside"] and "forward" not in check["quantity"]]  # there the widths are near 1, and cut at 0
     assert len(outside) <= 0.02 * len(tables), outside
@@ -96,5 +96,6 @@ def test_where_the_energy_went_is_listed(results):
 
 def test_a_biased_detector_is_outside():
     _, checks = validation.measure(all_tables(bias=1.08), scale=0.01, seed=1)
-    responses = [check for check in checks if check["topic"] == "response" and "forward" not in check["quantity"]]
-    assert sum(not check["inside"] for check in responses) > 0.8 * len(responses)
+    close = [check for check in checks if check["topic"] == "response" and check["tolerated"][1] < 1.08]
+    responses = [check for check in close if "calorimeters" not in check["quantity"]]  # whose bias passes through a calibration
+    assert sum(not check["inside"] for check in responses) > 0.9 * len(responses) > 30

@@ -63,14 +63,15 @@ def points_in_boxes(points: Points, boxes: Boxes, num_domains: int, limit: float
         threads: how many share the boxes; the result does not depend on it.
 
     Returns:
-        ``(P,)`` positions in ``points`` and ``boxes`` and the distance of point and centre, ordered by box.
+        ``(P,)`` positions in ``points`` and ``boxes`` and the squared distance of point and centre, ordered by box. Squared, since square roots of several
+        libraries differ in the last bit: on all devices the same pair is the nearest.
     """
     ordered = _sort_points(points, num_domains)
     offsets = np.zeros(len(boxes.u) + 1, dtype=np.int64)
     for _ in ("count", "fill"):
         np.cumsum(offsets, out=offsets)
         found = np.empty(offsets[-1], dtype=np.int64), np.empty(offsets[-1], dtype=np.int64), np.empty(offsets[-1])
-        in_parts(_search, len(boxes.u), PART, threads, points, boxes, ordered, limit, offsets, found)
+        in_parts(_search, len(boxes.u), PART, threads, points, boxes, ordered, limit**2, offsets, found)
     return found
 
 
@@ -127,13 +128,13 @@ def _first_of_column(column: np.ndarray, first: int, last: int, wanted: int) -> 
 
 
 @numba.njit(cache=True, nogil=True)
-def _search(first: int, last: int, points: Points, boxes: Boxes, ordered: Sorted, limit: float, offsets: np.ndarray, found: Found) -> None:
+def _search(first: int, last: int, points: Points, boxes: Boxes, ordered: Sorted, limit2: float, offsets: np.ndarray, found: Found) -> None:
     """Boxes ``first`` to ``last``; without room in ``found`` count the pairs of box b into ``offsets[b + 1]``, with room write them from ``offsets[b]`` on."""
     # Arrays are taken out of their tuples here: inside the loop that would count references, for which threads would wait for each other.
     _, domain, box_u, box_v, box_half_u, box_half_v, box_slack = boxes
     _, _, point_u, point_v, stretch = points
     start, members, column, reach = ordered
-    point_of, box_of, distance = found
+    point_of, box_of, squared = found
     filling = len(point_of) > 0
     for box in range(first, last):
         u, v, half_u, half_v, slack = box_u[box], box_v[box], box_half_u[box], box_half_v[box], box_slack[box]
@@ -153,11 +154,11 @@ def _search(first: int, last: int, points: Points, boxes: Boxes, ordered: Sorted
                     place += 1
                     du, dv = point_u[point] - u, delta_phi(point_v[point], v)
                     stretched = slack * stretch[point]
-                    apart = np.sqrt(du**2 + dv**2)
-                    if abs(du) < half_u + stretched and abs(dv) < half_v + stretched and apart < limit:
+                    apart2 = du**2 + dv**2
+                    if abs(du) < half_u + stretched and abs(dv) < half_v + stretched and apart2 < limit2:
                         if filling:
                             write = offsets[box] + number
-                            point_of[write], box_of[write], distance[write] = point, box, apart
+                            point_of[write], box_of[write], squared[write] = point, box, apart2
                         number += 1
         if not filling:
             offsets[box + 1] = number

@@ -14,16 +14,14 @@ make .2 as on paper.
 Neighbours are found through square tiles of side dc, of which only the occupied ones are stored: any spread of the points costs no memory.
 """
 
-import itertools
 import math
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
 from mlpf.classical.clue_kernels import KERNELS, Tiles, find_nearest_higher, follow, sum_weights
+from mlpf.classical.threads import in_ranges
 from mlpf.config import Config
 from mlpf.errors import MlpfError
 from mlpf.kinematics import wrap_phi
@@ -91,14 +89,16 @@ def clue(x: np.ndarray, y: np.ndarray, weight: np.ndarray, offsets: np.ndarray, 
     tiles = _sort_into_tiles(x, y, offsets, parameters)
     unit = _unit_of_point(weight, offsets)
     plane = (tiles, x[tiles.point], y[tiles.point], turn)
+    share = np.linspace(0, len(x), CHUNKS_PER_THREAD * threads + 1)
+    chunks = np.searchsorted(tiles.start, share).tolist()  # of tiles, with about equally many points
 
     half_weights = np.rint(weight / unit).astype(np.int64)[tiles.point]
     total = np.zeros(len(x), dtype=np.int64)
-    _for_all_tiles(sum_weights, tiles, threads, *plane, half_weights, parameters.dc**2, KERNELS.index(parameters.kernel), total)
+    in_ranges(sum_weights, chunks, threads, *plane, half_weights, parameters.dc**2, KERNELS.index(parameters.kernel), total)
     rho = _in_order_of_points(0.5 * total, tiles) * unit
 
     nearest, squared = np.full(len(x), -1), np.full(len(x), np.inf)
-    _for_all_tiles(find_nearest_higher, tiles, threads, *plane, rho[tiles.point], *reach(parameters), nearest, squared)
+    in_ranges(find_nearest_higher, chunks, threads, *plane, rho[tiles.point], *reach(parameters), nearest, squared)
     nearest = _in_order_of_points(np.where(nearest >= 0, tiles.point[nearest], -1), tiles)
     squared = _in_order_of_points(squared, tiles)
     is_seed, is_follower = roles(rho, squared, parameters)
@@ -175,19 +175,3 @@ def _in_order_of_points(values: np.ndarray, tiles: Tiles) -> np.ndarray:
     ordered = np.empty_like(values)
     ordered[tiles.point] = values
     return ordered
-
-
-def _for_all_tiles(kernel: Callable, tiles: Tiles, threads: int, *args: Any) -> None:
-    """Run ``kernel(first_tile, last_tile, *args)`` over all tiles; it releases the GIL and writes to the points of its own tiles only.
-
-    Plain threads rather than numba's: a process that has run those under OpenMP cannot fork (the workers of a data loader) any more.
-    """
-    num_tiles = len(tiles.start) - 1
-    if threads == 1:
-        kernel(0, num_tiles, *args)
-        return
-    share = np.linspace(0, len(tiles.point), CHUNKS_PER_THREAD * threads + 1)
-    bounds = np.searchsorted(tiles.start, share)
-    with ThreadPoolExecutor(threads) as pool:
-        for chunk in [pool.submit(kernel, first, last, *args) for first, last in itertools.pairwise(bounds)]:
-            chunk.result()

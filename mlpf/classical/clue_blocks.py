@@ -8,7 +8,7 @@
 
 Each layer is clustered by itself (`clue`, phi periodic). All points of one TRACK or GSF belong together, as do all points of one cluster: blocks are the
 connected components. The parameters were tuned on simulated top quark pairs by a study of 2019, which did not wrap phi.
-A GSF element holds the directions of its inner and outer momentum instead of entrance points; on a helix the point between has about their mean azimuth.
+A GSF element holds the directions of its inner and outer momentum instead of entrance points; its track goes on along the helix (`link_rules.gsf_turn`).
 """
 
 from typing import NamedTuple
@@ -19,9 +19,9 @@ from pydantic import Field
 from mlpf.classical.blocks import find_blocks
 from mlpf.classical.clue import ClueParameters, clue
 from mlpf.classical.elements import Elements
+from mlpf.classical.link_rules import gsf_turn
 from mlpf.classical.links import Links
 from mlpf.config import Config
-from mlpf.kinematics import delta_phi
 from mlpf.schema import ElementType
 
 TRACKS = (ElementType.TRACK, ElementType.GSF)
@@ -51,66 +51,84 @@ class ClueBlockParameters(Config):
     """How far, in dc, a point looks for one of higher density to follow."""
 
 
-class _Points(NamedTuple):
-    """Points of one layer, sorted by element."""
+class Layer(NamedTuple):
+    """Points of one layer, sorted by element, and how they are clustered.
+
+    Attributes:
+        element: ``(P,) int64`` flat index of the element that a point belongs to.
+        eta, phi, weight: ``(P,) float64``.
+        offsets: ``(B + 1,) int64`` first point of every event.
+        parameters: of CLUE.
+    """
 
     element: np.ndarray
     eta: np.ndarray
     phi: np.ndarray
     weight: np.ndarray
+    offsets: np.ndarray
+    parameters: ClueParameters
 
 
-def clue_blocks(elements: Elements, parameters: ClueBlockParameters | None = None) -> np.ndarray:
+def clue_blocks(elements: Elements, parameters: ClueBlockParameters | None = None, threads: int = 1) -> np.ndarray:
     """Blocks of all events.
+
+    Args:
+        threads: how many cluster; the result does not depend on it.
 
     Returns:
         ``(N,) int64``: flat index of the first element of the block that each element belongs to; an element of no cluster is its own block.
     """
-    chosen = parameters or ClueBlockParameters()
-    first, second = zip(*(_members(elements, *layer, chosen.outlier_factor) for layer in _layers(elements, chosen)), strict=True)
+    first, second = zip(*(_members(layer, threads) for layer in layers(elements, parameters or ClueBlockParameters())), strict=True)
     i, j = np.concatenate(first), np.concatenate(second)
     return find_blocks(Links(i, j, np.zeros(len(i))), len(elements.type))
 
 
-def _layers(elements: Elements, parameters: ClueBlockParameters) -> list[tuple[_Points, float, float]]:
-    """Points, threshold and reach of every layer."""
-    weight = parameters.track_weight
-    tracks = np.flatnonzero(np.isin(elements.type, TRACKS))
-    at_vertex = _points(np.flatnonzero(np.isin(elements.type, (*TRACKS, ElementType.BREM))), elements.eta, elements.phi, weight)
-    at_ecal, at_hcal = _entrances(elements, tracks, weight)
-    inner, outer, forward = (_points(np.flatnonzero(np.isin(elements.type, types)), elements.eta, elements.phi, 1.0) for types in (INNER, OUTER, FORWARD))
+def layers(elements: Elements, parameters: ClueBlockParameters) -> list[Layer]:
+    """The three layers of the table."""
+    p, weight = parameters, parameters.track_weight
+    at_vertex = _points(_of_types(elements, (*TRACKS, ElementType.BREM)), elements.eta, elements.phi, weight)
+    at_ecal, at_hcal = _entrances(elements, weight)
+    inner, outer, forward = (_points(_of_types(elements, types), elements.eta, elements.phi, 1.0) for types in (INNER, OUTER, FORWARD))
     return [
-        (_together(at_vertex, at_ecal, inner), parameters.ecal_rho_c, parameters.ecal_dc),
-        (_together(at_hcal, outer), parameters.hcal_rho_c, parameters.hcal_dc),
-        (forward, parameters.hf_rho_c, parameters.hf_dc),
+        _layer(elements, (at_vertex, at_ecal, inner), p.ecal_rho_c, p.ecal_dc, p.outlier_factor),
+        _layer(elements, (at_hcal, outer), p.hcal_rho_c, p.hcal_dc, p.outlier_factor),
+        _layer(elements, (forward,), p.hf_rho_c, p.hf_dc, p.outlier_factor),
     ]
 
 
-def _entrances(elements: Elements, tracks: np.ndarray, weight: float) -> tuple[_Points, _Points]:
+_Points = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # element, eta, phi, weight
+
+
+def _entrances(elements: Elements, weight: float) -> tuple[_Points, _Points]:
     """Points of tracks at the ECAL and at the HCAL; an extrapolation that failed leaves eta and phi at exactly 0, and gives no point."""
-    is_gsf = elements.type == ElementType.GSF
-    between = elements.phi_ecal + 0.5 * delta_phi(elements.phi_hcal, elements.phi_ecal)
+    tracks, is_gsf = _of_types(elements, TRACKS), elements.type == ElementType.GSF
+    of_gsf = elements.phi_ecal + gsf_turn(elements)
     surfaces = []
     for eta, phi in ((elements.eta_ecal, elements.phi_ecal), (elements.eta_hcal, elements.phi_hcal)):
         reached = tracks[(eta[tracks] != 0.0) | (phi[tracks] != 0.0)]
-        surfaces.append(_points(reached, np.where(is_gsf, elements.eta_ecal, eta), np.where(is_gsf, between, phi), weight))
+        surfaces.append(_points(reached, np.where(is_gsf, elements.eta_ecal, eta), np.where(is_gsf, of_gsf, phi), weight))
     return surfaces[0], surfaces[1]
 
 
+def _of_types(elements: Elements, types: tuple[ElementType, ...]) -> np.ndarray:
+    return np.flatnonzero(np.isin(elements.type, types))
+
+
 def _points(element: np.ndarray, eta: np.ndarray, phi: np.ndarray, weight: float) -> _Points:
-    return _Points(element, eta[element], phi[element], np.full(len(element), weight))
+    return element, eta[element], phi[element], np.full(len(element), weight)
 
 
-def _together(*parts: _Points) -> _Points:
-    joined = _Points(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-    order = np.argsort(joined.element, kind="stable")
-    return _Points(*(column[order] for column in joined))
-
-
-def _members(elements: Elements, points: _Points, rho_c: float, dc: float, outlier_factor: float) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs (element, first element of its cluster)."""
+def _layer(elements: Elements, parts: tuple[_Points, ...], rho_c: float, dc: float, outlier_factor: float) -> Layer:
+    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    order = np.argsort(columns[0], kind="stable")
+    element, eta, phi, weight = (column[order] for column in columns)
     parameters = ClueParameters(dc=dc, rho_c=rho_c, outlier_factor=outlier_factor, periodic=True)
-    cluster = clue(points.eta, points.phi, points.weight, np.searchsorted(points.element, elements.offsets), parameters).cluster
-    element, cluster = points.element[cluster >= 0], cluster[cluster >= 0]
+    return Layer(element, eta, phi, weight, np.searchsorted(element, elements.offsets), parameters)
+
+
+def _members(layer: Layer, threads: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs (element, first element of its cluster)."""
+    cluster = clue(layer.eta, layer.phi, layer.weight, layer.offsets, layer.parameters, threads).cluster
+    element, cluster = layer.element[cluster >= 0], cluster[cluster >= 0]
     _, first, inverse = np.unique(cluster, return_index=True, return_inverse=True)  # points are sorted by element: the first point is the first element's
     return element, element[first][inverse]

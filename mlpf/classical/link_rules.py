@@ -8,7 +8,7 @@ its centroid: the half-width of n equal cells of the spread ``etaerror`` (``phie
 | TRACK-ECAL, GSF-ECAL | ECAL point in the box, half cell x (2 + 1 / (hits min(1, pt / 2))), in the endcaps half of that excess over 2 | delta R |
 | BREM-ECAL | as the track of a very high pt | delta R |
 | TRACK-HCAL, GSF-HCAL | HCAL point in the box, half cell x (1.5 + .5 / hits); each track keeps its nearest | delta R |
-| TRACK-HO | pt > 3 GeV, HCAL point in the box, half cell x 1.15 | delta R |
+| TRACK-HO | pt > 3 GeV, HCAL point in the box, half cell x 1.15 (1.5 + .5 / hits) | delta R |
 | PS1-ECAL, PS2-ECAL | strip and ECAL cells (x 1.05) overlap on the ECAL's face, seen from the origin | cm / 1000 there |
 | ECAL-HCAL | abs(eta) of the ECAL > 2.5, delta R < .2 | delta R |
 | HCAL-HO | abs(eta) of the HCAL < 1.5, delta R < .2 | delta R |
@@ -45,6 +45,7 @@ HF_MIN_ETA = 2.0  # far below the first tower; nearer to the barrel a face has n
 STRIP_PITCH, STRIP_LENGTH = 0.19, 6.1  # cm; PS1 measures x, PS2 y (CMSSW, LinkByRecHit)
 STRIP_TO_ECAL = {ElementType.PS1: 1.072, ElementType.PS2: 1.057}  # distance of the ECAL over that of the layer (CMSSW, KDTreeLinkerPSEcal)
 STRIP_CRACKS = 1.05  # enlarges ECAL cells (CMSSW, LinkByRecHit)
+HO_SCALE = 1.15  # HO cells against those of the HCAL (CMSSW, LinkByRecHit)
 MIN_LINK_PT = 0.4  # GeV; below, the tolerance of TRACK-ECAL no longer grows (such a track does not reach the barrel: .73 GeV at 3.8 T)
 SAME_TRACK_DELTA_R = 0.05  # GSF and TRACK are fits of one trajectory: angles agree far better than this even after bremsstrahlung
 SAME_TRACK_DISTANCE = 0.001  # PFBlockAlgo's constant for links by reference
@@ -114,8 +115,7 @@ class LinkRules:
         """Rules in which GSF and BREM elements have points at the calorimeters, as tracks do; the arguments are the pairs of `same_track`."""
         elements = self.elements
         points = {name: getattr(elements, name).copy() for name in ("eta_ecal", "phi_ecal", "eta_hcal", "phi_hcal")}
-        # Of GSF elements: what the azimuth gains on the way to the ECAL; that of a helix's direction grows twice as fast as that of its position
-        bend = 0.5 * np.asarray(delta_phi(elements.phi_hcal, elements.phi_ecal)) / LAST_LAYER
+        bend = gsf_turn(elements)
         num_tangents = np.where(elements.num_hits > 1, elements.num_hits, NUM_TANGENTS)[gsf_of_brem]
         way = LAST_LAYER * np.clip((elements.trajpoint[brem] - FIRST_TANGENT) / (num_tangents - 1), 0.0, 1.0)  # its fraction up to the BREM
         points["eta_ecal"][brem] = elements.eta_ecal[gsf_of_brem]
@@ -211,7 +211,7 @@ class LinkRules:
         eta, num_hits = elements.eta[index], np.maximum(elements.num_hits[index], 1.0)
         is_ecal = element_type == ElementType.ECAL
         cell_eta, cell_phi = (_ecal_cell(eta), _ecal_cell(eta)) if is_ecal else _hcal_cell(eta)
-        factor: float | np.ndarray = {ElementType.ECAL: 2.0, ElementType.HO: 1.15}.get(ElementType(element_type), 1.5 + 0.5 / num_hits)
+        factor = 2.0 if is_ecal else (HO_SCALE if element_type == ElementType.HO else 1.0) * (1.5 + 0.5 / num_hits)
         half_eta = _half_extent(elements.eta_width[index], cell_eta) + 0.5 * cell_eta * factor
         half_phi = _half_extent(elements.phi_width[index], cell_phi) + 0.5 * cell_phi * factor
         boxes = self._boxes(index, half_eta, half_phi)
@@ -221,6 +221,14 @@ class LinkRules:
         smallest = 1.5 * _ecal_cell(self.elements.eta[superclusters])
         widths = self.elements.eta_width[superclusters], self.elements.phi_width[superclusters]
         return np.maximum(SC_WIDTHS * widths[0], smallest), np.maximum(SC_WIDTHS * widths[1], smallest)
+
+
+def gsf_turn(elements: Elements) -> np.ndarray:
+    """``(N,)`` what the azimuth of a GSF element's track gains from its direction at the first layer (``phi_ecal``) to its place at the ECAL.
+
+    The azimuth of a helix's direction (``phi_hcal`` at the last layer) grows twice as fast as that of its position.
+    """
+    return 0.5 * np.asarray(delta_phi(elements.phi_hcal, elements.phi_ecal)) / LAST_LAYER
 
 
 def _boxes_around(points: Points, half_u: float | np.ndarray, half_v: float | np.ndarray) -> Boxes:

@@ -71,14 +71,14 @@ def linked_pairs(
 
 def _pairs(rule: Rule, threads: int) -> Pairs:
     points, boxes = rule.points, rule.boxes
-    point, box, distance = points_in_boxes(points, boxes, rule.num_domains, rule.limit, threads)
+    point, box, squared = points_in_boxes(points, boxes, rule.num_domains, rule.limit, threads)
     if rule.keep is not Keep.ALL:
-        kept = _nearest(point, box, distance, len(points.u))
-        point, box, distance = point[kept], box[kept], distance[kept]
+        kept = _nearest(point, box, squared, len(points.u))
+        point, box, squared = point[kept], box[kept], squared[kept]
     if rule.keep is Keep.ONE_TO_ONE:
-        kept = _nearest(box, point, distance, len(boxes.u))
-        point, box, distance = point[kept], box[kept], distance[kept]
-    distance = rule.unit * distance if rule.constant is None else np.full(len(point), rule.constant)
+        kept = _nearest(box, point, squared, len(boxes.u))
+        point, box, squared = point[kept], box[kept], squared[kept]
+    distance = rule.unit * np.sqrt(squared) if rule.constant is None else np.full(len(point), rule.constant)
     return points.element[point], boxes.element[box], distance
 
 

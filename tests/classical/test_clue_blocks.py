@@ -33,9 +33,9 @@ def test_a_track_that_reaches_nothing_or_nobody_is_its_own_block(make_events):
     assert blocks_of(make_events, alone, at(ElementType.ECAL, 0.0, 0.0), at(ElementType.HCAL, 0.0, 0.0), at(ElementType.HFEM, 0.5, 1.0)) == [0, 1, 2, 3]
 
 
-def test_a_gsf_takes_the_azimuth_between_its_directions(make_events):
+def test_a_gsf_goes_on_along_the_helix_between_its_directions(make_events):
     gsf = {"type": ElementType.GSF, "eta": 0.5, "phi": 3.0, "eta_ecal": 0.5, "phi_ecal": 3.0, "eta_hcal": 0.52, "phi_hcal": -3.0, "pt": 5.0}
-    between = 3.0 + 0.5 * (2 * np.pi - 6.0)
+    between = 3.0 + 0.5 * (2 * np.pi - 6.0) * 129 / 110  # cm of the ECAL and of the last layer
     assert blocks_of(make_events, gsf, at(ElementType.ECAL, 0.5, between - 0.001), at(ElementType.HCAL, 0.5, -between)) == [0, 0, 0]
 
 
@@ -69,7 +69,7 @@ def joined_by_networkx(elements, parameters):
                 points.append((element, elements.eta[element], elements.phi[element], parameters.track_weight))
             if kind in (ElementType.TRACK, ElementType.GSF):
                 ecal, hcal = ((eta[element], phi[element]) for eta, phi in ((elements.eta_ecal, elements.phi_ecal), (elements.eta_hcal, elements.phi_hcal)))
-                middle = (ecal[0], ecal[1] + ((hcal[1] - ecal[1] + np.pi) % (2 * np.pi) - np.pi) / 2)
+                middle = (ecal[0], ecal[1] + ((hcal[1] - ecal[1] + np.pi) % (2 * np.pi) - np.pi) / 2 * 129 / 110)
                 at_ecal, at_hcal = (middle, middle) if kind == ElementType.GSF else (ecal, hcal)
                 if ecal != (0.0, 0.0) and name == "ecal":
                     points.append((element, *at_ecal, parameters.track_weight))
@@ -92,6 +92,7 @@ def joined_by_networkx(elements, parameters):
 def test_blocks_are_elements_joined_by_the_clusters_of_their_points(random_events, parameters):
     elements = elements_of(random_events)
     blocks = clue_blocks(elements, parameters)
+    np.testing.assert_array_equal(clue_blocks(elements, parameters, threads=2), blocks)
     np.testing.assert_array_equal(blocks, joined_by_networkx(elements, parameters))
     np.testing.assert_array_equal(elements.event()[blocks], elements.event())
     assert 10 < len(np.unique(blocks)) < len(blocks)

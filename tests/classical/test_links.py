@@ -8,6 +8,7 @@ import pytest
 from mlpf.classical import boxes
 from mlpf.classical.elements import elements_of
 from mlpf.classical.links import Links, find_links, nearest_by_type
+from mlpf.classical.on_device.links import find_links as find_links_on_device
 from mlpf.schema import ElementType as T
 
 HCAL_TOWERS = [(1.74, 0.087), (1.83, 0.09), (1.93, 0.1), (2.043, 0.113), (2.172, 0.129), (2.322, 0.15), (2.5, 0.178), (2.65, 0.15), (99, 0.35)]
@@ -71,7 +72,7 @@ def track_hcal(t, c, factor=None):
 
 
 def track_ho(t, c):
-    return track_hcal(t, c, 1.15) if t["pt"] > 3 else None
+    return track_hcal(t, c, 1.15 * (1.5 + 0.5 / max(c["num_hits"], 1))) if t["pt"] > 3 else None
 
 
 def centre(c):
@@ -270,6 +271,20 @@ def test_a_track_keeps_only_its_nearest_hcal_cluster_but_all_ecal_clusters(make_
     links = find_links(elements_of(make_events([track, *clusters])))
     assert links.j.tolist() == [1, 2, 4]
     assert links.distance == pytest.approx([0.01, 0.005, 0.005], abs=1e-6)
+
+
+def nearly_as_near(make_events):
+    """A track and two HCAL clusters whose squared distances differ in the last bit, while the distances are the same number; the second is nearer."""
+    shift, dphi_squared = float(np.float32(1.2e-10)), (float(np.float32(1.01)) - 1.0) ** 2
+    assert shift**2 + dphi_squared > dphi_squared
+    assert math.sqrt(shift**2 + dphi_squared) == math.sqrt(dphi_squared)
+    clusters = [{"type": T.HCAL, "eta": eta, "phi": 1.01} for eta in (shift, 0.0)]
+    return elements_of(make_events([{"type": T.TRACK, "pt": 5, "phi_hcal": 1.0}, *clusters]))
+
+
+def test_the_nearest_does_not_depend_on_the_rounding_of_square_roots(make_events):
+    assert find_links(nearly_as_near(make_events)).j.tolist() == [2]
+    assert find_links_on_device(nearly_as_near(make_events)).j.tolist() == [2]
 
 
 def test_a_track_without_extrapolation_links_to_no_cluster(make_events):

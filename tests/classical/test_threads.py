@@ -6,7 +6,7 @@ import numba
 import numpy as np
 import pytest
 
-from mlpf.classical.threads import in_parts
+from mlpf.classical.threads import in_parts, in_ranges
 
 
 @numba.njit(nogil=True)
@@ -20,6 +20,13 @@ def test_every_number_is_worked_on_once(number, part, threads):
     values = np.zeros(number)
     in_parts(add_one, number, part, threads, values)
     assert values.tolist() == [1] * number
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_given_ranges_are_worked_on_once_empty_ones_included(threads):
+    values = np.zeros(9)
+    in_ranges(add_one, [2, 2, 3, 8], threads, values)
+    assert values.tolist() == [0, 0, 1, 1, 1, 1, 1, 1, 0]
 
 
 def test_an_error_in_a_thread_reaches_the_caller():

@@ -2,7 +2,7 @@
 
 Points and boxes are laid out by NumPy, which is linear in the number of elements; all that grows with the number of pairs happens on the device. The steps are
 those of `boxes`: points sorted by domain, row and column; every box searches its stretch of each of the rows that it covers; all points of these stretches are
-tested. Distances are computed in the same order and precision as there, so that the pairs are identical.
+tested. Squared distances are computed in the same order and precision as there, so that the pairs are identical.
 """
 
 from functools import partial
@@ -55,14 +55,14 @@ def find_links(elements: Elements, device: str | torch.device = "cpu") -> Links:
 def _pairs(rule: Rule, device: torch.device) -> Pairs:
     """Pairs of elements of a rule, and their distances."""
     points, boxes = ({name: torch.from_numpy(np.ascontiguousarray(values)).to(device) for name, values in part._asdict().items()} for part in rule[:2])
-    point, box, distance = _points_in_boxes(points, boxes, rule.limit)
+    point, box, squared = _points_in_boxes(points, boxes, rule.limit)
     if rule.keep is not Keep.ALL:
-        kept = _nearest(point, box, distance, len(rule.points.u))
-        point, box, distance = point[kept], box[kept], distance[kept]
+        kept = _nearest(point, box, squared, len(rule.points.u))
+        point, box, squared = point[kept], box[kept], squared[kept]
     if rule.keep is Keep.ONE_TO_ONE:
-        kept = _nearest(box, point, distance, len(rule.boxes.u))
-        point, box, distance = point[kept], box[kept], distance[kept]
-    distance = rule.unit * distance if rule.constant is None else torch.full_like(distance, rule.constant)
+        kept = _nearest(box, point, squared, len(rule.boxes.u))
+        point, box, squared = point[kept], box[kept], squared[kept]
+    distance = rule.unit * squared.sqrt() if rule.constant is None else torch.full_like(squared, rule.constant)
     return points["element"][point], boxes["element"][box], distance
 
 
@@ -76,9 +76,9 @@ def _points_in_boxes(points: dict[str, Tensor], boxes: dict[str, Tensor], limit:
     du = points["u"][point] - boxes["u"][box]
     dv = _wrap(points["v"][point] - boxes["v"][box])
     stretched = boxes["slack"][box] * points["stretch"][point]
-    distance = torch.sqrt(du**2 + dv**2)
-    kept = (du.abs() < boxes["half_u"][box] + stretched) & (dv.abs() < boxes["half_v"][box] + stretched) & (distance < limit)
-    return point[kept], box[kept], distance[kept]
+    squared = du**2 + dv**2
+    kept = (du.abs() < boxes["half_u"][box] + stretched) & (dv.abs() < boxes["half_v"][box] + stretched) & (squared < limit**2)
+    return point[kept], box[kept], squared[kept]
 
 
 def _stretches(key: Tensor, boxes: dict[str, Tensor], reach: Tensor | float) -> Pairs:

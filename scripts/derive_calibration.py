@@ -30,30 +30,30 @@ from mlpf.simulation.simulate import simulate
 PACKAGE = Path(__file__).parents[1] / "mlpf"
 SEED = 20_000
 EVENTS_PER_TASK = 500
-MIN_ENERGY, MAX_ENERGY = 1.8, 650.0  # GeV, of what is shot
+ENERGY_RANGES = ((1.8, 16.0), (16.0, 650.0))  # GeV; as many particles in the one, where they scatter most, as in the other
 
 PHOTON_NODES = np.array([2.5, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0])  # GeV
 BARREL_EDGES = np.array([0.0, 0.8, 1.3, 1.44, 1.479])
 ENDCAP_EDGES = np.array([1.479, 1.53, 1.65, 1.8, 2.2, 2.6, 3.0])  # the preshower covers 1.65 to 2.6
-HADRON_NODES = np.array([4.0, 6.0, 9.0, 14.0, 22.0, 40.0, 80.0, 200.0, 500.0])  # GeV; below, many leave nothing, and the coefficients stay as they are
+HADRON_NODES = np.array([5.0, 7.0, 10.0, 14.0, 22.0, 40.0, 80.0, 200.0, 500.0])  # GeV; below, many leave nothing, and the coefficients stay as they are
 MIN_ECAL = 0.5  # GeV; twice the most probable energy of a minimum ionising particle in 23 cm of lead tungstate
 HADRON_EDGES = np.array([0.0, 0.9, 1.3, 1.5, 1.74, 2.1, 2.5, 2.85, 3.0])  # HCAL: barrel up to 1.3, endcap from 1.5, wider towers from 1.74, showers leak at 3
 CLOSURE_ENERGIES = np.array([5.0, 7.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0])
 
 
 class Gun(NamedTuple):
-    """One kind of particle, shot into each of the slices of abs(eta)."""
+    """One kind of particle, shot into each of the slices of abs(eta) and ranges of energy."""
 
     particle: GunParticle
     edges: np.ndarray
-    number: int  # per slice
+    number: int  # in each
     seed: int
 
 
-PHOTONS = Gun("gamma", np.array([0.0, 0.4, 0.8, 1.3, 1.43, 1.48, 1.54, 1.65, 1.8, 2.2, 2.6, 2.95]), 5000, SEED)
-HADRONS = Gun("K0L", HADRON_EDGES, 9000, SEED + 100)
-CHECKS = (Gun("gamma", np.array([0.0, 1.43, 1.54, 1.65, 2.6, 2.95]), 2000, SEED + 200), Gun("K0L", np.array([0.0, 1.3, 1.5, 2.5, 2.85]), 2500, SEED + 300),
-          Gun("pi", np.array([0.0, 1.3, 1.5, 2.5, 2.85]), 2500, SEED + 400))  # fmt: skip
+PHOTONS = Gun("gamma", np.array([0.0, 0.4, 0.8, 1.3, 1.43, 1.48, 1.54, 1.65, 1.8, 2.2, 2.6, 2.95]), 2000, SEED)
+HADRONS = Gun("K0L", HADRON_EDGES, 4500, SEED + 100)
+CHECKS = (Gun("gamma", np.array([0.0, 1.43, 1.54, 1.65, 2.6, 2.95]), 1000, SEED + 200), Gun("K0L", np.array([0.0, 1.3, 1.5, 2.5, 2.85]), 1500, SEED + 300),
+          Gun("pi", np.array([0.0, 1.3, 1.5, 2.5, 2.85]), 1500, SEED + 400))  # fmt: skip
 
 
 class Shots(NamedTuple):
@@ -95,12 +95,10 @@ def shoot(guns: Sequence[Gun], jobs: int) -> list[Shots]:
 
 
 def tasks_of(gun: Gun) -> Iterator[tuple[SimulationConfig, int, int]]:
-    for k, (low, high) in enumerate(itertools.pairwise(gun.edges)):
+    for k, ((low, high), (min_energy, max_energy)) in enumerate(itertools.product(itertools.pairwise(gun.edges), ENERGY_RANGES)):
         cosh = np.cosh(0.5 * (low + high))
-        pt = {"min_pt": MIN_ENERGY / cosh, "max_pt": MAX_ENERGY / cosh}
-        config = SimulationConfig(
-            process="gun", gun=GunConfig(particle=gun.particle, min_abs_eta=low, max_abs_eta=high, **pt), events_per_chunk=EVENTS_PER_TASK
-        )
+        shot = GunConfig(particle=gun.particle, min_pt=min_energy / cosh, max_pt=max_energy / cosh, min_abs_eta=low, max_abs_eta=high)
+        config = SimulationConfig(process="gun", gun=shot, events_per_chunk=EVENTS_PER_TASK)
         for first in range(0, gun.number, EVENTS_PER_TASK):
             yield config, gun.seed + k, first
 
@@ -246,8 +244,8 @@ def main() -> None:
 
 
 def provenance(gun: Gun, shots: Shots) -> dict[str, object]:
-    slices = len(gun.edges) - 1
-    return {"particle": gun.particle, "seeds": [gun.seed, gun.seed + slices - 1], "shot": gun.number * slices, "used": len(shots.energy)}
+    places = (len(gun.edges) - 1) * len(ENERGY_RANGES)
+    return {"particle": gun.particle, "seeds": [gun.seed, gun.seed + places - 1], "shot": gun.number * places, "used": len(shots.energy)}
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ from detector_toys import all_tables
 
 from mlpf.evaluation.detector import validation
 from mlpf.evaluation.detector.document import FIGURES
-from mlpf.plotting.detector import draw_electromagnetic, draw_validation
+from mlpf.plotting.detector import draw_validation
+from mlpf.plotting.detector_particles import draw_electromagnetic
 from mlpf.plotting.style import style
 
 

@@ -21,7 +21,7 @@ PT_FACTOR = 1.5
 def measure(tables: dict[str, Table]) -> Findings:
     """Numbers per event and spectra; the sample with pileup is held against the public one."""
     names = [name for name in SAMPLES if name in tables]
-    curves = {name: _content(tables[name]) for name in names}
+    curves = {"samples": {name: _content(tables[name]) for name in names}, "public": PUBLIC_NUMBERS}
     return Findings(curves, _checks(tables["ttbar pileup"]) if "ttbar pileup" in names else [])
 
 

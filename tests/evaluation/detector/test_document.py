@@ -96,6 +96,6 @@ def test_where_the_energy_went_is_listed(results):
 
 def test_a_biased_detector_is_outside():
     _, checks = validation.measure(all_tables(bias=1.08), scale=0.01, seed=1)
-    close = [check for check in checks if check["topic"] == "response" and check["tolerated"][1] < 1.08]
+    close = [check for check in checks if check["topic"] == "response" and check["tolerated"][1] < 1.08 and "forward" not in check["quantity"]]
     responses = [check for check in close if "calorimeters" not in check["quantity"]]  # whose bias passes through a calibration
     assert sum(not check["inside"] for check in responses) > 0.9 * len(responses) > 30

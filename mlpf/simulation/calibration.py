@@ -94,19 +94,17 @@ def strip_energy(energy: np.ndarray, layer: np.ndarray, position: np.ndarray) ->
         energy, layer, position: of all clusters of an event, see `corrected_energy`.
     """
     assigned = np.zeros((2, len(energy)))
-    for strip in range(len(energy)):
-        if layer[strip] != LAYER_PS1 and layer[strip] != LAYER_PS2:
-            continue
-        scale = ECAL_Z / abs(position[strip, 2])
+    scale = ECAL_Z / np.abs(position[:, 2])
+    face_x, face_y = scale * position[:, 0], scale * position[:, 1]
+    clusters = np.flatnonzero(layer == LAYER_EE)
+    clusters = clusters[np.argsort(face_x[clusters])]
+    sorted_x = face_x[clusters]
+    for strip in np.flatnonzero((layer == LAYER_PS1) | (layer == LAYER_PS2)):
+        low, high = np.searchsorted(sorted_x, face_x[strip] - MAX_STRIP_DISTANCE), np.searchsorted(sorted_x, face_x[strip] + MAX_STRIP_DISTANCE)
         nearest, shortest = -1, MAX_STRIP_DISTANCE
-        for cluster in range(len(energy)):
-            if layer[cluster] != LAYER_EE or position[cluster, 2] * position[strip, 2] < 0.0:
-                continue
-            scale_of_cluster = ECAL_Z / abs(position[cluster, 2])
-            dx = scale * position[strip, 0] - scale_of_cluster * position[cluster, 0]
-            dy = scale * position[strip, 1] - scale_of_cluster * position[cluster, 1]
-            distance = math.hypot(dx, dy)
-            if distance < shortest:
+        for cluster in clusters[low:high]:
+            distance = math.hypot(face_x[strip] - face_x[cluster], face_y[strip] - face_y[cluster])
+            if distance < shortest and position[cluster, 2] * position[strip, 2] > 0.0:
                 nearest, shortest = cluster, distance
         if nearest >= 0:
             assigned[0 if layer[strip] == LAYER_PS1 else 1, nearest] += energy[strip]

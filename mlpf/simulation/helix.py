@@ -142,15 +142,23 @@ def fit_helices(flights: Flights, selected: np.ndarray, curvature: np.ndarray, r
     return at_closest_approach(HelixFit(charge, pt, theta, wrap_phi(phi), resolution * pt, angle_error, angle_error, *position))
 
 
+def closest_approach(
+    charge: np.ndarray, pt: np.ndarray, theta: np.ndarray, phi: np.ndarray, position: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Azimuth of the momentum [rad] and place x, y, z [cm] where helices from ``position`` ``(3, T)`` pass the beam line closest, ``(T,)`` each."""
+    x, y, z = position
+    radius, sense = pt / (CURVATURE * FIELD), -np.sign(charge)  # positive ones turn clockwise
+    center_x, center_y = x - sense * radius * np.sin(phi), y + sense * radius * np.cos(phi)
+    closest_phi = np.arctan2(-sense * center_x, sense * center_y)
+    distance = 1.0 - radius / np.hypot(center_x, center_y)
+    turn = wrap_phi(phi - closest_phi)
+    return closest_phi, center_x * distance, center_y * distance, z - sense * radius * turn / np.tan(theta)
+
+
 def at_closest_approach(fit: HelixFit) -> HelixFit:
     """The same helices, with azimuth and reference point moved to where they pass the beam line closest."""
-    radius, sense = fit.pt / (CURVATURE * FIELD), -np.sign(fit.charge)  # positive ones turn clockwise
-    center_x, center_y = fit.x - sense * radius * np.sin(fit.phi), fit.y + sense * radius * np.cos(fit.phi)
-    phi = np.arctan2(-sense * center_x, sense * center_y)
-    turn = wrap_phi(fit.phi - phi)
-    distance = 1.0 - radius / np.hypot(center_x, center_y)
-    z = fit.z - sense * radius * turn / np.tan(fit.theta)
-    return fit._replace(phi=phi, x=center_x * distance, y=center_y * distance, z=z)
+    phi, x, y, z = closest_approach(fit.charge, fit.pt, fit.theta, fit.phi, np.stack([fit.x, fit.y, fit.z]))
+    return fit._replace(phi=phi, x=x, y=y, z=z)
 
 
 def extrapolate(fit: HelixFit, states: OuterStates, rng: np.random.Generator) -> Impacts:

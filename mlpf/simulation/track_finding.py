@@ -1,4 +1,4 @@
-"""Which particles have a track: layers, dense surroundings, and the efficiency tables.
+"""Which particles have a track: layers, seeds, dense surroundings, and the efficiency tables.
 
 The tables are those of isolated prompt particles, with their losses in the material. Here hadrons are lost there one by one, by `transport`; what the tables
 say of hadrons is therefore divided by the share of those that cross enough layers, averaged over pseudorapidity as the tables are.
@@ -13,7 +13,7 @@ import numpy as np
 
 from mlpf.kinematics import delta_phi, eta_from_pt_pz
 from mlpf.simulation.flights import Flights
-from mlpf.simulation.helix import table_identity
+from mlpf.simulation.helix import closest_approach, table_identity
 from mlpf.simulation.material import LAYER_SHARE, material_budget
 from mlpf.simulation.particles import Particles
 from mlpf.simulation.propagation import CURVATURE, FIELD
@@ -22,6 +22,10 @@ MAX_ETA = 2.5  # CMS tracker acceptance, JINST 3 S08004
 MIN_PARTICLE_PT = 0.1  # GeV; below, a particle leaves too few hits to be listed as a TrackingParticle
 MIN_TRACK_PT = 0.2  # GeV; below, no track is found (CMS-TRK-11-001, arXiv:1405.6569)
 MAX_PRODUCTION_RADIUS = 60.0  # cm; tracks born further out cross too few layers
+# Seeds: the widest region of CMS in which tracks begin, around the beam line [cm], and the lowest pt [GeV] of what only strips can seed, since it is born
+# behind the pixels [cm] (TobTecStep and PixelLessStep of RecoTracker/IterativeTracking)
+SEED_RADIUS, SEED_HALF_LENGTH = 6.0, 30.0
+MIN_STRIP_SEED_PT, PIXEL_RADIUS = 0.4, 16.0
 MIN_LAYERS = 4  # for a track, as many as the pixels have; CMS makes tracks of three as well, of low purity
 # Efficiency: columns |eta| < 1.5 and < 2.5, rows by pt [GeV] between the edges (Delphes CMS card; electrons up to 1, to 100 and above).
 EFFICIENCY_ETA = (1.5, 2.5)
@@ -36,11 +40,12 @@ EFFICIENCY: dict[int, tuple[tuple[float, ...], tuple[tuple[float, float], ...]]]
 DENSE_LAYER, DENSE_RADIUS, LOSS_PER_NEIGHBOR = 7.0, 0.02, 0.03
 
 
-def leaves_hits(particles: Particles) -> np.ndarray:
-    """``(P,) bool``: charged particles that the tracker sees, whether or not a track is found."""
+def leaves_hits(flights: Flights) -> np.ndarray:
+    """``(P,) bool``: charged particles that the tracker sees in at least one layer, whether or not a track is found."""
+    particles = flights.particles
     pt = np.hypot(particles.px, particles.py)
     inside = np.hypot(particles.x, particles.y) < MAX_PRODUCTION_RADIUS
-    return (particles.charge != 0) & (pt > MIN_PARTICLE_PT) & (np.abs(particles.pz) < math.sinh(MAX_ETA) * pt) & inside
+    return (particles.charge != 0) & (pt > MIN_PARTICLE_PT) & (np.abs(particles.pz) < math.sinh(MAX_ETA) * pt) & inside & (flights.layers > 0)
 
 
 @functools.cache
@@ -97,11 +102,23 @@ def crowding(particles: Particles, visible: np.ndarray) -> np.ndarray:
     return count
 
 
+def is_seeded(particles: Particles) -> np.ndarray:
+    """``(P,) bool``: whether seeds of tracks are looked for where a charged particle flies; few products of the material pass the beam close enough."""
+    pt = np.hypot(particles.px, particles.py)
+    phi, theta = np.arctan2(particles.py, particles.px), np.arctan2(pt, particles.pz)
+    _, x, y, z = closest_approach(particles.charge, pt, theta, phi, np.stack([particles.x, particles.y, particles.z]))
+    in_region = (np.hypot(x, y) < SEED_RADIUS) & (np.abs(z) < SEED_HALF_LENGTH)
+    return in_region & ((np.hypot(particles.x, particles.y) < PIXEL_RADIUS) | (pt > MIN_STRIP_SEED_PT))
+
+
 def tracking_efficiency(flights: Flights) -> np.ndarray:
-    """``(P,)`` probability of a track for what flew as it did: less in dense surroundings and far from the beam, 0 at 60 cm and with too few layers."""
+    """``(P,)`` probability of a track for what flew as it did: less in dense surroundings and far from the beam, 0 at 60 cm, with too few layers and
+    without a seed.
+    """
     particles = flights.particles
-    visible = leaves_hits(particles)
+    visible = leaves_hits(flights)
     found = np.flatnonzero(visible & (np.hypot(particles.px, particles.py) > MIN_TRACK_PT) & (flights.layers >= MIN_LAYERS))
+    found = found[is_seeded(Particles._make(values[found] for values in particles))]
     pdgid, px, py, pz, x, y = (values[found] for values in (particles.pdgid, particles.px, particles.py, particles.pz, particles.x, particles.y))
     pt = np.hypot(px, py)
     eta = eta_from_pt_pz(pt, pz)

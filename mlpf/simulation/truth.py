@@ -37,7 +37,7 @@ def find_truth(flights: Flights, deposits: Deposits) -> Truth:
     particles, origin = flights.particles, flights.origin
     num_particles = len(particles.pdgid)
     deposited = np.bincount(deposits.particle, weights=deposits.energy, minlength=num_particles)
-    tracking_particles = np.flatnonzero(leaves_hits(particles))
+    tracking_particles = np.flatnonzero(leaves_hits(flights))
     simclusters = np.flatnonzero(deposited > 0.0)
     seen = np.concatenate([tracking_particles, simclusters])
     caloparticles = np.unique(origin[seen])

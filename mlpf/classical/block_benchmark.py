@@ -1,4 +1,4 @@
-"""The block benchmark: ways to group the elements of an ntuple into PF blocks, judged by the ntuple's own candidates (`mlpf.metrics.blocks`)."""
+"""The block benchmark: ways to group the elements of an ntuple into PF blocks, judged by its candidates or its true particles (`mlpf.metrics.blocks`)."""
 
 import time
 from collections import defaultdict
@@ -20,12 +20,13 @@ from mlpf.classical.particle_flow import reconstruct
 from mlpf.errors import NtupleError
 from mlpf.events import Events, offsets_from_counts
 from mlpf.io.ntuple import Ntuple, empty_events
-from mlpf.metrics.blocks import Table, compare_blocks, compare_candidates, compare_links, listed_pairs, summarise, true_blocks
+from mlpf.metrics.blocks import TRUTH_COLUMNS, Table, Truth, compare_blocks, compare_candidates, compare_links, listed_pairs, summarise, true_blocks
 from mlpf.metrics.uncertainty import Estimate
 from mlpf.samples.split import uniform_hash
 
-TRUTH_COLUMNS = ("element_to_candidate.first", "element_to_candidate.second", "pfcandidate_eta", "pfcandidate_phi")
-COLUMNS = (*ELEMENT_COLUMNS, *TRUTH_COLUMNS, "element_distance_i", "element_distance_j", "element_distance_d", "run", "lumi", "event")
+COLUMNS = (
+    *ELEMENT_COLUMNS, *TRUTH_COLUMNS["candidates"], "element_distance_i", "element_distance_j", "element_distance_d", "run", "lumi", "event"
+)  # fmt: skip
 
 
 class Contender(NamedTuple):
@@ -52,24 +53,29 @@ def clue_contender(name: str, parameters: ClueBlockParameters | None = None) -> 
     return Contender(name, partial(clue_blocks, parameters=parameters))
 
 
-def read_for_blocks(path: str | Path, max_events: int | None = None, nonfinite: Literal["error", "zero"] = "error") -> list[Events]:
+def read_for_blocks(
+    path: str | Path, max_events: int | None = None, nonfinite: Literal["error", "zero"] = "error", truth: Truth = "candidates"
+) -> list[Events]:
     """Chunks of an ntuple with what the benchmark needs.
 
     Args:
         max_events: only the first ones.
         nonfinite: what to do with non-finite momenta of elements: an error (when they are used), or replace them by 0.
+        truth: what true blocks will be made of.
 
     Raises:
-        NtupleError: the file has no events, or no candidates and so no truth, or cannot be read.
+        NtupleError: the file has no events, or no candidates (needed for any truth: candidates are counted), or no true particles, or cannot be read.
     """
-    remedy = "so the true blocks are unknown; make candidates with mlpf classical"
+    remedy = "so the blocks cannot be judged; make candidates with mlpf classical"
     with Ntuple(path) as ntuple:
-        missing = [name for name in TRUTH_COLUMNS if name not in ntuple.branches]
+        what_now = dict.fromkeys(TRUTH_COLUMNS[truth], "so the true particles are unknown; choose --truth candidates")
+        what_now |= dict.fromkeys(TRUTH_COLUMNS["candidates"], remedy)
+        missing = [name for name in what_now if name not in ntuple.branches]
         if missing:
-            raise NtupleError(f"{path}: no branch {missing[0]}, {remedy}")
+            raise NtupleError(f"{path}: no branch {missing[0]}, {what_now[missing[0]]}")
         if not ntuple.num_events:
             raise NtupleError(f"{path}: no events to judge blocks by")
-        chunks = list(ntuple.iterate(COLUMNS, stop=max_events))
+        chunks = list(ntuple.iterate(list(dict.fromkeys((*COLUMNS, *TRUTH_COLUMNS[truth]))), stop=max_events))
     if not any(chunk.size("element_to_candidate") for chunk in chunks):
         raise NtupleError(f"{path}: no element is linked to a candidate, {remedy}")
     for chunk in chunks:
@@ -94,11 +100,12 @@ def halves(chunks: Sequence[Events]) -> tuple[list[Events], list[Events]]:
 
 
 def judge(
-    chunks: Iterable[Events], contenders: Sequence[Contender], on_events: Callable[[int], object] = lambda _: None
+    chunks: Iterable[Events], contenders: Sequence[Contender], truth: Truth = "candidates", on_events: Callable[[int], object] = lambda _: None
 ) -> tuple[dict[str, Score], dict[str, Estimate]]:
     """Scores of the contenders by name; and how the links of the rules compare with the ntuple's own, where it has any.
 
     Args:
+        truth: what true blocks are made of.
         on_events: called with the number of events of every finished chunk.
     """
     tables: dict[str, list[Table]] = defaultdict(list)
@@ -107,13 +114,14 @@ def judge(
     for contender in contenders:
         contender.blocks_of(elements_of(empty_events(COLUMNS)))  # loads the kernels outside of the timing
     for events in chunks:
-        elements = elements_of(events)
+        elements, true = elements_of(events), true_blocks(events, truth)
+        links = find_links(elements)
+        pairs = listed_pairs(events) if events.size("element_distance") else (links.i, links.j)
         for name, blocks_of in contenders:
             start = time.perf_counter()
             blocks = blocks_of(elements)
             seconds[name] += time.perf_counter() - start
-            tables[name].append(_table(events, elements, blocks))
-        links = find_links(elements)
+            tables[name].append(compare_blocks(elements.offsets, true, blocks, pairs) | _compare_candidates(events, elements, links, blocks))
         link_tables.append(compare_links(events, links.i, links.j))
         num_events += len(events)
         on_events(len(events))
@@ -121,15 +129,12 @@ def judge(
     return scores, summarise(_join(link_tables))
 
 
-def _table(events: Events, elements: Elements, blocks: np.ndarray) -> Table:
-    """All numbers of one contender per event; rule-based particle flow sees only the links inside its blocks."""
-    links = find_links(elements)
+def _compare_candidates(events: Events, elements: Elements, links: Links, blocks: np.ndarray) -> Table:
+    """The ntuple's candidates, and those of rule-based particle flow that sees only the links inside the blocks."""
     inside = blocks[links.i] == blocks[links.j]
     candidates = reconstruct(elements, Links(*(values[inside] for values in links)), Rules(), default_calibration())
     offsets = offsets_from_counts(np.bincount(elements.event()[candidates.lead], minlength=len(events)))
-    pairs = listed_pairs(events) if events.size("element_distance") else (links.i, links.j)
-    table = compare_blocks(elements.offsets, true_blocks(events), blocks, pairs)
-    return table | compare_candidates(events, candidates.eta, candidates.phi, offsets)
+    return compare_candidates(events, candidates.eta, candidates.phi, offsets)
 
 
 def _join(tables: Sequence[Table]) -> Table:

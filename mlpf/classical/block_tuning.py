@@ -8,21 +8,24 @@ from mlpf.classical.clue_blocks import ClueBlockParameters, clue_blocks
 from mlpf.classical.elements import elements_of
 from mlpf.errors import MissingDependencyError
 from mlpf.events import Events
-from mlpf.metrics.blocks import adjusted_rand_index, true_blocks
+from mlpf.metrics.blocks import Truth, adjusted_rand_index, true_blocks
 
 LAYERS = ("ecal", "hcal", "hf")
-# A seed needs at least half a cluster, at most four on one spot; from less than a crystal (.0174) to several towers (.087)
+# A seed needs at least half a track (weight .1), at most four clusters on one spot; from far below a crystal (.0174) to several towers (.087)
 RHO_C_RANGE, DC_RANGE = (0.05, 4.0), (0.001, 0.5)
 
 
-def tune_clue(events: Sequence[Events], num_trials: int, seed: int = 0, on_trial: Callable[[], object] = lambda: None) -> tuple[ClueBlockParameters, float]:
+def tune_clue(
+    events: Sequence[Events], num_trials: int, seed: int = 0, truth: Truth = "candidates", on_trial: Callable[[], object] = lambda: None
+) -> tuple[ClueBlockParameters, float]:
     """Thresholds and distances of the three layers with the highest mean adjusted Rand index, by Optuna's tree-structured Parzen estimator.
 
     Args:
-        events: chunks with elements and candidates.
+        events: chunks with elements and what their truth is made of.
         num_trials: sets of parameters that are tried; the first is the default.
         seed: equal seeds give equal parameters.
-        on_trial: called after each.
+        truth: what true blocks are made of.
+        on_trial: called after each trial.
 
     Returns:
         the best parameters and their mean adjusted Rand index on these events.
@@ -34,7 +37,7 @@ def tune_clue(events: Sequence[Events], num_trials: int, seed: int = 0, on_trial
         import optuna
     except ImportError as error:
         raise MissingDependencyError("tuning needs Optuna; pip install 'mlpf[tune]'") from error
-    prepared = [(elements_of(chunk), true_blocks(chunk)) for chunk in events]
+    prepared = [(elements_of(chunk), true_blocks(chunk, truth)) for chunk in events]
 
     def objective(trial: "optuna.Trial") -> float:
         values = {f"{layer}_rho_c": trial.suggest_float(f"{layer}_rho_c", *RHO_C_RANGE, log=True) for layer in LAYERS}

@@ -1,7 +1,14 @@
 """How good a partition of PF elements into blocks is, per event.
 
-The true blocks are the connected components of the graph of elements and candidates: elements that share a candidate, directly or through others, belong
-together; an element of no candidate is a block of its own.
+The true blocks are connected components of a graph; an element without links in it is a block of its own.
+
+| truth | elements belong together that share, directly or through others |
+|---|---|
+| candidates | a candidate of the ntuple: the public benchmark, on any ntuple |
+| particles | a CaloParticle that gave each at least `MIN_SHARE` of what all gave it: what happened, whoever reconstructs it; on simulated ntuples |
+
+The first favours the rules that the candidates were made with, and counts every link to an element that no candidate lists as wrong (rule-based particle flow
+lists no preshower clusters).
 
 | number | meaning |
 |---|---|
@@ -15,6 +22,7 @@ Listed are the pairs that the ntuple's ``element_distance_*`` calls linked (dist
 """
 
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 
@@ -23,19 +31,33 @@ from mlpf.classical.links import Links
 from mlpf.events import Events, event_index
 from mlpf.metrics.matching import closest_first, nearby_pairs
 from mlpf.metrics.uncertainty import Estimate, mean
-from mlpf.postprocess.association import to_chunk
+from mlpf.postprocess.association import caloparticle_links, to_chunk
+from mlpf.postprocess.policy import CaloParticlePolicy
 
 MATCH_DELTA_R = 0.05  # candidates closer than this are the same
+MIN_SHARE = 0.3  # a smaller share drowns in the resolution of hadrons: 1.02 / sqrt(10 GeV) (`mlpf.classical.hadrons`)
+ALL_LINKS = CaloParticlePolicy(dropped_types=(), orphan_radius=0.0)  # no element is left out, and none is linked for being near
+Truth = Literal["candidates", "particles"]
+TRUTH_COLUMNS: dict[Truth, tuple[str, ...]] = {
+    "candidates": ("element_to_candidate.first", "element_to_candidate.second", "pfcandidate_eta", "pfcandidate_phi"),
+    "particles": (*CaloParticlePolicy.required_columns, "trackingparticle_pt"),  # the last tells how many there are
+}
 Table = dict[str, np.ndarray]  # (B,) columns
 
 
-def true_blocks(events: Events) -> np.ndarray:
+def true_blocks(events: Events, truth: Truth = "candidates") -> np.ndarray:
     """``(N,) int64``: flat index of the first element of the true block of each element."""
     num_elements = events.size("element")
-    element = to_chunk(events["element_to_candidate.first"], events, "element_to_candidate", "element")
-    candidate = num_elements + to_chunk(events["element_to_candidate.second"], events, "element_to_candidate", "pfcandidate")
-    joined = find_blocks(Links(element, candidate, np.zeros(len(element))), num_elements + events.size("pfcandidate"))
-    return joined[:num_elements]  # a candidate comes after all elements, and so names no block that has one
+    if truth == "candidates":
+        owner, num_owners = to_chunk(events["element_to_candidate.second"], events, "element_to_candidate", "pfcandidate"), events.size("pfcandidate")
+        element = to_chunk(events["element_to_candidate.first"], events, "element_to_candidate", "element")
+    else:
+        links, num_owners = caloparticle_links(events, ALL_LINKS), events.size("caloparticle")
+        total = np.bincount(links.element, links.weight, minlength=num_elements)
+        kept = links.where((links.weight > 0.0) & (links.weight >= MIN_SHARE * total[links.element]))
+        owner, element = kept.particle, kept.element
+    joined = find_blocks(Links(element, num_elements + owner, np.zeros(len(element))), num_elements + num_owners)
+    return joined[:num_elements]  # an owner comes after all elements, and so names no block that has one
 
 
 def listed_pairs(events: Events) -> tuple[np.ndarray, np.ndarray]:

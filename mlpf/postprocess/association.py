@@ -72,7 +72,7 @@ def associate_caloparticles(events: Events, policy: CaloParticlePolicy) -> Assoc
         policy: the choices.
     """
     types = events["element_type"]
-    links = _caloparticle_links(events, policy)
+    links = caloparticle_links(events, policy)
     particles = _caloparticles(events, links)
     electron = np.isin(np.abs(particles.pid), policy.electron_pids)
     links = links.where((types[links.element] != ElementType.GSF) | electron[links.particle])
@@ -145,7 +145,7 @@ def _tracking_and_clusters(events: Events) -> Particles:
     )
 
 
-def _caloparticle_links(events: Events, policy: CaloParticlePolicy) -> Links:
+def caloparticle_links(events: Events, policy: CaloParticlePolicy) -> Links:
     """Links of CaloParticles after TrackingParticles and SimClusters gave them theirs."""
     num_elements = events.size("element")
     tracking, cluster, calo = (_read_links(events, truth, policy) for truth in ("trackingparticle", "simcluster", "caloparticle"))

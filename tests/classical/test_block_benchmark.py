@@ -67,6 +67,21 @@ def test_a_file_without_truth_or_events_is_one_clear_error(made, tmp_path):
         read_for_blocks(path)
 
 
+def test_particles_are_a_truth_where_the_ntuple_has_them(made, tmp_path):
+    path = tmp_path / "x.root"
+    write_ntuple(path, [made])
+    chunks = read_for_blocks(path, truth="particles")
+    truth = Contender("truth", lambda elements: true_blocks(chunks[0], "particles") if len(elements.type) else elements.type)
+    scores, _ = judge(chunks, [truth, link_rules()], "particles")
+    assert scores["truth"].means["adjusted_rand"].value == 1.0
+    assert scores["link rules"].means["adjusted_rand"].value < 1.0
+    assert scores["link rules"].means["num_true"] != judge([made], [link_rules()])[0]["link rules"].means["num_true"]
+    del made.columns["caloparticle_pid"]
+    write_ntuple(path, [made])
+    with pytest.raises(NtupleError, match=r"x.root: no branch caloparticle_pid, .*--truth candidates"):
+        read_for_blocks(path, truth="particles")
+
+
 def test_non_finite_momenta_are_errors_or_zeros(made, tmp_path):
     eta = made["element_eta"].copy()
     eta[3] = np.nan

@@ -38,7 +38,36 @@ def test_contenders_are_compared_and_tuned_on_other_events(ntuple, tmp_path):
     assert parse_section(load_parameters(tmp_path / "again.yaml"), "clue", ClueBlockParameters) == tuned
     contenders = json.loads((tmp_path / "again.json").read_text())["contenders"]
     for name in ("adjusted_rand", "candidates_matched"):
-        assert contenders["CLUE blocks.yaml"][name] == contenders["CLUE tuned"][name]
+        assert contenders["CLUE blocks"][name] == contenders["CLUE tuned"][name]
+
+
+def test_five_columns_fit_into_a_terminal_of_80(ntuple, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    (tmp_path / "mine.yaml").write_text("clue: {hf_dc: 0.2}\n")
+    result = invoke(ntuple, "--clue-parameters", tmp_path / "mine.yaml", "--tune", 1)
+    rows = {line[:19].strip(): line[19:].split() for line in result.output.splitlines()}
+    assert [len(rows[name]) for name in ("blocks per event", "largest block", "adjusted Rand index", "candidates matched", "ms to build")] == [
+        5,
+        5,
+        4,
+        4,
+        4,
+    ]
+    assert "\u2026" not in result.output
+    assert "nothing better than the default was found" in result.output
+
+
+def test_one_event_has_numbers_without_errors(ntuple):
+    result = invoke(ntuple, "--events", 3, "--truth", "particles")
+    assert result.exit_code == 0, result.output
+    assert "blocks by particles" in result.output
+    assert "nan" not in invoke(ntuple, "--events", 2).output
+
+
+def test_numbers_go_to_json_only(ntuple, tmp_path):
+    result = invoke(ntuple, "--output", tmp_path / "blocks.yaml")
+    assert result.exit_code == 2
+    assert "the numbers go to a .json file" in " ".join(result.output.split())
 
 
 def test_a_wrong_parameter_is_named(ntuple, tmp_path):

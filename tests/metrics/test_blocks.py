@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mlpf.events import Events
-from mlpf.metrics.blocks import adjusted_rand_index, compare_blocks, compare_candidates, compare_links, listed_pairs, summarise, true_blocks
+from mlpf.metrics.blocks import TRUTH_COLUMNS, adjusted_rand_index, compare_blocks, compare_candidates, compare_links, listed_pairs, summarise, true_blocks
 from mlpf.random_ntuple import random_events
 
 
@@ -62,6 +62,33 @@ def test_true_blocks_are_the_components_of_elements_and_candidates():
             elements = [node for node in members if not isinstance(node, str)]
             expected[elements] = min(elements, default=0)
         np.testing.assert_array_equal(found[first:last] - first, expected)
+
+
+def test_blocks_by_particles_join_elements_of_which_a_particle_made_a_large_share():
+    """Particle 0 has a track, all of cluster 1 and .4 of cluster 2, of which particle 1 gave .4 and particle 2 .2; cluster 3 is of particle 2; 4 of nobody."""
+    links = [(0, 1, 5.0), (0, 2, 4.0), (1, 2, 4.0), (2, 2, 2.0), (2, 3, 1.0)]
+    columns = {name: np.zeros(0) for name in TRUTH_COLUMNS["particles"]}
+    columns |= {"element_type": [1, 4, 5, 4, 2], "element_energy": [9.0, 5.0, 10.0, 1.0, 1.0], "trackingparticle_to_element_cmp": [0.8]}
+    columns |= {f"element_{name}": np.zeros(5) for name in ("pt", "eta", "phi")}
+    columns |= {f"caloparticle_{name}": np.zeros(3) for name in ("pt", "eta", "phi", "energy", "pid", "charge")}
+    columns |= {"caloparticle_idx_trackingparticle": [0, -1, -1], "trackingparticle_pt": [9.0]}
+    columns |= {"trackingparticle_to_element.first": [0], "trackingparticle_to_element.second": [0]}
+    columns |= {f"caloparticle_to_element{part}": [link[k] for link in links] for k, part in enumerate((".first", ".second", "_cmp"))}
+    sizes = {"element": 5, "caloparticle": 3, "trackingparticle": 1, "simcluster": 0}
+    sizes |= {"trackingparticle_to_element": 1, "caloparticle_to_element": 5, "simcluster_to_element": 0}
+    events = Events({name: np.asarray(values) for name, values in columns.items()}, {name: np.array([0, size]) for name, size in sizes.items()}, 1)
+    assert true_blocks(events, "particles").tolist() == [0, 0, 0, 3, 4]
+    columns["caloparticle_to_element_cmp"] = [5.0, 2.0, 4.0, 4.0, 1.0]  # particles 1 and 2 share cluster 2: its .2 of particle 0 no longer joins the track
+    events = Events({name: np.asarray(values) for name, values in columns.items()}, events.offsets, 1)
+    assert true_blocks(events, "particles").tolist() == [0, 0, 2, 2, 4]
+
+
+def test_blocks_by_particles_never_join_events():
+    events = random_events(np.random.default_rng(4), 30, 40)
+    event = np.repeat(np.arange(30), np.diff(events.offsets["element"]))
+    found = true_blocks(events, "particles")
+    np.testing.assert_array_equal(event[found], event)
+    assert 30 < len(np.unique(found)) < len(found)
 
 
 def two_events():

@@ -17,12 +17,16 @@ from mlpf.cli.console import console
 from mlpf.errors import MlpfError
 
 SIZES = (500, 1000, 2000, 5000)
+CLUE_SIZES = (10_000, 100_000)
+CLUE_NEIGHBORS = 20  # points within dc of a point, about as many as CLUE meets in a granular calorimeter
 
 
 class Stage(StrEnum):
     """What can be measured."""
 
     SIMULATION = "simulation"
+    CLASSICAL = "classical"
+    CLUE = "clue"
     POSTPROCESS = "postprocess"
     TRAINING = "training"
     INFERENCE = "inference"
@@ -32,10 +36,10 @@ def run(
     stage: Annotated[Stage, typer.Argument(help="What to measure.")],
     model: Annotated[Path | None, typer.Option(help="ONNX model, for inference.")] = None,
     parameters: Annotated[Path | None, typer.Option("-p", "--parameters", help="Parameter file of the model or the simulation.")] = None,
-    sizes: Annotated[list[int] | None, typer.Option("--size", min=1, help=f"Elements per event, may be repeated; by default {SIZES}.")] = None,
+    sizes: Annotated[list[int] | None, typer.Option("--size", min=1, help=f"Elements (points of CLUE) per event, may be repeated; by default {SIZES}, {CLUE_SIZES}.")] = None,
     events: Annotated[int, typer.Option(min=1, help="Events per size.")] = 20,
     repeats: Annotated[int, typer.Option(min=1, help="Repetitions, of which the median counts; one more goes first and does not.")] = 5,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of torch or ONNX Runtime.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of CLUE, particle flow, torch or ONNX Runtime.")] = 1,
 ) -> None:
     """Measure a stage on random events of given sizes (simulation: on what its parameters make); medians, and the peak memory of the process.
 
@@ -53,8 +57,12 @@ def run(
     if stage is Stage.SIMULATION:
         _simulation(parameters, events, measure)
     else:
-        for size in sizes or SIZES:
-            if stage is Stage.POSTPROCESS:
+        for size in sizes or (CLUE_SIZES if stage is Stage.CLUE else SIZES):
+            if stage is Stage.CLASSICAL:
+                _classical(size, events, threads, measure)
+            elif stage is Stage.CLUE:
+                _clue(size, events, threads, measure)
+            elif stage is Stage.POSTPROCESS:
                 _postprocess(size, events, measure)
             elif stage is Stage.TRAINING:
                 _training(parameters, size, events, threads, measure)
@@ -81,6 +89,34 @@ def _simulation(parameters: Path | None, events: int, measure: Measure) -> None:
     measure(size, "generator", lambda: [generate(1, number) for number in range(events)])
     measure(size, "detector, clusters, truth", lambda: [simulate_event(event, 1, number) for number, event in enumerate(generated)])
     measure(size, "rule-based particle flow", lambda: rule_based_particle_flow(made))
+
+
+def _classical(size: int, events: int, threads: int, measure: Measure) -> None:
+    from mlpf.classical.blocks import find_blocks
+    from mlpf.classical.clue_blocks import clue_blocks
+    from mlpf.classical.elements import elements_of
+    from mlpf.classical.links import find_links
+    from mlpf.classical.particle_flow import rule_based_particle_flow
+    from mlpf.random_ntuple import random_events
+
+    made = random_events(np.random.default_rng(1), events, size)
+    elements = elements_of(made)
+    links = find_links(elements, threads)
+    measure(size, "links", lambda: find_links(elements, threads))
+    measure(size, "blocks", lambda: find_blocks(links, len(elements.type)))
+    measure(size, "blocks by CLUE", lambda: clue_blocks(elements))
+    measure(size, "rule-based particle flow", lambda: rule_based_particle_flow(made, threads=threads))
+
+
+def _clue(size: int, events: int, threads: int, measure: Measure) -> None:
+    from mlpf.classical.clue import ClueParameters, clue
+
+    rng = np.random.default_rng(1)
+    eta, phi, weight = rng.uniform(-3.0, 3.0, events * size), rng.uniform(-np.pi, np.pi, events * size), rng.exponential(size=events * size)
+    offsets = np.arange(events + 1) * size
+    dc = np.sqrt(CLUE_NEIGHBORS * 6.0 * 2.0 * np.pi / (np.pi * size))
+    parameters = ClueParameters(dc=dc, rho_c=10.0, periodic=True)
+    measure(size, "CLUE", lambda: clue(eta, phi, weight, offsets, parameters, threads))
 
 
 def _postprocess(size: int, events: int, measure: Measure) -> None:

@@ -7,7 +7,7 @@ from mlpf.errors import ConfigError, MissingDependencyError
 from mlpf.simulation.config import GunConfig, SimulationConfig
 from mlpf.simulation.generator import PythiaGenerator
 from mlpf.simulation.gun import DECAYED_BY_PYTHIA, KINDS, Gun
-from mlpf.simulation.particles import DECAY_IN_FLIGHT, NEUTRINOS, origins
+from mlpf.simulation.particles import DECAY_IN_FLIGHT, origins
 from mlpf.simulation.pythia import _count_daughters, _trace_decays
 from mlpf.simulation.randomness import MAX_ATTEMPTS, event_rng, pool_seed, pythia_seed
 
@@ -249,11 +249,13 @@ def pt_hats(number, **settings):
     return np.array(pts)
 
 
-def test_pt_hat_is_flat_within_its_limits():
+@pytest.mark.parametrize(("number", "bins", "tolerance"), [(1000, 4, 0.27), pytest.param(4000, 7, 0.23, marks=pytest.mark.slow)])
+def test_pt_hat_is_flat_within_its_limits(number, bins, tolerance):
     pytest.importorskip("pythia8mc")
-    pt = pt_hats(4000, min_pt_hat=20.0, max_pt_hat=1000.0)
+    pt = pt_hats(number, min_pt_hat=20.0, max_pt_hat=1000.0)
     assert 20.0 < pt.min() < pt.max() < 1000.0
-    assert np.histogram(pt, 7, (20.0, 1000.0))[0] / (4000 / 7) == pytest.approx(np.ones(7), abs=0.2)  # 15 % as said, and 2 sigma
+    assert np.mean(pt) == pytest.approx(510.0, rel=0.05)  # 3 sigma of 1000 events
+    assert np.histogram(pt, bins, (20.0, 1000.0))[0] / (number / bins) == pytest.approx(np.ones(bins), abs=tolerance)  # 15 % as said, and 2 sigma
 
 
 def test_a_falling_pt_hat_falls():
@@ -265,8 +267,9 @@ def test_a_falling_pt_hat_falls():
 def test_biased_events_do_not_depend_on_those_before():
     pytest.importorskip("pythia8mc")
     first, second = (PythiaGenerator(SimulationConfig(process="qcd")) for _ in range(2))
-    several = [first.event(1, event).record.energy for event in range(4)]
-    assert np.array_equal(several[3], second.event(1, 3).record.energy)
+    several = [first.event(1, event).record for event in range(4)]
+    assert np.array_equal(several[3].energy, second.event(1, 3).record.energy)
+    assert all(np.sum(record.status == 1) > 20 for record in several)
 
 
 @pytest.mark.parametrize(
@@ -281,14 +284,6 @@ def test_biased_events_do_not_depend_on_those_before():
 def test_impossible_limits_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         SimulationConfig(**settings)
-
-
-@pytest.mark.parametrize("process", ["qcd", "minbias"])
-def test_other_processes_generate(process):
-    pytest.importorskip("pythia8mc")
-    record = PythiaGenerator(SimulationConfig(process=process)).event(1, 0).record
-    visible = (record.status == 1) & ~np.isin(np.abs(record.pdgid), NEUTRINOS)
-    assert visible.sum() > 2
 
 
 def test_settings_that_pythia_does_not_know_are_named():

@@ -30,6 +30,22 @@ def minbias():
     return PythiaGenerator(SimulationConfig(process="minbias"))
 
 
+@pytest.fixture
+def new_pool(minbias):
+    """Another pool with another Pythia, one that runs already: it takes four seconds to start."""
+    pool = PileupPool(config(**FEW))
+    pool._generator = minbias
+    return pool
+
+
+def test_minimum_bias_events_have_few_particles_and_no_hard_ones(minbias):
+    records = [minbias.event(1, event).record for event in range(20)]
+    visible = [(record.status == 1) & ~np.isin(np.abs(record.pdgid), NEUTRINOS) for record in records]
+    assert all(kept.sum() > 2 for kept in visible)
+    assert 30 < np.mean([kept.sum() for kept in visible]) < 500
+    assert np.median([np.hypot(record.px, record.py)[kept].max() for record, kept in zip(records, visible, strict=True)]) < 10.0
+
+
 def test_a_mean_gives_poisson_numbers():
     numbers = np.array([len(draw_crossing(config(mean=60.0), 1, event).collision) for event in range(3000)])
     assert numbers.mean() == pytest.approx(60.0, abs=4 * np.sqrt(60 / 3000))
@@ -119,9 +135,9 @@ def test_decay_products_are_made_where_their_parent_ends(pool):
         assert not end[~particles.ends].any()
 
 
-def test_an_event_depends_on_its_seed_and_number_only(pool):
+def test_an_event_depends_on_its_seed_and_number_only(pool, new_pool):
     settings = config(**FEW)
-    event = event_generator(settings)(1, 7).particles
+    event = event_generator(settings, new_pool)(1, 7).particles
     elsewhere = event_generator(settings, pool)
     elsewhere(1, 6)
     for a, b in zip(event, elsewhere(1, 7).particles, strict=True):

@@ -36,7 +36,9 @@ def run(
     stage: Annotated[Stage, typer.Argument(help="What to measure.")],
     model: Annotated[Path | None, typer.Option(help="ONNX model, for inference.")] = None,
     parameters: Annotated[Path | None, typer.Option("-p", "--parameters", help="Parameter file of the model or the simulation.")] = None,
-    sizes: Annotated[list[int] | None, typer.Option("--size", min=1, help=f"Elements (points of CLUE) per event, may be repeated; by default {SIZES}, {CLUE_SIZES}.")] = None,
+    sizes: Annotated[
+        list[int] | None, typer.Option("--size", min=1, help=f"Elements (CLUE: points) per event, may be repeated; by default {SIZES}, CLUE: {CLUE_SIZES}.")
+    ] = None,
     events: Annotated[int, typer.Option(min=1, help="Events per size.")] = 20,
     repeats: Annotated[int, typer.Option(min=1, help="Repetitions, of which the median counts; one more goes first and does not.")] = 5,
     threads: Annotated[int, typer.Option(min=1, help="Threads of CLUE, particle flow, torch or ONNX Runtime.")] = 1,

@@ -19,7 +19,8 @@ class EnergyBudget(NamedTuple):
 
     Attributes:
         rest_mass: mass of baryons, which no shower frees; negative for antibaryons, which annihilate.
-        tracker: left in the tracker's material, and freed or bound as mass by decays and interactions there.
+        tracker: left in the tracker's material, and freed or bound as mass by decays and interactions there; of pileup also what decays take beyond the HF,
+            which is not in its pool.
         neutrinos: taken away by neutrinos.
         unreached: of particles outside of all calorimeters, or that the field keeps away from them.
         muons: taken away by muons.

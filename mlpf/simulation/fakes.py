@@ -5,7 +5,7 @@ import numpy as np
 from mlpf.simulation.helix import MIN_ARM, SIGMA_ANGLE, HelixFit, at_closest_approach, relative_pt_resolution
 from mlpf.simulation.track_finding import MIN_LAYERS, MIN_TRACK_PT
 
-# Fakes per true track: a constant, and a part that grows with the number of true tracks, as the number of combinations does: 3 % with the 1800 of pileup 65.
+# Fakes per true track: a constant, and a part that grows with the number of true tracks, as the number of combinations does: 2.5 % with the 1400 of pileup 65.
 # Ours, for what CMS calls a few percent of high-purity tracks at such pileup (CMS-DP-2022-018).
 FAKE_FRACTION, FAKE_FRACTION_PER_TRACK = 0.005, 1.4e-5
 MAX_PT = 100.0  # GeV; the curvature of random combinations is flat, which makes a spectrum 1 / pt^2

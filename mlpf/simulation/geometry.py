@@ -36,8 +36,9 @@ CM_PER_NUCLEAR_LENGTH = 19.0
 HO_EDGES = np.concatenate([0.087 * np.arange(15), [1.26]])
 HO_RADIUS, HO_DEPTH = 407.0, 4
 HO_START, HO_END = 5.8 + 1.4, 11.8 - 1.1
-# Preshower: two planes of silicon strips in front of the endcaps, 1.9 mm x 6.1 cm, the first across x, the second across y (JINST 3 S08004, section 4.5)
-PS_PITCH, PS_STRIPS, PS_ROWS = 0.19, 1344, 42  # a row is as long as 32 strips are wide
+# Preshower: two planes of silicon strips in front of the endcaps, 1.9 mm x 6.1 cm, the first across x, the second across y (JINST 3 S08004, section 4.5), on
+# grids with a border that is never hit
+PS_PITCH, PS_STRIPS, PS_ROWS = 0.19, 1408, 44  # a row is as long as 32 strips are wide
 PS_ROW_LENGTH = PS_PITCH * PS_STRIPS / PS_ROWS
 PS_Z = (303.2, 307.1)  # cm
 PS_MIN_ETA, PS_MAX_ETA = 1.653, 2.6

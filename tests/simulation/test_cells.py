@@ -48,6 +48,14 @@ def test_no_place_leads_to_a_cell_that_does_not_exist():
     assert exists[on_a_rim].mean() > 0.98
 
 
+@pytest.mark.parametrize(("section", "eta", "expected"), [(g.SECTION_EE, 1.3768, 8), (g.SECTION_PS1, 1.6531, 4), (g.SECTION_PS2, 1.6531, 4)])
+def test_the_rims_of_the_endcaps_lie_inside_the_borders_of_their_grids(section, eta, expected):
+    phi = 0.5 * np.pi * np.arange(4)
+    cell = locate(np.full(4, section), np.full(4, eta), phi, np.zeros(4))
+    assert (cell >= 0).all()
+    assert (np.sum(DETECTOR.neighbors[DETECTOR.cell_site[cell]] >= 0, axis=1) == expected).all()
+
+
 @pytest.mark.parametrize(("layer", "expected"), [(g.LAYER_EB, 8), (g.LAYER_EE, 8), (g.LAYER_HB, 8), (g.LAYER_HO, 8), (g.LAYER_HFEM, 4), (g.LAYER_PS1, 4)])
 def test_inner_sites_have_eight_neighbours_but_four_in_the_hf_and_the_preshower(layer, expected):
     site = real_sites()

@@ -10,9 +10,8 @@ from mlpf.errors import MissingDependencyError
 from mlpf.events import Events
 from mlpf.metrics.blocks import Truth, adjusted_rand_index, true_blocks
 
-LAYERS = ("ecal", "hcal", "hf")
 # A seed needs at least half a track (weight .1), at most four clusters on one spot; from far below a crystal (.0174) to several towers (.087)
-RHO_C_RANGE, DC_RANGE = (0.05, 4.0), (0.001, 0.5)
+RANGES = {f"{layer}_{name}": limits for name, limits in (("rho_c", (0.05, 4.0)), ("dc", (0.001, 0.5))) for layer in ("ecal", "hcal", "hf")}
 
 
 def tune_clue(
@@ -40,9 +39,7 @@ def tune_clue(
     prepared = [(elements_of(chunk), true_blocks(chunk, truth)) for chunk in events]
 
     def objective(trial: "optuna.Trial") -> float:
-        values = {f"{layer}_rho_c": trial.suggest_float(f"{layer}_rho_c", *RHO_C_RANGE, log=True) for layer in LAYERS}
-        values |= {f"{layer}_dc": trial.suggest_float(f"{layer}_dc", *DC_RANGE, log=True) for layer in LAYERS}
-        parameters = ClueBlockParameters(**values)
+        parameters = ClueBlockParameters(**{name: trial.suggest_float(name, *limits, log=True) for name, limits in RANGES.items()})
         index = [adjusted_rand_index(elements.offsets, true, clue_blocks(elements, parameters)) for elements, true in prepared]
         on_trial()
         return float(np.nanmean(np.concatenate(index)))
@@ -51,9 +48,7 @@ def tune_clue(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed, multivariate=True))
-        study.enqueue_trial(
-            {name: value for name, value in ClueBlockParameters().model_dump().items() if name.removesuffix("_dc").removesuffix("_rho_c") in LAYERS}
-        )
+        study.enqueue_trial(ClueBlockParameters().model_dump(include=set(RANGES)))
         study.optimize(objective, n_trials=num_trials)
     finally:
         optuna.logging.set_verbosity(verbosity)

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from mlpf.classical import links as on_cpu
+from mlpf.classical.boxes import Boxes, Points
 from mlpf.classical.elements import elements_of
-from mlpf.classical.on_device.links import Links, find_links
+from mlpf.classical.link_rules import Keep, Rule
+from mlpf.classical.on_device.links import Links, _pairs, find_links
 from mlpf.io.ntuple import read_ntuple
 from mlpf.random_ntuple import random_events as random_ntuple
 
@@ -46,6 +48,20 @@ def test_links_of_simulated_events_are_those_of_the_loops(device):
 def test_no_events_and_empty_events_have_no_links(make_events, device):
     for events in (make_events(), make_events([], [])):
         assert [len(values) for values in find_links(elements_of(events), device)] == [0, 0, 0]
+
+
+def test_the_nearest_is_the_same_where_square_roots_round_differently():
+    """20 000 points, each between two boxes whose squared distances are 0 to 3 units in the last place apart; roots would disagree on a hundred."""
+    rng, number = np.random.default_rng(0), 20_000
+    v, domain, zeros = rng.uniform(0.001, 0.04, number), np.arange(number), np.zeros(number)
+    u = np.sqrt(rng.integers(0, 4, number) * np.spacing(v * v))
+    half = np.full(2 * number, 0.1)
+    boxes = Boxes(number + np.arange(2 * number), np.repeat(domain, 2), np.stack([u, zeros], axis=1).ravel(), np.repeat(v, 2), half, half, 0.0 * half)
+    rule = Rule(Points(domain, domain, zeros, zeros, zeros), boxes, number, keep=Keep.NEAREST)
+    point, box, _ = on_cpu._pairs(rule, threads=1)
+    point_here, box_here, _ = _pairs(rule, torch.device("cpu"))
+    assert len(point) == number
+    np.testing.assert_array_equal(box_here[point_here.argsort()], box[np.argsort(point)])
 
 
 def test_links_are_integers_and_doubles(random_events):

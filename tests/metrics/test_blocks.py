@@ -92,16 +92,16 @@ def test_blocks_by_particles_never_join_events():
 
 
 def two_events():
-    """Three elements, then four; links 0-1, 1-2 (not linked: negative), 0-1 again the other way round; 0-1, 2-3."""
+    """Three elements, then four; links 0-1, 1-2 (not linked: negative), 0-1 again the other way round, 2-2; 0-1, 2-3."""
     columns = {
         "element_type": np.ones(7),
-        "element_distance_i": [0, 1, 1, 0, 3],
-        "element_distance_j": [1, 2, 0, 1, 2],
-        "element_distance_d": [0.1, -1.0, 0.1, 0.0, 0.2],
+        "element_distance_i": [0, 1, 1, 2, 0, 3],
+        "element_distance_j": [1, 2, 0, 2, 1, 2],
+        "element_distance_d": [0.1, -1.0, 0.1, 0.0, 0.0, 0.2],
         "pfcandidate_eta": [0.0, 1.0, 0.0, 0.0],
         "pfcandidate_phi": [3.13, 1.0, 0.0, 0.04],
     }
-    offsets = {"element": [0, 3, 7], "element_distance": [0, 3, 5], "pfcandidate": [0, 2, 4]}
+    offsets = {"element": [0, 3, 7], "element_distance": [0, 4, 6], "pfcandidate": [0, 2, 4]}
     return Events({name: np.asarray(values) for name, values in columns.items()}, {name: np.asarray(values) for name, values in offsets.items()}, 2)
 
 

@@ -15,7 +15,7 @@ from mlpf.io.ntuple import read_ntuple
 
 ROOT = Path(__file__).parents[1]
 NAME = "ttbar.root"
-COMMAND = "mlpf simulate -p parameters/simulate_ttbar.yaml --events 105 --seed 2026 --output"
+COMMAND = "mlpf simulate -p parameters/simulate_ttbar.yaml --events 80 --seed 2026 --output"
 
 
 def main() -> None:

@@ -4,25 +4,30 @@
 import json
 import subprocess
 import sys
+import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import uproot
 
 from mlpf import schema
 from mlpf.io.files import sha256, write_text
-from mlpf.io.ntuple import read_ntuple
+from mlpf.io.ntuple import read_ntuple, write_ntuple
 
 ROOT = Path(__file__).parents[1]
 NAME = "ttbar.root"
-COMMAND = "mlpf simulate -p parameters/simulate_ttbar.yaml --events 80 --seed 2026 --output"
+COMMAND = "mlpf simulate -p parameters/simulate_ttbar.yaml --events 105 --seed 2026 --output"
 
 
 def main() -> None:
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "data").resolve()
     path = folder / NAME
-    subprocess.run([*COMMAND.split(), str(path)], check=True, cwd=ROOT)
-    events = read_ntuple(path)
+    with tempfile.TemporaryDirectory() as temporary:
+        simulated = Path(temporary) / NAME
+        subprocess.run([*COMMAND.split(), str(simulated)], check=True, cwd=ROOT)
+        events = read_ntuple(simulated)
+    write_ntuple(path, [events], compression=uproot.LZMA(6))  # slow to write, but the smallest in a repository
     types = np.bincount(events["element_type"], minlength=schema.NUM_ELEMENT_TYPES)
     description = {
         "file": NAME,

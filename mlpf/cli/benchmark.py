@@ -18,6 +18,7 @@ from mlpf.errors import MlpfError
 
 SIZES = (500, 1000, 2000, 5000)
 CLUE_SIZES = (10_000, 100_000)
+GUN_ELEMENTS = 3.35  # that a particle of the gun below makes, about
 CLUE_NEIGHBORS = 20  # points within dc of a point, about as many as CLUE meets in a granular calorimeter
 
 
@@ -43,7 +44,9 @@ def run(
     repeats: Annotated[int, typer.Option(min=1, help="Repetitions, of which the median counts; one more goes first and does not.")] = 5,
     threads: Annotated[int, typer.Option(min=1, help="Threads of CLUE, particle flow, torch or ONNX Runtime.")] = 1,
 ) -> None:
-    """Measure a stage on random events of given sizes (simulation: on what its parameters make); medians, and the peak memory of the process.
+    """Measure a stage on random events of given sizes; medians, and the peak memory of the process.
+
+    Simulation is measured on what its parameters make, classical on events of a particle gun.
 
     Example: [bold]mlpf benchmark postprocess --size 5000[/]
     """
@@ -99,9 +102,14 @@ def _classical(size: int, events: int, threads: int, measure: Measure) -> None:
     from mlpf.classical.elements import elements_of
     from mlpf.classical.links import find_links
     from mlpf.classical.particle_flow import rule_based_particle_flow
-    from mlpf.random_ntuple import random_events
+    from mlpf.events import concatenate
+    from mlpf.simulation.config import GunConfig, SimulationConfig
+    from mlpf.simulation.simulate import simulate
 
-    made = random_events(np.random.default_rng(1), events, size)
+    # Particles of a gun instead of random elements: what touches what decides on the time
+    gun = GunConfig(particle=("pi", "pi", "gamma", "K0L"), number=round(size / GUN_ELEMENTS), max_pt=10.0, max_abs_eta=3.0)
+    made = concatenate(list(simulate(SimulationConfig(process="gun", gun=gun), events, seed=1)))
+    size = round(made.size("element") / events)
     elements = elements_of(made)
     links = find_links(elements, threads)
     measure(size, "links", lambda: find_links(elements, threads))

@@ -27,7 +27,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (simulate, inspect, postprocess, train, evaluate, export, produce, display, classical, blocks, benchmark):  # the order of the chain, and of --help
+for command in (
+    simulate,
+    inspect,
+    postprocess,
+    train,
+    evaluate,
+    export,
+    produce,
+    display,
+    classical,
+    blocks,
+    benchmark,
+):  # the order of the chain, and of --help
     app.command(name=command.__name__.rpartition(".")[2])(command.run)
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlpf.events import Events
+from mlpf.events import Events, offsets_from_counts
 from mlpf.metrics.matching import closest_first, nearby_pairs
 from mlpf.metrics.uncertainty import Estimate, fraction, spread
 from mlpf.schema import CLASSES, CandidateClass
@@ -63,5 +63,5 @@ class _Candidates(NamedTuple):
 
 def _of_class(events: Events, kind: CandidateClass) -> _Candidates:
     chosen = (np.abs(events["pfcandidate_pdgid"]) == kind) & (events["pfcandidate_pt"] > 0.0)
-    offsets = np.concatenate([[0], np.cumsum(chosen)])[events.collection_offsets("pfcandidate")]
+    offsets = offsets_from_counts(chosen)[events.collection_offsets("pfcandidate")]
     return _Candidates(events["pfcandidate_pt"][chosen], (events["pfcandidate_eta"][chosen], events["pfcandidate_phi"][chosen]), offsets)

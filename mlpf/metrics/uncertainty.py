@@ -126,6 +126,11 @@ def per_bin(values: np.ndarray, x: np.ndarray, edges: np.ndarray, summary: Calla
     return {name: stack([s[name] for s in summaries]) for name in summaries[0]}
 
 
+def mean_per_bin(values: np.ndarray, x: np.ndarray, edges: np.ndarray) -> Estimate:
+    """Arithmetic mean in each bin of ``x``."""
+    return per_bin(values, x, edges, lambda inside: {"mean": mean(inside)})["mean"]
+
+
 def fraction_per_bin(passed: np.ndarray, x: np.ndarray, edges: np.ndarray) -> Estimate:
     """Share of entries that passed, in each bin of ``x``."""
     return fraction(np.histogram(x[passed], edges)[0], np.histogram(x, edges)[0])

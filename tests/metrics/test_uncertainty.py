@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from mlpf.metrics.uncertainty import COVERAGE, bootstrap_quantiles, fraction, fraction_per_bin, mean, per_bin, spread
+from mlpf.metrics.uncertainty import COVERAGE, bootstrap_quantiles, fraction, fraction_per_bin, mean, mean_per_bin, per_bin, spread
 
 
 def test_clopper_pearson_of_known_counts():
@@ -96,6 +96,12 @@ def test_bins_are_summarised_apart():
     assert medians.n.tolist() == [1, 2, 0]
     passed = fraction_per_bin(np.array([True, True, False, True, True]), x, np.array([0.0, 1.0, 2.0]))
     assert passed.value.tolist() == [1.0, 0.5]
+
+
+def test_means_in_bins_are_those_of_their_entries():
+    estimate = mean_per_bin(np.array([1.0, 5.0, 3.0, 100.0]), np.array([0.1, 1.0, 0.2, 2.0]), np.array([0.0, 1.0, 2.0, 3.0, 4.0]))  # the right edge is outside
+    np.testing.assert_array_equal(estimate.value, [2.0, 5.0, 100.0, np.nan])
+    assert estimate.n.tolist() == [2, 1, 1, 0]
 
 
 def test_mean_has_the_standard_error():

@@ -10,7 +10,7 @@ from mlpf.evaluation.detector.samples import Sample, energy_gun, gun
 from mlpf.evaluation.detector.singles import single_particles
 from mlpf.evaluation.detector.statements import Check, Findings, checks_of, curve, scaled, width
 from mlpf.metrics.particles import Table
-from mlpf.metrics.uncertainty import Estimate, fraction, mean, per_bin
+from mlpf.metrics.uncertainty import Estimate, fraction_per_bin, mean_per_bin, per_bin
 
 ENERGY_EDGES = np.array([2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0])  # GeV
 MIN_CHECKED = 5.0  # GeV
@@ -122,7 +122,7 @@ def _against_energy(shot: Gun, region: str, formula: Formula | None, table: Tabl
     checks = checks_of("response", title, estimates["mean"], ENERGY_EDGES, (1 - tolerance, 1 + tolerance), shot.source, " GeV", MIN_CHECKED)
     if formula is None:
         return curve(ENERGY_EDGES, estimates), checks
-    expected = _mean_per_bin(formula(energy), energy)
+    expected = np.asarray(mean_per_bin(formula(energy), energy, ENERGY_EDGES).value)
     if shot.widths is not None:
         ratio = scaled(estimates["core"], 1 / expected)
         checks += checks_of("resolution", title, ratio, ENERGY_EDGES, shot.widths, _described(formula), " GeV", MIN_CHECKED)
@@ -143,13 +143,4 @@ def _in_bins(table: Table, energy: str, x: np.ndarray, edges: np.ndarray) -> dic
     response = table[energy] / table["energy"]
     seen = response > 0.0
     estimates = per_bin(response[seen], x[seen], edges, width)
-    mean_of_all = per_bin(response, x, edges, lambda values: {"mean": mean(values)})["mean"]
-    index = np.digitize(x, edges) - 1
-    inside = (index >= 0) & (index < len(edges) - 1)
-    total, lost = (np.bincount(index[inside & chosen], minlength=len(edges) - 1) for chosen in (np.ones(len(x), dtype=bool), ~seen))
-    return {**estimates, "mean": mean_of_all, "lost": fraction(lost, total)}
-
-
-def _mean_per_bin(values: np.ndarray, x: np.ndarray) -> np.ndarray:
-    index = np.digitize(x, ENERGY_EDGES) - 1
-    return np.array([np.mean(values[index == i]) if np.any(index == i) else np.nan for i in range(len(ENERGY_EDGES) - 1)])
+    return {**estimates, "mean": mean_per_bin(response, x, edges), "lost": fraction_per_bin(~seen, x, edges)}

@@ -4,6 +4,7 @@ import numpy as np
 
 from mlpf.classical.particle_flow import rule_based_particle_flow
 from mlpf.evaluation.detector.pileup_subtraction import from_other_vertices, subtracted_jets
+from mlpf.evaluation.detector.samples import join
 from mlpf.evaluation.detector.singles import tracking_tables
 from mlpf.events import Events, event_index, offsets_from_counts
 from mlpf.jets import cluster_jets
@@ -31,14 +32,12 @@ Momenta = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # pt, eta, phi,
 
 def collisions(config: SimulationConfig, num_events: int, seed: int, first_event: int) -> Table:
     """All tables of this module and `tracking_tables`."""
-    tables = [collision_tables(rule_based_particle_flow(chunk)) for chunk in simulate(config, num_events, seed, first_event)]
-    return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+    return join([collision_tables(rule_based_particle_flow(chunk)) for chunk in simulate(config, num_events, seed, first_event)])
 
 
 def taus(config: SimulationConfig, num_events: int, seed: int, first_event: int) -> Table:
     """Table ``tau.*``; see `tau_table`."""
-    tables = [tau_table(rule_based_particle_flow(chunk)) for chunk in simulate(config, num_events, seed, first_event)]
-    return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+    return join([tau_table(rule_based_particle_flow(chunk)) for chunk in simulate(config, num_events, seed, first_event)])
 
 
 def collision_tables(events: Events) -> Table:

@@ -7,7 +7,7 @@ from mlpf.evaluation.detector.samples import Sample
 from mlpf.evaluation.detector.statements import IQR_OF_GAUSSIAN, Check, Findings, checks_of, curve, scaled, width
 from mlpf.metrics.jets import MAX_DELTA_R
 from mlpf.metrics.particles import Table
-from mlpf.metrics.uncertainty import Estimate, fraction_per_bin, mean, per_bin, spread
+from mlpf.metrics.uncertainty import Estimate, fraction_per_bin, mean, mean_per_bin, per_bin, spread
 from mlpf.simulation.config import PileupConfig, SimulationConfig
 
 PILEUP = (55, 75)  # collisions
@@ -94,7 +94,7 @@ def _composition(name: str, table: Table) -> tuple[dict, list[Check]]:
         chosen = (np.abs(table[f"{collection}.eta"]) < MAX_ETA) & (table[f"{collection}.delta_r"] < MAX_DELTA_R)
         pt = table[f"{collection}.pt"][chosen]
         shares = {share: table[f"{collection}.share_{share}"][chosen] for share in SHARES}
-        curves[title] = curve(PT_EDGES, {share: per_bin(values, pt, PT_EDGES, lambda v: {"mean": mean(v)})["mean"] for share, values in shares.items()})
+        curves[title] = curve(PT_EDGES, {share: mean_per_bin(values, pt, PT_EDGES) for share, values in shares.items()})
     chosen &= table["jet.pt"] > ETA_PT[0]
     checks = [
         Check("jets", f"{name}: share of {share.replace('_', ' ')}s", "> 30", mean(table[f"jet.share_{share}"][chosen]), *_around(*middle), COMPOSITION_SOURCE)
@@ -111,7 +111,7 @@ def _met(name: str, table: Table) -> tuple[dict, list[Check]]:
     """Resolution of a component of the missing momentum (IQR / 1.349) against the scalar sum of pt."""
     residual = np.concatenate([table["event.met_x"], table["event.met_y"]])
     sum_pt = np.tile(table["event.sum_pt"], 2)
-    resolution = scaled(per_bin(residual, sum_pt, SUM_PT_EDGES, lambda v: {"iqr": spread(v)["iqr"]})["iqr"], 1 / IQR_OF_GAUSSIAN)
+    resolution = scaled(per_bin(residual, sum_pt, SUM_PT_EDGES)["iqr"], 1 / IQR_OF_GAUSSIAN)
     overall = scaled(spread(residual)["iqr"], 1 / IQR_OF_GAUSSIAN)
     limits = (22.0, 45.0) if name == "ttbar pileup" else (8.0, 25.0)
     check = Check("met", "resolution of a component of the missing momentum [GeV]", name, overall, *limits, MET_SOURCE)

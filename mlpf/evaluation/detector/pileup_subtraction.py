@@ -81,7 +81,7 @@ def subtracted_jets(events: Events, charged_of_others: np.ndarray) -> tuple[JetS
         charged_of_others: ``(C,) bool`` candidates to leave out.
 
     Returns:
-        jets, and for each candidate its jet inside the event, -1 if none.
+        jets (their mass, which nobody asks for, is 0), and for each candidate its jet inside the event, -1 if none.
     """
     pt = np.where(charged_of_others, 0.0, events["pfcandidate_pt"])
     eta, phi, energy, offsets = (*(events[f"pfcandidate_{name}"] for name in ("eta", "phi", "energy")), events.offsets["pfcandidate"])
@@ -89,5 +89,4 @@ def subtracted_jets(events: Events, charged_of_others: np.ndarray) -> tuple[JetS
     region = np.clip(np.searchsorted(REGION_EDGES, found.eta) - 1, 0, len(REGION_EDGES) - 2)
     density = densities(pt, eta, phi, offsets)[event_index(found.offsets), region]
     left = np.maximum(1.0 - density * JET_AREA / found.pt, 0.0)
-    mass = np.sqrt(np.maximum(found.energy.astype(np.float64) ** 2 - (found.pt * np.cosh(found.eta.astype(np.float64))) ** 2, 0.0))
-    return JetSet(found.pt * left, found.eta, found.phi, mass * left, found.offsets), found.constituent_jet
+    return JetSet(found.pt * left, found.eta, found.phi, np.zeros(len(left)), found.offsets), found.constituent_jet

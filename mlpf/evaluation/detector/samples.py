@@ -75,12 +75,13 @@ def collect(samples: Sequence[Sample], seed: int, jobs: int, on_done: Callable[[
             except BaseException:  # also an interrupt: nobody waits for the rest
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
-    return {sample.name: _join([parts[key] for key in sorted(parts) if key[0] == s]) for s, sample in enumerate(samples)}
+    return {sample.name: join([parts[key] for key in sorted(parts) if key[0] == s]) for s, sample in enumerate(samples)}
 
 
 def _run(reduce: Callable[[SimulationConfig, int, int, int], Table], config: SimulationConfig, num_events: int, seed: int, first_event: int) -> Table:
     return reduce(config, num_events, seed, first_event)
 
 
-def _join(parts: Sequence[Table]) -> Table:
+def join(parts: Sequence[Table]) -> Table:
+    """Rows of all parts, one after the other."""
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -3,6 +3,7 @@
 import numpy as np
 
 from mlpf.classical.particle_flow import rule_based_particle_flow
+from mlpf.evaluation.detector.samples import join
 from mlpf.events import Events, event_index
 from mlpf.metrics.particles import Table
 from mlpf.postprocess.association import to_chunk
@@ -18,14 +19,12 @@ CANDIDATE_CLASSES = ("charged_hadron", "neutral_hadron", "photon", "electron", "
 
 def single_particles(config: SimulationConfig, num_events: int, seed: int, first_event: int) -> Table:
     """One row per event: what became of its one particle; see `single_particle_table`."""
-    tables = [single_particle_table(rule_based_particle_flow(chunk)) for chunk in simulate(config, num_events, seed, first_event)]
-    return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+    return join([single_particle_table(rule_based_particle_flow(chunk)) for chunk in simulate(config, num_events, seed, first_event)])
 
 
 def tracked_particles(config: SimulationConfig, num_events: int, seed: int, first_event: int) -> Table:
     """Tables ``particle.*`` and ``track.*`` of guns; see `tracking_tables`."""
-    tables = [tracking_tables(chunk) for chunk in simulate(config, num_events, seed, first_event)]
-    return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+    return join([tracking_tables(chunk) for chunk in simulate(config, num_events, seed, first_event)])
 
 
 def single_particle_table(events: Events) -> Table:

@@ -6,7 +6,7 @@ from mlpf.evaluation.detector.samples import Sample, gun
 from mlpf.evaluation.detector.singles import tracked_particles
 from mlpf.evaluation.detector.statements import Check, Findings, curve, scaled, width
 from mlpf.metrics.particles import Table
-from mlpf.metrics.uncertainty import fraction, fraction_per_bin, per_bin
+from mlpf.metrics.uncertainty import fraction, fraction_per_bin, mean_per_bin, per_bin
 
 PT_EDGES = np.array([0.3, 0.5, 0.7, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0])  # GeV
 ETA_EDGES = np.round(np.linspace(-2.5, 2.5, 21), 3)
@@ -76,9 +76,8 @@ def _resolution(table: Table, particle: str, title: str) -> tuple[dict, list[Che
         inside = found & (np.abs(table["eta"]) >= low) & (np.abs(table["eta"]) < high)
         pt, ratio = table["pt"][inside], of_true[inside]
         estimates = per_bin(ratio, pt, PT_EDGES, width)
-        index = np.digitize(pt, PT_EDGES) - 1
         formula = np.hypot(constant, slope * pt)
-        expected = np.array([np.mean(formula[index == i]) if np.any(index == i) else np.nan for i in range(len(PT_EDGES) - 1)])
+        expected = np.asarray(mean_per_bin(formula, pt, PT_EDGES).value)
         region = f"abs(eta) {low:g} to {high:g}"
         curves[region] = curve(PT_EDGES, estimates, expected=expected)
         pulls = width(1.0 + (ratio - 1.0) / formula * 0.01)["resolution" if particle == "e" else "core"]  # as if every resolution were 1 %

@@ -51,7 +51,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["mlpf", "mlpf.*"]),
-    package_data={"mlpf": ["py.typed", "classical/calibration.json", "simulation/calibration.json"]},
+    package_data={"mlpf": ["py.typed", "classical/calibration.json", "simulation/calorimeter/calibration.json"]},
     python_requires=">=3.11",
     install_requires=CORE,
     extras_require=EXTRAS,

@@ -1,9 +1,9 @@
 #!/usr/bin/env python
 """Derive the calibrations of the simulated detector from particle guns: `python scripts/derive_calibration.py [--jobs 2]`, about five minutes on two cores.
 
-Writes `mlpf/simulation/calibration.json` (ECAL clusters as photons) and `mlpf/classical/calibration.json` (hadrons, for particle flow), and prints how well
-other single particles close with them. Run it again after a change of showers, thresholds, clustering or material. Only particles that reach the calorimeters
-as they were shot count: photons that did not convert, hadrons that did not interact in the tracker.
+Writes `mlpf/simulation/calorimeter/calibration.json` (ECAL clusters as photons) and `mlpf/classical/calibration.json` (hadrons, for particle flow), and prints
+how well other single particles close with them. Run it again after a change of showers, thresholds, clustering or material. Only particles that reach the
+calorimeters as they were shot count: photons that did not convert, hadrons that did not interact in the tracker.
 """
 
 import argparse
@@ -22,9 +22,9 @@ from mlpf.events import Events, event_index
 from mlpf.io.files import write_text
 from mlpf.io.workers import map_in_order
 from mlpf.schema import ElementType
-from mlpf.simulation.calibration import FORMAT, VERSION, PhotonCalibration, photon_energy, strip_energy
+from mlpf.simulation.calorimeter.calibration import FORMAT, VERSION, PhotonCalibration, photon_energy, strip_energy
+from mlpf.simulation.calorimeter.geometry import LAYER_EB, LAYER_EE
 from mlpf.simulation.config import GunConfig, GunParticle, SimulationConfig
-from mlpf.simulation.geometry import LAYER_EB, LAYER_EE
 from mlpf.simulation.simulate import simulate
 
 PACKAGE = Path(__file__).parents[1] / "mlpf"
@@ -226,21 +226,21 @@ def print_closure(title: str, gun: Gun, shots: Shots, values: np.ndarray, chosen
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--jobs", type=int, default=2, help="processes")
-    parser.add_argument("--output-folder", type=Path, default=PACKAGE, help="receives simulation/calibration.json and classical/calibration.json")
+    parser.add_argument("--output-folder", type=Path, default=PACKAGE, help="receives simulation/calorimeter/calibration.json and classical/calibration.json")
     options = parser.parse_args()
     start = time.monotonic()
     photons, hadrons, *checks = shoot((PHOTONS, HADRONS, *CHECKS), options.jobs)
     photon_calibration, hadron_calibration = fit_photons(photons), fit_calibration(hadrons_of(hadrons), HADRON_NODES, MIN_ECAL, HADRON_EDGES)
     made_by = {"command": "python scripts/derive_calibration.py", "mlpf": version("mlpf")}
     head = {"format": FORMAT, "version": VERSION, "made_by": made_by | provenance(PHOTONS, photons)}
-    write_text(options.output_folder / "simulation" / "calibration.json", calibration_json(head, photon_calibration._asdict()))
+    write_text(options.output_folder / "simulation" / "calorimeter" / "calibration.json", calibration_json(head, photon_calibration._asdict()))
     write_calibration(options.output_folder / "classical" / "calibration.json", hadron_calibration, made_by | provenance(HADRONS, hadrons))
     for gun, shots in zip(CHECKS, checks, strict=True):
         if gun.particle == "gamma":
             print_photons(gun, shots, photon_calibration)
         else:
             print_hadrons(gun, shots, hadron_calibration)
-    print(f"\nwrote {options.output_folder}/simulation/calibration.json and classical/calibration.json after {time.monotonic() - start:.0f} s")
+    print(f"\nwrote {options.output_folder}/simulation/calorimeter/calibration.json and classical/calibration.json after {time.monotonic() - start:.0f} s")
 
 
 def provenance(gun: Gun, shots: Shots) -> dict[str, object]:

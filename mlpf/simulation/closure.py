@@ -4,14 +4,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlpf.simulation.calorimetry import Calorimetry, arriving_energy
-from mlpf.simulation.cells import geometry
+from mlpf.simulation.calorimeter.calorimetry import Calorimetry, arriving_energy
+from mlpf.simulation.calorimeter.cells import geometry
+from mlpf.simulation.calorimeter.geometry import LAYER_PS1, LAYER_PS2
+from mlpf.simulation.calorimeter.showers import MIN_ENERGY, hadron_response
 from mlpf.simulation.detector import Detected
-from mlpf.simulation.flights import Flights
-from mlpf.simulation.geometry import LAYER_PS1, LAYER_PS2
 from mlpf.simulation.particles import EM, HADRON, INVISIBLE, MUON, available_energy, interaction_kind
 from mlpf.simulation.propagation import FORWARD, NOT_REACHED
-from mlpf.simulation.showers import MIN_ENERGY, hadron_response
+from mlpf.simulation.tracker.flights import Flights
 
 
 class EnergyBudget(NamedTuple):

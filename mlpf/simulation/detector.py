@@ -4,12 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlpf.simulation.calorimetry import Calorimetry, measure_energies
-from mlpf.simulation.flights import Flights
-from mlpf.simulation.gsf import GsfTracks, reconstruct_gsf
+from mlpf.simulation.calorimeter.calorimetry import Calorimetry, measure_energies
 from mlpf.simulation.particles import GeneratedEvent
-from mlpf.simulation.tracker import Tracks, reconstruct_tracks
-from mlpf.simulation.transport import transport
+from mlpf.simulation.tracker.flights import Flights
+from mlpf.simulation.tracker.gsf import GsfTracks, reconstruct_gsf
+from mlpf.simulation.tracker.tracks import Tracks, reconstruct_tracks
+from mlpf.simulation.tracker.transport import transport
 
 
 class Detected(NamedTuple):

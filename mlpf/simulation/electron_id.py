@@ -10,8 +10,8 @@ import numpy as np
 
 from mlpf.kinematics import delta_phi, delta_r
 from mlpf.schema import ElementType
-from mlpf.simulation.gsf import GsfTracks
-from mlpf.simulation.material import NUM_LAYERS
+from mlpf.simulation.tracker.gsf import GsfTracks
+from mlpf.simulation.tracker.material import NUM_LAYERS
 
 Columns = dict[str, np.ndarray]
 

@@ -5,14 +5,14 @@ import numpy as np
 from mlpf import schema
 from mlpf.kinematics import eta_from_pt_pz
 from mlpf.schema import ElementType
-from mlpf.simulation.calibration import corrected_energy, energy_uncertainty
-from mlpf.simulation.geometry import LAYER_EB, LAYER_EE, LAYER_HB, LAYER_HE, LAYER_HFEM, LAYER_HFHAD, LAYER_HO, LAYER_PS1, LAYER_PS2
-from mlpf.simulation.gsf import ECAL_DRIVEN_PT, GsfTracks
-from mlpf.simulation.helix import HelixFit
-from mlpf.simulation.moments import NUM_SPREADS, Moments
+from mlpf.simulation.calorimeter.calibration import corrected_energy, energy_uncertainty
+from mlpf.simulation.calorimeter.geometry import LAYER_EB, LAYER_EE, LAYER_HB, LAYER_HE, LAYER_HFEM, LAYER_HFHAD, LAYER_HO, LAYER_PS1, LAYER_PS2
+from mlpf.simulation.calorimeter.moments import NUM_SPREADS, Moments
+from mlpf.simulation.calorimeter.superclusters import Superclusters
 from mlpf.simulation.propagation import NOT_REACHED
-from mlpf.simulation.superclusters import Superclusters
-from mlpf.simulation.tracker import Tracks
+from mlpf.simulation.tracker.gsf import ECAL_DRIVEN_PT, GsfTracks
+from mlpf.simulation.tracker.helix import HelixFit
+from mlpf.simulation.tracker.tracks import Tracks
 
 TYPE_OF_LAYER = {
     LAYER_EB: ElementType.ECAL,

@@ -4,15 +4,15 @@ import numpy as np
 
 from mlpf import schema
 from mlpf.kinematics import pt_eta_phi_from_momentum
-from mlpf.simulation.calibration import photon_calibration, strip_energy
+from mlpf.simulation.calorimeter.calibration import photon_calibration, strip_energy
+from mlpf.simulation.calorimeter.superclusters import Superclusters, find_superclusters
 from mlpf.simulation.detector import Detected
 from mlpf.simulation.electron_id import electron_scores
 from mlpf.simulation.elements import Columns, brem_columns, cluster_columns, gsf_columns, join_elements, supercluster_columns, track_columns
-from mlpf.simulation.gsf import GsfTracks
 from mlpf.simulation.links import Links, sum_links, without_faint
 from mlpf.simulation.particles import NEUTRINOS, Particles, Record
-from mlpf.simulation.superclusters import Superclusters, find_superclusters
-from mlpf.simulation.tracker import Tracks
+from mlpf.simulation.tracker.gsf import GsfTracks
+from mlpf.simulation.tracker.tracks import Tracks
 from mlpf.simulation.truth import Truth, find_truth
 
 MAX_ETA = 20.0  # stands for the infinite pseudorapidity of what flies along the beam

@@ -6,9 +6,9 @@ import numba
 import numpy as np
 
 from mlpf.events import offsets_from_counts
-from mlpf.simulation.calorimeter import Deposits, Hits
-from mlpf.simulation.geometry import LAYER_PS1, LAYER_PS2, NUM_CELLS
-from mlpf.simulation.moments import ClusterHits
+from mlpf.simulation.calorimeter.geometry import LAYER_PS1, LAYER_PS2, NUM_CELLS
+from mlpf.simulation.calorimeter.moments import ClusterHits
+from mlpf.simulation.calorimeter.readout import Deposits, Hits
 
 # GeV; links below are not written: a fifth of all, 3e-5 of the energy. Of the preshower, whose strips measure keV: an eighth of a MIP.
 MIN_LINK_ENERGY, MIN_STRIP_LINK_ENERGY = 1e-3, 1e-5

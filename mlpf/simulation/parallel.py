@@ -13,7 +13,7 @@ from mlpf.classical.particle_flow import rule_based_particle_flow
 from mlpf.events import Events
 from mlpf.io.workers import map_in_order
 from mlpf.simulation.config import SimulationConfig
-from mlpf.simulation.pileup import PileupPool, draw_crossing, save_pool
+from mlpf.simulation.generation.pileup import PileupPool, draw_crossing, save_pool
 from mlpf.simulation.simulate import EventGenerator, event_generator, simulate_chunk
 
 COLLISIONS_PER_TASK = 100  # of the pool, about a third of a second

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from mlpf.simulation.flights import Flights
+from mlpf.simulation.tracker.flights import Flights
 
 FIELD = 3.8  # T, CMS solenoid (JINST 3 S08004)
 CURVATURE = 0.00299792458  # GeV / (T cm): pt = CURVATURE * B * radius

@@ -12,11 +12,11 @@ from mlpf.simulation.config import SimulationConfig
 from mlpf.simulation.detector import detect
 from mlpf.simulation.elements import Columns
 from mlpf.simulation.event_columns import event_columns
-from mlpf.simulation.filters import filtered
-from mlpf.simulation.generator import PythiaGenerator
-from mlpf.simulation.gun import Gun
+from mlpf.simulation.generation.filters import filtered
+from mlpf.simulation.generation.generator import PythiaGenerator
+from mlpf.simulation.generation.gun import Gun
+from mlpf.simulation.generation.pileup import PileupPool, draw_crossing, overlay
 from mlpf.simulation.particles import NEUTRINOS, GeneratedEvent
-from mlpf.simulation.pileup import PileupPool, draw_crossing, overlay
 from mlpf.simulation.randomness import DETECTOR, event_rng
 
 MANTISSA_BITS = 16  # of 23 in a float32: a relative precision of 1.5e-5, below every resolution; what is random beyond it would be a quarter of a file

@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlpf.simulation.calorimeter import Deposits
-from mlpf.simulation.flights import Flights
-from mlpf.simulation.track_finding import leaves_hits
+from mlpf.simulation.calorimeter.readout import Deposits
+from mlpf.simulation.tracker.flights import Flights
+from mlpf.simulation.tracker.track_finding import leaves_hits
 
 
 class Truth(NamedTuple):

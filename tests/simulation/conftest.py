@@ -7,10 +7,10 @@ import pytest
 
 from mlpf.events import Events, event_index
 from mlpf.simulation.config import GunConfig, SimulationConfig
-from mlpf.simulation.flights import NO_EMISSIONS, Emissions, Flights
-from mlpf.simulation.material import NUM_LAYERS, layers_within
 from mlpf.simulation.particles import Particles, origins
 from mlpf.simulation.simulate import simulate
+from mlpf.simulation.tracker.flights import NO_EMISSIONS, Emissions, Flights
+from mlpf.simulation.tracker.material import NUM_LAYERS, layers_within
 
 
 def shoot(num_events: int, seed: int = 1, first_event: int = 0, **gun: object) -> Events:
@@ -94,4 +94,4 @@ def emissions() -> Callable[..., Emissions]:
 @pytest.fixture
 def sparse(monkeypatch: pytest.MonkeyPatch) -> None:
     """Particles have no neighbours as far as tracks are concerned."""
-    monkeypatch.setattr("mlpf.simulation.track_finding.LOSS_PER_NEIGHBOR", 0.0)
+    monkeypatch.setattr("mlpf.simulation.tracker.track_finding.LOSS_PER_NEIGHBOR", 0.0)

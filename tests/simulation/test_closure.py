@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mlpf.simulation import geometry as g
+from mlpf.simulation.calorimeter import geometry as g
 from mlpf.simulation.closure import EnergyBudget, energy_budget, generated_energy
 from mlpf.simulation.config import GunConfig, PileupConfig, SimulationConfig
 from mlpf.simulation.detector import detect

@@ -16,7 +16,7 @@ def electrons(gun):
 
 @pytest.fixture
 def pions(gun, monkeypatch):
-    monkeypatch.setattr("mlpf.simulation.gsf.HADRON_RATE", 1.0)
+    monkeypatch.setattr("mlpf.simulation.tracker.gsf.HADRON_RATE", 1.0)
     return gun(300, particle="pi", min_pt=5.0, max_pt=80.0, min_abs_eta=0.0, max_abs_eta=2.3)
 
 

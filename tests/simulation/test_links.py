@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from mlpf.simulation.calorimeter import Deposits, Hits
-from mlpf.simulation.geometry import LAYER_EB, LAYER_PS1
+from mlpf.simulation.calorimeter.geometry import LAYER_EB, LAYER_PS1
+from mlpf.simulation.calorimeter.moments import ClusterHits
+from mlpf.simulation.calorimeter.readout import Deposits, Hits
 from mlpf.simulation.links import Links, particle_cluster_links, sum_links, without_faint
-from mlpf.simulation.moments import ClusterHits
 
 
 def test_links_agree_with_a_loop_over_everything():

@@ -5,7 +5,7 @@ from mlpf import schema
 from mlpf.events import concatenate, event_index
 from mlpf.io.ntuple import read_ntuple, write_ntuple
 from mlpf.schema import ElementType
-from mlpf.simulation.calibration import photon_calibration
+from mlpf.simulation.calorimeter.calibration import photon_calibration
 from mlpf.simulation.config import GunConfig, SimulationConfig
 from mlpf.simulation.simulate import simulate, with_short_mantissa
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from mlpf.simulation.calorimeter import Deposits
+from mlpf.simulation.calorimeter.readout import Deposits
 from mlpf.simulation.truth import find_truth
 
 

@@ -6,11 +6,11 @@ from mlpf.evaluation.detector.samples import gun
 from mlpf.evaluation.detector.statements import Check, Findings, checks_of, curve
 from mlpf.metrics.particles import Table
 from mlpf.metrics.uncertainty import Estimate, fraction_per_bin, mean, per_bin
-from mlpf.simulation.flights import Flights
-from mlpf.simulation.material import material_budget
 from mlpf.simulation.particles import Particles
 from mlpf.simulation.simulate import event_generator
-from mlpf.simulation.transport import transport
+from mlpf.simulation.tracker.flights import Flights
+from mlpf.simulation.tracker.material import material_budget
+from mlpf.simulation.tracker.transport import transport
 
 ETA_EDGES = np.round(np.arange(0.0, 2.51, 0.1), 3)
 PT = (10.0, 20.0)  # GeV; pions hardly decay on the way, photons convert at the full rate

@@ -1,0 +1,1 @@
+"""Preshower, ECAL, HCAL, HO and HF: showers, cells, clusters."""

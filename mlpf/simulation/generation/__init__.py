@@ -1,0 +1,1 @@
+"""What collides: Pythia 8, particle guns, generator filters and pileup."""

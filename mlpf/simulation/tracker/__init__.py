@@ -1,0 +1,1 @@
+"""From the collision to the calorimeters: material, tracks, electron tracks, muons."""

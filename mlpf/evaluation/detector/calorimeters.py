@@ -8,7 +8,8 @@ import numpy as np
 from mlpf.classical.calibration import default_calibration, hadron_energies
 from mlpf.evaluation.detector.samples import Sample, energy_gun, gun
 from mlpf.evaluation.detector.singles import single_particles
-from mlpf.evaluation.detector.statements import Check, Findings, checks_of, curve, scaled, width
+from mlpf.evaluation.detector.statements import Check, Findings, checks_of, curve, scaled
+from mlpf.evaluation.detector.widths import width
 from mlpf.metrics.particles import Table
 from mlpf.metrics.uncertainty import Estimate, fraction_per_bin, mean_per_bin, per_bin
 

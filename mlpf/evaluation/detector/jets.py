@@ -4,7 +4,8 @@ import numpy as np
 
 from mlpf.evaluation.detector.collisions import SHARES, collisions
 from mlpf.evaluation.detector.samples import Sample
-from mlpf.evaluation.detector.statements import IQR_OF_GAUSSIAN, Check, Findings, checks_of, curve, scaled, width
+from mlpf.evaluation.detector.statements import Check, Findings, checks_of, curve, scaled
+from mlpf.evaluation.detector.widths import IQR_OF_GAUSSIAN, width
 from mlpf.metrics.jets import MAX_DELTA_R
 from mlpf.metrics.particles import Table
 from mlpf.metrics.uncertainty import Estimate, fraction_per_bin, mean, mean_per_bin, per_bin, spread

@@ -4,7 +4,8 @@ import numpy as np
 
 from mlpf.evaluation.detector.samples import Sample, gun
 from mlpf.evaluation.detector.singles import tracked_particles
-from mlpf.evaluation.detector.statements import Check, Findings, curve, scaled, width
+from mlpf.evaluation.detector.statements import Check, Findings, curve, scaled
+from mlpf.evaluation.detector.widths import width
 from mlpf.metrics.particles import Table
 from mlpf.metrics.uncertainty import fraction, fraction_per_bin, mean_per_bin, per_bin
 

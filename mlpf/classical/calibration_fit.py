@@ -15,7 +15,7 @@ import numpy as np
 from mlpf.classical.calibration import FORMAT, TABLES, VERSION, HadronCalibration, hadron_energies
 from mlpf.io.files import write_text
 
-KERNEL = 0.25  # Gaussian width, in the logarithm of the energy, of the hadrons that count for a node
+KERNEL = 0.25  # Gaussian width, in the logarithm of the energy, of the particles that count for a node
 MIN_EFFECTIVE = 30.0  # sum of weights; a class of hadrons with fewer at a node takes the coefficients of the next higher node
 NUM_ITERATIONS = 3  # more make neighbouring nodes differ ever more, in opposite ways, for nothing
 
@@ -49,6 +49,11 @@ def unbiased_weights(responses: np.ndarray, weights: np.ndarray) -> np.ndarray:
     if (combined @ mean <= 0.0) or (combined < 0.0).any():
         combined = np.ones_like(mean)  # the plain sum
     return combined / (combined @ mean)
+
+
+def weights_near(node: float, energy: np.ndarray) -> np.ndarray:
+    """``(n,)`` how much particles of these true energies [GeV] count for a node."""
+    return np.exp(-0.5 * (np.log(energy / node) / KERNEL) ** 2)
 
 
 def fit_calibration(hadrons: Hadrons, energy: np.ndarray, min_ecal: float, eta_edges: np.ndarray) -> HadronCalibration:
@@ -92,13 +97,9 @@ def _as_hcal_alone(hadrons: Hadrons) -> Hadrons:
     return hadrons._replace(ecal=np.zeros(len(hadrons.ecal)), hcal=hadrons.hcal + hadrons.ecal)
 
 
-def _near(hadrons: Hadrons, energy: float) -> np.ndarray:
-    return np.exp(-0.5 * (np.log(hadrons.energy / energy) / KERNEL) ** 2)
-
-
 def _coefficients(hadrons: Hadrons, energy: float, otherwise: tuple[float, float]) -> tuple[float, float]:
     """Of the ECAL (0 where no hadron has energy in it) and the HCAL."""
-    weights = _near(hadrons, energy)
+    weights = weights_near(energy, hadrons.energy)
     if weights.sum() < MIN_EFFECTIVE:
         return otherwise
     response = np.column_stack([hadrons.ecal, hadrons.hcal]) / hadrons.energy[:, None]
@@ -117,7 +118,7 @@ def _scale(calibration: HadronCalibration, hadrons: Hadrons) -> None:
             chosen = inside & ((hadrons.ecal >= calibration.min_ecal) == has_ecal)
             own, found = hadrons.having(chosen), response[chosen]
             for k, energy in enumerate(calibration.energy):
-                weights = _near(own, energy)
+                weights = weights_near(energy, own.energy)
                 if weights.sum() >= MIN_EFFECTIVE:
                     for table in tables:
                         table[row, k] /= np.average(found, weights=weights)

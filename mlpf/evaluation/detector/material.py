@@ -5,7 +5,7 @@ import numpy as np
 from mlpf.evaluation.detector.samples import gun
 from mlpf.evaluation.detector.statements import Check, Findings, checks_of, curve
 from mlpf.metrics.particles import Table
-from mlpf.metrics.uncertainty import Estimate, fraction_per_bin, mean, per_bin
+from mlpf.metrics.uncertainty import Estimate, fraction_per_bin, mean, mean_per_bin
 from mlpf.simulation.particles import Particles
 from mlpf.simulation.simulate import event_generator
 from mlpf.simulation.tracker.flights import Flights
@@ -40,9 +40,8 @@ def measure(single_electrons: Table, scale: float, seed: int) -> Findings:
         limits = np.stack([1 - np.exp(-rate * thickness[kind] * (1 + sign * TOLERANCE)) for sign in (-1, 1)], axis=1)
         row = checks_of("material", title, estimate, ETA_EDGES, (0.0, 1.0), f"{formula}; {SOURCE}")
         checks += [check._replace(low=low, high=high) for check, (low, high) in zip(row, limits, strict=True) if check.where in CHECKED]
-    brems = per_bin(single_electrons["num_brem"], np.abs(single_electrons["eta"]), ETA_EDGES, lambda v: {"number": mean(v)})
-    curves["BREM elements"] = curve(ETA_EDGES, brems)
-    return Findings(curves, checks + _brem_checks(single_electrons))
+    curves["BREM elements"] = curve(ETA_EDGES, {"number": mean_per_bin(single_electrons["num_brem"], np.abs(single_electrons["eta"]), ETA_EDGES)})
+    return Findings(curves, [*checks, _brem_check(single_electrons)])
 
 
 def _fates(particle: str, number: int, seed: int) -> Estimate:
@@ -54,7 +53,7 @@ def _fates(particle: str, number: int, seed: int) -> Estimate:
 def _radiated(number: int, seed: int) -> Estimate:
     """Mean fraction of its energy that an electron has lost at the calorimeter."""
     shot, flights, abs_eta = _fly("e", number, seed)
-    return per_bin(1 - flights.energy[:number] / shot.energy, abs_eta, ETA_EDGES, lambda values: {"mean": mean(values)})["mean"]
+    return mean_per_bin(1 - flights.energy[:number] / shot.energy, abs_eta, ETA_EDGES)
 
 
 def _fly(particle: str, number: int, seed: int) -> tuple[Particles, Flights, np.ndarray]:
@@ -63,9 +62,8 @@ def _fly(particle: str, number: int, seed: int) -> tuple[Particles, Flights, np.
     return shot, transport(shot, np.random.default_rng(seed)), np.abs(np.arcsinh(shot.pz / np.hypot(shot.px, shot.py)))
 
 
-def _brem_checks(table: Table) -> list[Check]:
+def _brem_check(table: Table) -> Check:
     inside, tracked = np.abs(table["eta"]) < ETA_EDGES[-1], table["num_gsf"] > 0
     number = mean(table["num_brem"][inside & tracked])
-    return [
-        Check("material", "BREM elements per GSF track", "0 to 2.5", number, 8.0, 17.0, "one for each layer crossed and each end (CMSSW's PFTrackTransformer)")
-    ]
+    source = "one for each layer crossed and each end (CMSSW's PFTrackTransformer)"
+    return Check("material", "BREM elements per GSF track", "0 to 2.5", number, 8.0, 17.0, source)

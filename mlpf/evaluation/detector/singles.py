@@ -9,6 +9,7 @@ from mlpf.metrics.particles import Table
 from mlpf.postprocess.association import to_chunk
 from mlpf.schema import CandidateClass, ElementType
 from mlpf.simulation.config import SimulationConfig
+from mlpf.simulation.generation.gun import is_intact
 from mlpf.simulation.simulate import simulate
 
 ENERGY_TYPES = {"ecal": (ElementType.ECAL,), "hcal": (ElementType.HCAL,), "ho": (ElementType.HO,), "hf": (ElementType.HFEM, ElementType.HFHAD)}
@@ -33,7 +34,7 @@ def single_particle_table(events: Events) -> Table:
     Only elements linked to something simulated count, and candidates that hold one: noise is left out, whatever the particle made on its way is not.
 
     Returns:
-        ``pt, eta, energy``: of the particle. ``is_intact``: nothing else left energy in the calorimeters, no product of a conversion or an interaction.
+        ``pt, eta, energy``: of the particle. ``is_intact``: see `gun.is_intact`.
         ``ecal``, ``hcal``, ``ho``, ``hf``: energy of its clusters, ``ecal_corrected`` their calibrated one [GeV].
         ``pf``: energy of its candidates, ``pf_<class>`` of those of a class [GeV]. ``num_<type>``: its elements.
     """
@@ -46,8 +47,7 @@ def single_particle_table(events: Events) -> Table:
     table["ecal_corrected"] = _per_event(events, "element", own & (kind == ElementType.ECAL), events["element_corr_energy"])
     for element_type in COUNTED:
         table[f"num_{element_type.name.lower()}"] = _per_event(events, "element", own & (kind == element_type))
-    is_other = events["simcluster_pid"] != events["gen_pdgid"][first][event_index(events.offsets["simcluster"])]
-    table["is_intact"] = (events.counts("simcluster") < 2) & (_per_event(events, "simcluster", is_other) == 0)
+    table["is_intact"] = is_intact(events)
     of_particle = np.zeros(events.size("pfcandidate"), dtype=bool)
     member = _chunk_index(events, "element_to_candidate", "first", "element")
     candidate = _chunk_index(events, "element_to_candidate", "second", "pfcandidate")

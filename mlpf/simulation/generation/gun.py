@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from mlpf.events import Events, event_index
 from mlpf.kinematics import momentum_from_pt_eta_phi
 from mlpf.simulation.config import GunConfig, SimulationConfig
 from mlpf.simulation.generation.decays import PythiaDecays
@@ -62,6 +63,16 @@ class Gun:
             records.append(decayed.record)
             particles.append(decayed.particles)
         return GeneratedEvent(Record._make(np.concatenate(values) for values in zip(*records, strict=True)), join_particles(particles))
+
+
+def is_intact(events: Events) -> np.ndarray:
+    """``(B,) bool``: events of one particle in which nothing else left energy in the calorimeters, no product of a conversion or an interaction.
+
+    Those in which nothing did count, too.
+    """
+    event = event_index(events.offsets["simcluster"])
+    is_other = events["simcluster_pid"] != events["gen_pdgid"][events.offsets["gen"][:-1]][event]
+    return (events.counts("simcluster") < 2) & (np.bincount(event, is_other, minlength=len(events)) == 0)
 
 
 def _momenta(gun: GunConfig, rng: np.random.Generator) -> np.ndarray:

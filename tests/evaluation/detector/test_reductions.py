@@ -44,6 +44,15 @@ def test_energies_of_single_particles_are_those_of_linked_elements(shots):
         assert table["energy"][b] == event["gen_energy"][0]
 
 
+def test_a_particle_is_intact_unless_another_left_energy(shots):
+    expected = []
+    for b in range(len(shots)):
+        event = shots.slice(b, b + 1)
+        expected.append(event["simcluster_pid"].tolist() in ([], [event["gen_pdgid"][0]]))
+    assert 0 < sum(expected) < len(shots)
+    assert single_particle_table(shots)["is_intact"].tolist() == expected
+
+
 def test_what_is_not_linked_is_not_the_particles_own(shots):
     empty = {name: values[:0] if "_to_element" in name else values for name, values in shots.columns.items()}
     offsets = {name: 0 * values if "_to_element" in name else values for name, values in shots.offsets.items()}

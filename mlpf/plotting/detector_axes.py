@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, NullFormatter
 
-from mlpf.plotting.style import BLUE, GREY, ORANGE, PURPLE, RED
+from mlpf.plotting.style import BLUE, GREY, ORANGE, PURPLE, RED, logarithmic
 from mlpf.plotting.summary import columns
 
 Curve = dict[str, Any]
@@ -50,18 +49,8 @@ def unity(axes: Axes, range_: tuple[float, float]) -> None:
 
 def energy_axis(axes: Axes, edges: Sequence[float]) -> None:
     """The axis of the true energy."""
-    logarithmic(axes, edges, (2, 5, 10, 20, 50, 100, 200, 500), ENERGY)
-
-
-def logarithmic(axes: Axes, edges: Sequence[float], ticks: Sequence[float], title: str) -> None:
-    """A logarithmic axis with plain numbers at some ticks."""
-    axes.set_xscale("log")
-    axes.set_xlim(edges[0], edges[-1])
-    axes.set_xticks(ticks)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel(title)
+    logarithmic(axes, edges, (2, 5, 10, 20, 50, 100, 200, 500))
+    axes.set_xlabel(ENERGY)
 
 
 def mathematical(region: str) -> str:

@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from mlpf.plotting.detector_axes import COLORS, PT, SAMPLE_TITLES, centres, logarithmic, numbers, points, unity
-from mlpf.plotting.style import BLUE, CLASS_TITLES, GREY, ORANGE, PURPLE, RED, VIOLET, label, new_grid
+from mlpf.plotting.detector_axes import COLORS, PT, SAMPLE_TITLES, centres, numbers, points, unity
+from mlpf.plotting.style import BLUE, CLASS_TITLES, GREY, ORANGE, PURPLE, RED, VIOLET, label, logarithmic, new_grid
 from mlpf.plotting.summary import columns
 
 COLOR_OF_SHARE = {"charged_hadron": BLUE, "photon": ORANGE, "neutral_hadron": RED, "lepton": GREY}
@@ -50,7 +50,8 @@ def draw_jets(curves: dict[str, Any]) -> Figure:
             for i, (name, curve) in enumerate(of_samples.items()):
                 points(axes, curve, quantity, SAMPLE_TITLES[name], i, logarithmic=against == "pt")
             if against == "pt":
-                logarithmic(axes, curve["edges"], (20, 50, 100, 200, 400), JET_PT)
+                logarithmic(axes, curve["edges"], (20, 50, 100, 200, 400))
+                axes.set_xlabel(JET_PT)
                 axes.set_title(r"$|\eta| < 2.5$", loc="right", fontsize="small")
             else:
                 axes.set_xlabel(r"generated jet $|\eta|$")
@@ -75,41 +76,41 @@ def draw_elements(curves: dict[str, Any], public: dict[str, float]) -> Figure:
     figure, panels = new_grid(1, 3)
     bars, distribution, candidates = panels[0]
     types = list(dict.fromkeys(kind for content in curves.values() for kind in content["elements"]))
-    width = 0.8 / len(curves)
-    for i, (name, content) in enumerate(curves.items()):
-        value = columns([content["elements"].get(kind, {"value": None, "low": None, "high": None}) for kind in types])[0]
-        bars.bar(np.arange(len(types)) + (i - (len(curves) - 1) / 2) * width, value, width, color=COLORS[i], label=SAMPLE_TITLES[name])
-        distribution.stairs(content["histogram"]["share"], content["histogram"]["edges"], color=COLORS[i], linewidth=1.4)
-    bars.set_yscale("log")
+    _bars(bars, {name: [content["elements"][kind]["value"] if kind in content["elements"] else np.nan for kind in types] for name, content in curves.items()})
+    for color, content in zip(COLORS, curves.values(), strict=False):
+        distribution.stairs(content["histogram"]["share"], content["histogram"]["edges"], color=color, linewidth=1.4)
     bars.set_xticks(range(len(types)), types, rotation=60, fontsize="x-small")
-    bars.tick_params(axis="x", which="both", length=0)
     bars.set_ylabel("elements per event")
     bars.set_ylim(top=100 * bars.get_ylim()[1])
     bars.legend(fontsize="x-small")
     distribution.set(xlabel="elements in an event", ylabel="share of events", xscale="log")
-    for axes in panels[0]:
-        axes.minorticks_off()
+    distribution.minorticks_off()
     _draw_candidate_numbers(candidates, curves, public)
     figure.subplots_adjust(bottom=0.3)
     label(bars)
     return figure
 
 
+def _bars(axes: Axes, numbers_of: dict[str, list[float]]) -> None:
+    """Groups of bars on a logarithmic scale, one bar per sample."""
+    width = 0.8 / len(numbers_of)
+    for i, (sample, values) in enumerate(numbers_of.items()):
+        axes.bar(np.arange(len(values)) + (i - (len(numbers_of) - 1) / 2) * width, values, width, color=COLORS[i], label=SAMPLE_TITLES[sample])
+    axes.set_yscale("log")
+    axes.tick_params(axis="x", which="both", length=0)
+    axes.minorticks_off()
+
+
 def _draw_candidate_numbers(axes: Axes, samples: dict[str, Any], public: dict[str, float]) -> None:
     """Candidates per event and class of every sample, and those of the public one as black diamonds."""
     classes = list(dict.fromkeys(category for content in samples.values() for category in content["candidates"]))
-    width = 0.8 / len(samples)
-    for i, content in enumerate(samples.values()):
-        value = [content["candidates"][name]["number"]["value"] if name in content["candidates"] else np.nan for name in classes]
-        axes.bar(np.arange(len(classes)) + (i - (len(samples) - 1) / 2) * width, value, width, color=COLORS[i])
+    found = {sample: content["candidates"] for sample, content in samples.items()}
+    _bars(axes, {sample: [of_class[name]["number"]["value"] if name in of_class else np.nan for name in classes] for sample, of_class in found.items()})
     axes.plot(range(len(classes)), [public.get(name, np.nan) for name in classes], "kD", markersize=4, label="public CMS sample, pileup")
-    axes.set_yscale("log")
     axes.set_xticks(range(len(classes)), [CLASS_TITLES[name] for name in classes], rotation=40, ha="right", fontsize="x-small")
-    axes.tick_params(axis="x", which="both", length=0)
-    axes.minorticks_off()
     axes.set_ylabel("candidates per event")
     axes.set_ylim(top=20 * axes.get_ylim()[1])
-    axes.legend(fontsize="x-small")
+    axes.legend(handles=axes.lines, fontsize="x-small")
 
 
 def draw_candidates(curves: dict[str, Any]) -> Figure:
@@ -119,7 +120,8 @@ def draw_candidates(curves: dict[str, Any]) -> Figure:
     for axes, (name, content) in zip(panels[0], curves.items(), strict=True):
         for category, candidates in content["candidates"].items():
             axes.stairs(candidates["spectrum"], content["pt_edges"], color=colors[category], label=CLASS_TITLES[category], linewidth=1.3)
-        logarithmic(axes, content["pt_edges"], (0.1, 1, 10, 100), PT)
+        logarithmic(axes, content["pt_edges"], (0.1, 1, 10, 100))
+        axes.set_xlabel(PT)
         axes.set_yscale("log")
         axes.set_ylim(bottom=1e-3)
         axes.set_ylabel("candidates per event and bin")

@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from mlpf.plotting.detector_axes import ABS_ETA, COLORS, ETA, PT, SAMPLE_TITLES, Curve, centres, energy_axis, logarithmic, mathematical, numbers, points, unity
-from mlpf.plotting.style import ORANGE, label, new_figure, new_grid
+from mlpf.plotting.detector_axes import ABS_ETA, COLORS, ETA, PT, SAMPLE_TITLES, Curve, centres, energy_axis, mathematical, numbers, points, unity
+from mlpf.plotting.style import ORANGE, label, logarithmic, new_figure, new_grid
 from mlpf.plotting.summary import columns
 
 
@@ -94,14 +94,16 @@ def draw_tracks(curves: dict[str, Any]) -> Figure:
                 axes.set_xlabel(ETA)
                 axes.set_title("1 to 100 GeV", loc="right", fontsize="small")
             else:
-                logarithmic(axes, efficiency[region]["edges"], (0.3, 1, 10, 100), PT)
+                logarithmic(axes, efficiency[region]["edges"], (0.3, 1, 10, 100))
+                axes.set_xlabel(PT)
                 axes.set_title(mathematical(region), loc="right", fontsize="small")
     panels[0, 0].legend(loc="lower right")
     for axes, (title, resolution) in zip(panels[1], curves["resolution"].items(), strict=True):
         for i, (region, curve) in enumerate(resolution.items()):
             points(axes, curve, "core", mathematical(region), i)
             axes.plot(centres(curve["edges"]), numbers(curve["expected"]), color=COLORS[i], linestyle="--", linewidth=1.0)
-        logarithmic(axes, curve["edges"], (0.3, 1, 10, 100), PT)
+        logarithmic(axes, curve["edges"], (0.3, 1, 10, 100))
+        axes.set_xlabel(PT)
         axes.set_yscale("log")
         axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set_ylim(4e-3, 1.0)
@@ -123,7 +125,8 @@ def draw_tracks_in_collisions(curves: dict[str, Any]) -> Figure:
         points(panels[0, 2], curves["fakes_eta"][name], "rate", SAMPLE_TITLES[name], i)
     dense, fakes, fakes_eta = panels[0]
     dense.set(xlabel=r"$\Delta R$ to the axis of a jet above 80 GeV", ylabel="track efficiency", xlim=(0, 0.4))
-    logarithmic(fakes, curves["fakes"][name]["edges"], (0.2, 1, 10, 50), PT)
+    logarithmic(fakes, curves["fakes"][name]["edges"], (0.2, 1, 10, 50))
+    fakes.set_xlabel(PT)
     fakes.set_ylabel("fake rate")
     fakes_eta.set(xlabel=ETA, ylabel="fake rate")
     fakes_eta.set_title(r"$p_\mathrm{T} > 1$ GeV", loc="right", fontsize="small")

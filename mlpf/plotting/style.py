@@ -1,6 +1,6 @@
 """One look for all figures: the CMS style of mplhep at the size of a page, without the collaboration's name."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,6 +9,7 @@ import mplhep
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from mlpf.metrics.systems import MODEL, MODEL_HARD, RULE_BASED, TARGETS, TARGETS_HARD
 
@@ -73,6 +74,16 @@ def new_grid(rows: int, columns: int) -> tuple[Figure, np.ndarray]:
     panels = figure.subplots(rows, columns, squeeze=False)
     figure.subplots_adjust(left=0.65 / width, right=1 - 0.15 / width, bottom=0.5 / height, top=1 - 0.3 / height, wspace=0.32, hspace=0.36)
     return figure, panels
+
+
+def logarithmic(axes: Axes, edges: Sequence[float], ticks: Sequence[float]) -> None:
+    """Make the horizontal axis logarithmic, from the first edge to the last, with plain numbers at some ticks."""
+    axes.set_xscale("log")
+    axes.set_xlim(edges[0], edges[-1])
+    axes.set_xticks(ticks)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def label(axes: Axes, right: str = "") -> None:

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
-from mlpf.plotting.style import CLASS_TITLES, COLOR_OF_SYSTEM, MARKER_OF_SYSTEM, label, new_figure, new_grid, style
+from mlpf.plotting.style import CLASS_TITLES, COLOR_OF_SYSTEM, MARKER_OF_SYSTEM, label, logarithmic, new_figure, new_grid, style
 
 Results = dict[str, Any]
 MAX_SIDE_BY_SIDE = 4
@@ -69,22 +68,13 @@ def _points(axes: Axes, system: str, edges: Sequence[float], estimates: Sequence
     axes.plot(centre, np.where(known, np.nan, value), marker, color=color, markerfacecolor="none")
 
 
-def _logarithmic(axes: Axes, edges: Sequence[float], ticks: Sequence[float]) -> None:
-    axes.set_xscale("log")
-    axes.set_xlim(edges[0], edges[-1])
-    axes.set_xticks(ticks)
-    axes.xaxis.set_major_formatter(ScalarFormatter())
-    axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-
-
 def _title(axes: Axes, results: Results) -> None:
     label(axes, f"{results['num_events']} events")
 
 
 def _jet_pt_axis(axes: Axes, results: Results) -> None:
     edges = results["bins"]["jet_pt"]
-    _logarithmic(axes, edges, edges)
+    logarithmic(axes, edges, edges)
     axes.set_xlabel(r"generated jet $p_\mathrm{T}$ [GeV]")
 
 
@@ -147,7 +137,7 @@ def draw_met(results: Results) -> Figure:
     ratio.axhline(1.0, color="black", linewidth=0.8, linestyle=":")
     for axes in (width, ratio):
         axes.set_xlabel(r"generated $p_\mathrm{T}^\mathrm{miss}$ [GeV]")
-        _logarithmic(axes, edges, (10, 20, 40, 100, 200))
+        logarithmic(axes, edges, (10, 20, 40, 100, 200))
     _title(distribution, results)
     ratio.legend()
     return figure
@@ -165,7 +155,7 @@ def draw_efficiency(results: Results, per: str, variable: str) -> Figure:
             axes.set_ylim(-0.03, 1.03)
             axes.set_ylabel(f"{quantity.replace('_', ' ')} per {per.removesuffix('s')}")
             if variable == "pt":
-                _logarithmic(axes, edges, (1, 10, 100))
+                logarithmic(axes, edges, (1, 10, 100))
             else:
                 axes.set_xlim(edges[0], edges[-1])
             axes.set_xlabel(f"{whose} " + (r"$p_\mathrm{T}$ [GeV]" if variable == "pt" else r"$\eta$"))
@@ -195,7 +185,7 @@ def draw_resolution(results: Results) -> Figure:
         for axes, quantity, title in zip(pair, ("median", "iqr_over_median"), (r"median $p_\mathrm{T}$ response", "IQR / median"), strict=True):
             for system, measured in results["particles"].items():
                 _points(axes, system, edges, measured["residuals"][name]["pt_response"]["pt"][quantity], results)
-            _logarithmic(axes, edges, (1, 10, 100))
+            logarithmic(axes, edges, (1, 10, 100))
             axes.set_ylabel(title)
             axes.set_xlabel(r"target $p_\mathrm{T}$ [GeV]")
         pair[0].axhline(1.0, color="black", linewidth=0.8, linestyle=":")

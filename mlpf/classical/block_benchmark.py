@@ -14,9 +14,9 @@ from mlpf.classical.calibration import default_calibration
 from mlpf.classical.clue_blocks import ClueBlockParameters, clue_blocks
 from mlpf.classical.elements import COLUMNS as ELEMENT_COLUMNS
 from mlpf.classical.elements import NEEDED_COLUMNS, Elements, elements_of
-from mlpf.classical.hadrons import Rules
 from mlpf.classical.links import Links, find_links
 from mlpf.classical.particle_flow import reconstruct
+from mlpf.classical.rules import Rules
 from mlpf.errors import NtupleError
 from mlpf.events import Events, offsets_from_counts
 from mlpf.io.ntuple import Ntuple, empty_events

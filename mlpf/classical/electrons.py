@@ -3,7 +3,7 @@
 import numpy as np
 
 from mlpf.classical.elements import Elements
-from mlpf.classical.hadrons import Rules, State
+from mlpf.classical.rules import Rules, State
 from mlpf.schema import CandidateClass, ElementType
 
 ECAL_STOCHASTIC, ECAL_CONSTANT = 0.028, 0.003  # relative resolution of electrons, CMS ECAL test beam, JINST 2 (2007) P04004

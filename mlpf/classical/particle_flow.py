@@ -20,9 +20,10 @@ from mlpf.candidates import signed_pdgid
 from mlpf.classical.calibration import HadronCalibration, default_calibration, hadron_energies
 from mlpf.classical.electrons import find_electrons
 from mlpf.classical.elements import Elements, elements_of
-from mlpf.classical.hadrons import Groups, Rules, State, resolve_groups
+from mlpf.classical.hadrons import Groups, resolve_groups
 from mlpf.classical.links import Links, find_links, nearest_by_type
 from mlpf.classical.momenta import neutral_direction
+from mlpf.classical.rules import Rules, State
 from mlpf.events import Events, offsets_from_counts
 from mlpf.kinematics import PION_MASS, delta_r, energy_from_pt_eta_mass, momentum_from_pt_eta_phi
 from mlpf.schema import CandidateClass, ElementType

@@ -5,8 +5,8 @@ import pytest
 
 from mlpf.classical.calibration import HadronCalibration
 from mlpf.classical.elements import elements_of
-from mlpf.classical.hadrons import Rules
 from mlpf.classical.particle_flow import rule_based_particle_flow
+from mlpf.classical.rules import Rules
 from mlpf.errors import NtupleError
 from mlpf.events import concatenate
 from mlpf.kinematics import PION_MASS, delta_phi

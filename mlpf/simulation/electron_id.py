@@ -10,10 +10,9 @@ import numpy as np
 
 from mlpf.kinematics import delta_phi, delta_r
 from mlpf.schema import ElementType
+from mlpf.simulation.elements import Columns
 from mlpf.simulation.tracker.gsf import GsfTracks
 from mlpf.simulation.tracker.material import NUM_LAYERS
-
-Columns = dict[str, np.ndarray]
 
 # An electron is a GSF track with a supercluster this near to where it enters the ECAL, or would without radiation, with no more hadronic energy around it than
 # that (cuts of the CMS electron seeding and preselection, those in angle with a margin)

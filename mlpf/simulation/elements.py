@@ -114,12 +114,13 @@ def _helix_columns(fit: HelixFit) -> Columns:
     }
 
 
-def cluster_columns(moments: Moments, layer: np.ndarray, delay: np.ndarray, rng: np.random.Generator) -> Columns:
+def cluster_columns(moments: Moments, layer: np.ndarray, delay: np.ndarray, preshower: np.ndarray, rng: np.random.Generator) -> Columns:
     """ECAL, HCAL, HO, HFEM, HFHAD, PS1 and PS2 elements; the preshower measures no times.
 
     Args:
         layer: ``(C,)`` PFLayer of the seeds.
         delay: ``(C,)`` mean arrival after light from the centre [ns], without resolution.
+        preshower: ``(C,)`` energy that their preshower strips stand for [GeV].
     """
     x, y, z = moments.position.T
     eta = eta_from_pt_pz(np.hypot(x, y), z)
@@ -127,7 +128,7 @@ def cluster_columns(moments: Moments, layer: np.ndarray, delay: np.ndarray, rng:
     energy = moments.energy
     constant, noise = np.where(is_ecal, ECAL_TIME[0], HCAL_TIME[0]), np.where(is_ecal, ECAL_TIME[1], HCAL_TIME[1])
     time_error = np.where(is_strip, 0.0, np.hypot(constant, noise / energy))
-    corrected = corrected_energy(energy, layer, moments.position)
+    corrected = corrected_energy(energy, layer, moments.position, preshower)
     return {
         "element_type": cluster_types(layer),
         "element_pt": energy / np.cosh(eta),

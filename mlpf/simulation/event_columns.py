@@ -4,7 +4,7 @@ import numpy as np
 
 from mlpf import schema
 from mlpf.kinematics import pt_eta_phi_from_momentum
-from mlpf.simulation.calorimeter.calibration import photon_calibration, strip_energy
+from mlpf.simulation.calorimeter.calibration import preshower_energy
 from mlpf.simulation.calorimeter.superclusters import Superclusters, find_superclusters
 from mlpf.simulation.detector import Detected
 from mlpf.simulation.electron_id import electron_scores
@@ -28,10 +28,10 @@ def event_columns(detected: Detected, seed: int, event: int, rng: np.random.Gene
     flights, tracks, gsf, calorimetry = detected.flights, detected.tracks, detected.gsf, detected.calorimetry
     particles, num_clusters = flights.particles, len(calorimetry.layer)
     delay = _mean_delay(calorimetry.links, calorimetry.impacts.delay, num_clusters)
-    clusters = cluster_columns(calorimetry.moments, calorimetry.layer, delay, rng)
+    preshower = preshower_energy(calorimetry.moments.energy, calorimetry.layer, calorimetry.moments.position)
+    clusters = cluster_columns(calorimetry.moments, calorimetry.layer, delay, preshower, rng)
     superclusters = _find_superclusters(clusters, gsf)
-    strips = strip_energy(calorimetry.moments.energy, calorimetry.layer, calorimetry.moments.position)
-    supercluster_part = supercluster_columns(superclusters, clusters, photon_calibration().strip_weights @ strips)
+    supercluster_part = supercluster_columns(superclusters, clusters, preshower)
     elements = join_elements(track_columns(tracks), gsf_columns(gsf), brem_columns(gsf), clusters, supercluster_part)
     elements |= electron_scores(elements, gsf)
 
@@ -93,29 +93,33 @@ def _four_momentum(prefix: str, px: np.ndarray, py: np.ndarray, pz: np.ndarray, 
     return {f"{prefix}_pt": pt, f"{prefix}_eta": np.clip(eta, -MAX_ETA, MAX_ETA), f"{prefix}_phi": phi, f"{prefix}_energy": energy}
 
 
+def _particle_columns(prefix: str, own: Particles) -> Columns:
+    """What all true particles have."""
+    return {
+        **_four_momentum(prefix, own.px, own.py, own.pz, own.energy),
+        f"{prefix}_ev": own.collision,
+        f"{prefix}_pid": own.pdgid,
+        f"{prefix}_charge": own.charge,
+    }
+
+
 def _tracking_particle_columns(particles: Particles, truth: Truth) -> Columns:
     own = Particles._make(values[truth.tracking_particles] for values in particles)
     return {
-        **_four_momentum("trackingparticle", own.px, own.py, own.pz, own.energy),
+        **_particle_columns("trackingparticle", own),
         "trackingparticle_px": own.px,
         "trackingparticle_py": own.py,
         "trackingparticle_pz": own.pz,
         "trackingparticle_dvx": own.end_x,
         "trackingparticle_dvy": own.end_y,
         "trackingparticle_dvz": own.end_z,
-        "trackingparticle_ev": own.collision,
-        "trackingparticle_pid": own.pdgid,
-        "trackingparticle_charge": own.charge,
     }
 
 
 def _simcluster_columns(particles: Particles, truth: Truth) -> Columns:
     own = Particles._make(values[truth.simclusters] for values in particles)
     return {
-        **_four_momentum("simcluster", own.px, own.py, own.pz, own.energy),
-        "simcluster_ev": own.collision,
-        "simcluster_pid": own.pdgid,
-        "simcluster_charge": own.charge,
+        **_particle_columns("simcluster", own),
         "simcluster_idx_trackingparticle": truth.simcluster_to_tracking_particle,
         "simcluster_idx_caloparticle": truth.simcluster_to_caloparticle,
     }
@@ -124,10 +128,7 @@ def _simcluster_columns(particles: Particles, truth: Truth) -> Columns:
 def _caloparticle_columns(particles: Particles, truth: Truth) -> Columns:
     own = Particles._make(values[truth.caloparticles] for values in particles)
     return {
-        **_four_momentum("caloparticle", own.px, own.py, own.pz, own.energy),
-        "caloparticle_ev": own.collision,
-        "caloparticle_pid": own.pdgid,
-        "caloparticle_charge": own.charge,
+        **_particle_columns("caloparticle", own),
         "caloparticle_simenergy": truth.caloparticle_deposited,
         "caloparticle_idx_trackingparticle": truth.caloparticle_to_tracking_particle,
     }

@@ -2,12 +2,11 @@
 
 import zlib
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
+from mlpf.io.workers import map_in_order
 from mlpf.metrics.particles import Table
 from mlpf.simulation.config import GunConfig, SimulationConfig
 
@@ -28,6 +27,16 @@ class Sample(NamedTuple):
     reduce: Callable[[SimulationConfig, int, int, int], Table]
     config: SimulationConfig
     events_per_job: int = 2000
+
+
+class _Task(NamedTuple):
+    """Consecutive events of a sample; travels to another process."""
+
+    reduce: Callable[[SimulationConfig, int, int, int], Table]
+    config: SimulationConfig
+    num_events: int
+    seed: int
+    first_event: int
 
 
 def gun(particle: str, pt: tuple[float, float], abs_eta: tuple[float, float], number: int = 1) -> SimulationConfig:
@@ -54,32 +63,21 @@ def collect(samples: Sequence[Sample], seed: int, jobs: int, on_done: Callable[[
     Returns:
         name -> columns, in the order of the events whatever the number of jobs.
     """
-    work = {
-        (s, first): (sample.reduce, sample.config, min(sample.events_per_job, sample.num_events - first), seed + zlib.crc32(sample.name.encode()), first)
-        for s, sample in enumerate(samples)
-        for first in range(0, sample.num_events, sample.events_per_job)
-    }
-    parts: dict[tuple[int, int], Table] = {}
-    if jobs == 1:
-        for key, job in work.items():
-            parts[key] = _run(*job)
-            on_done(samples[key[0]].name, job[2])
-    else:
-        with ProcessPoolExecutor(jobs, initializer=numba.set_num_threads, initargs=(1,)) as pool:
-            futures = {pool.submit(_run, *job): (key, job[2]) for key, job in work.items()}
-            try:
-                for future in as_completed(futures):
-                    key, number = futures[future]
-                    parts[key] = future.result()
-                    on_done(samples[key[0]].name, number)
-            except BaseException:  # also an interrupt: nobody waits for the rest
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-    return {sample.name: join([parts[key] for key in sorted(parts) if key[0] == s]) for s, sample in enumerate(samples)}
+    work = [(sample.name, task) for sample in samples for task in _tasks(sample, seed)]
+    parts: dict[str, list[Table]] = {sample.name: [] for sample in samples}
+    for (name, task), part in zip(work, map_in_order(_run, [task for _, task in work], jobs), strict=True):
+        parts[name].append(part)
+        on_done(name, task.num_events)
+    return {name: join(own) for name, own in parts.items()}
 
 
-def _run(reduce: Callable[[SimulationConfig, int, int, int], Table], config: SimulationConfig, num_events: int, seed: int, first_event: int) -> Table:
-    return reduce(config, num_events, seed, first_event)
+def _tasks(sample: Sample, seed: int) -> list[_Task]:
+    own_seed, size = seed + zlib.crc32(sample.name.encode()), sample.events_per_job
+    return [_Task(sample.reduce, sample.config, min(size, sample.num_events - first), own_seed, first) for first in range(0, sample.num_events, size)]
+
+
+def _run(task: _Task) -> Table:
+    return task.reduce(task.config, task.num_events, task.seed, task.first_event)
 
 
 def join(parts: Sequence[Table]) -> Table:

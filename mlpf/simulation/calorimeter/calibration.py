@@ -52,17 +52,23 @@ def photon_calibration() -> PhotonCalibration:
     return PhotonCalibration(*(np.array(content[name], dtype=np.float64) for name in PhotonCalibration._fields))
 
 
-def corrected_energy(energy: np.ndarray, layer: np.ndarray, position: np.ndarray, calibration: PhotonCalibration | None = None) -> np.ndarray:
+def corrected_energy(
+    energy: np.ndarray, layer: np.ndarray, position: np.ndarray, preshower: np.ndarray, calibration: PhotonCalibration | None = None
+) -> np.ndarray:
     """Energies of one event's clusters as photons [GeV]; `NOT_CALIBRATED` outside of the ECAL.
 
     Args:
         energy: ``(C,)`` of all clusters [GeV]. layer: ``(C,)`` PFLayer. position: ``(C, 3)`` [cm].
+        preshower: ``(C,)`` energy that the strips in front of them stand for, see `preshower_energy` [GeV].
         calibration: that of the package if None.
     """
-    calibration = calibration or photon_calibration()
-    with_strips = energy + calibration.strip_weights @ strip_energy(energy, layer, position)
     abs_eta = np.abs(eta_from_pt_pz(np.hypot(position[:, 0], position[:, 1]), position[:, 2]))
-    return photon_energy(with_strips, layer, abs_eta, calibration)
+    return photon_energy(energy + preshower, layer, abs_eta, calibration or photon_calibration())
+
+
+def preshower_energy(energy: np.ndarray, layer: np.ndarray, position: np.ndarray, calibration: PhotonCalibration | None = None) -> np.ndarray:
+    """``(C,)`` energy that the strips in front of each of one event's clusters stand for [GeV]; arguments as of `corrected_energy`."""
+    return (calibration or photon_calibration()).strip_weights @ strip_energy(energy, layer, position)
 
 
 def energy_uncertainty(corrected: np.ndarray) -> np.ndarray:

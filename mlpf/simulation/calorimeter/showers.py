@@ -135,14 +135,20 @@ def _em_shower(rng: np.random.Generator, spots: np.ndarray, count: int, particle
 
 
 @numba.njit(cache=True)
+def _subshower_energies(rng: np.random.Generator, energy: float, number: int) -> np.ndarray:
+    """Energy, shared at random among sub-showers."""
+    weights = np.empty(number)
+    for k in range(number):
+        weights[k] = rng.exponential(1.0)
+    return weights * (energy / weights.sum())
+
+
+@numba.njit(cache=True)
 def _ecal_hadron(
     rng: np.random.Generator, spots: np.ndarray, count: int, particle: int, section: int, eta: float, phi: float, rho: float, energy: float
 ) -> int:
     """The part of a hadronic shower in the ECAL: a few electromagnetic-like sub-showers around the axis."""
-    weights = np.empty(ECAL_SUBSHOWERS)
-    for k in range(ECAL_SUBSHOWERS):
-        weights[k] = rng.exponential(1.0)
-    weights *= energy / weights.sum()
+    weights = _subshower_energies(rng, energy, ECAL_SUBSHOWERS)
     for k in range(ECAL_SUBSHOWERS):
         width = ECAL_SUBSHOWER_WIDTH if k > 0 else 0.2 * ECAL_SUBSHOWER_WIDTH
         sub_eta, sub_phi = eta + width * rng.normal() / rho, phi + width * rng.normal() / rho
@@ -160,10 +166,7 @@ def _hcal_shower(
     projection = 1.0 / math.cosh(eta) if abs(eta) < HCAL_BARREL_ETA else math.tanh(abs(eta))
     log_energy = math.log(max(incident, 1.0))
     shape, rate = PROFILE_SHAPE + PROFILE_SHAPE_LOG * log_energy, PROFILE_RATE + PROFILE_RATE_LOG * log_energy
-    weights = np.empty(HCAL_SUBSHOWERS)
-    for k in range(HCAL_SUBSHOWERS):
-        weights[k] = rng.exponential(1.0)
-    weights *= energy / weights.sum()
+    weights = _subshower_energies(rng, energy, HCAL_SUBSHOWERS)
     for k in range(HCAL_SUBSHOWERS):
         width = HCAL_SUBSHOWER_WIDTH if k > 0 else 0.2 * HCAL_SUBSHOWER_WIDTH
         sub_eta, sub_phi = eta + width * rng.normal() / rho, phi + width * rng.normal() / rho

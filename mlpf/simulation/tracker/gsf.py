@@ -12,7 +12,7 @@ from mlpf.kinematics import eta_from_pt_pz, wrap_phi
 from mlpf.simulation.propagation import Impacts
 from mlpf.simulation.tracker.flights import Flights
 from mlpf.simulation.tracker.helix import HelixFit, OuterStates, extrapolate, fit_helices, lever_arms, outer_states, relative_pt_resolution
-from mlpf.simulation.tracker.radiation import Radiation, emission_parts, find_radiation
+from mlpf.simulation.tracker.radiation import Radiation, emissions_of, find_radiation
 from mlpf.simulation.tracker.tracks import Tracks
 
 MIN_PT = 2.0  # GeV, of the CMS electron seeding (arXiv:2012.06888)
@@ -136,13 +136,10 @@ def _find_brems(flights: Flights, gsf: GsfTracks, arm: np.ndarray, rng: np.rando
     half_track = relative_pt_resolution(np.full(num_gsf, 211), gsf.fit.pt, gsf.inner_eta, 0.5 * arm)
     error = (np.sqrt(2.0) * half_track * gsf.inner_p)[owner]
     delta_p = error * rng.normal(size=len(owner))
-    slot, arms = np.full(len(flights.layers), -1, dtype=np.int64), np.ones(len(flights.layers))
-    slot[gsf.particle], arms[gsf.particle] = np.arange(num_gsf), arm
-    emissions = flights.emissions
-    own = slot[emissions.electron]
+    own, part = emissions_of(flights, gsf.particle, arm)
     seen = (own >= 0) & (np.append(num_between, 0)[own] > 0)
     own = own[seen]
-    place = np.minimum((emission_parts(flights, arms)[seen] * num_between[own]).astype(np.int64), num_between[own] - 1)
+    place = np.minimum((part[seen] * num_between[own]).astype(np.int64), num_between[own] - 1)
     np.add.at(delta_p, offsets[own] + 1 + place, (1.0 - UNRESOLVED_MODE) * _momentum_lost(flights)[seen])
     ends = np.concatenate([offsets[:-1], offsets[1:] - 1])
     delta_p[ends] = np.concatenate([gsf.inner_p, gsf.outer_p])

@@ -41,15 +41,15 @@ def _weight_behind(part: float) -> float:
 
 
 @numba.njit(cache=True)
-def _radiation(slot: np.ndarray, electron: np.ndarray, part: np.ndarray, lost: np.ndarray, num_selected: int) -> np.ndarray:
-    """``(4, S)`` rows of `Radiation`; ``slot`` says which of the selected a particle is, -1 for none."""
+def _radiation(emitter: np.ndarray, part: np.ndarray, lost: np.ndarray, num_selected: int) -> np.ndarray:
+    """``(4, S)`` rows of `Radiation`; emitter and part: see `emissions_of`."""
     result = np.ones((4, num_selected))
-    for e in range(len(electron)):
-        i = slot[electron[e]]
+    for e in range(len(emitter)):
+        i = emitter[e]
         if i >= 0 and lost[e] > BREAKING_LOSS and BREAKING_ARM < part[e] < result[2, i]:
             result[2, i] = part[e]
-    for e in range(len(electron)):
-        i = slot[electron[e]]
+    for e in range(len(emitter)):
+        i = emitter[e]
         if i >= 0:
             change = result[1, i] / max(1.0 - lost[e], MIN_LEFT) - result[1, i]
             result[1, i] += change
@@ -58,21 +58,21 @@ def _radiation(slot: np.ndarray, electron: np.ndarray, part: np.ndarray, lost: n
     return result
 
 
-def emission_parts(flights: Flights, arm: np.ndarray) -> np.ndarray:
-    """``(R,)`` where on its electron's arm each emission happens, 0 at production to 1 at the end.
+def emissions_of(flights: Flights, selected: np.ndarray, arm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``(R,)`` which of the selected particles emits, -1 for others; and where on its arm that happens, 0 at production to 1 at the end.
 
     Args:
-        arm: ``(P,)`` lever arms of all particles, relative to the full one.
+        selected: ``(S,)`` particles, each once.
+        arm: ``(S,)`` their lever arms, relative to the full one.
     """
     particles, emissions = flights.particles, flights.emissions
+    slot, arms = np.full(len(flights.layers), -1, dtype=np.int64), np.ones(len(flights.layers))
+    slot[selected], arms[selected] = np.arange(len(selected)), arm
     own = emissions.electron
-    length = arm[own] * full_arm(np.hypot(particles.px[own], particles.py[own]), particles.pz[own])
-    return np.hypot(emissions.x - particles.x[own], emissions.y - particles.y[own]) / length
+    length = arms[own] * full_arm(np.hypot(particles.px[own], particles.py[own]), particles.pz[own])
+    return slot[own], np.hypot(emissions.x - particles.x[own], emissions.y - particles.y[own]) / length
 
 
 def find_radiation(flights: Flights, selected: np.ndarray, arm: np.ndarray) -> Radiation:
     """Radiation of the selected particles, whose lever arms ``(S,)`` are given."""
-    slot, arms = np.full(len(flights.layers), -1, dtype=np.int64), np.ones(len(flights.layers))
-    slot[selected], arms[selected] = np.arange(len(selected)), arm
-    emissions = flights.emissions
-    return Radiation(*_radiation(slot, emissions.electron, emission_parts(flights, arms), emissions.lost, len(selected)))
+    return Radiation(*_radiation(*emissions_of(flights, selected, arm), flights.emissions.lost, len(selected)))

@@ -12,6 +12,7 @@ from mlpf.simulation.calorimeter.calibration import (
     energy_uncertainty,
     photon_calibration,
     photon_energy,
+    preshower_energy,
     strip_energy,
 )
 from mlpf.simulation.calorimeter.geometry import LAYER_EB, LAYER_EE, LAYER_HB, LAYER_HFEM, LAYER_PS1, LAYER_PS2
@@ -38,7 +39,7 @@ def towards(eta, phi=0.3, z=ECAL_Z):
 )
 def test_mean_energies_of_the_table_are_corrected_to_the_true_ones(eta, layer, table):
     row = getattr(BY_HAND, f"{table}_response")[1 if table == "barrel" and abs(eta) > 1 else 0]
-    corrected = corrected_energy(row * BY_HAND.energy, np.full(3, layer), np.array([towards(eta)] * 3), BY_HAND)
+    corrected = corrected_energy(row * BY_HAND.energy, np.full(3, layer), np.array([towards(eta)] * 3), np.zeros(3), BY_HAND)
     assert corrected == pytest.approx(BY_HAND.energy)
 
 
@@ -56,7 +57,7 @@ def test_more_energy_is_more_corrected_energy(calibration, layer, eta):
 
 def test_other_clusters_are_not_calibrated():
     layer = np.array([LAYER_HB, LAYER_HFEM, LAYER_PS1])
-    corrected = corrected_energy(np.array([3.0, 40.0, 0.01]), layer, np.array([towards(0.5), towards(3.5), towards(2.0)]))
+    corrected = corrected_energy(np.array([3.0, 40.0, 0.01]), layer, np.array([towards(0.5), towards(3.5), towards(2.0)]), np.zeros(3))
     assert corrected.tolist() == energy_uncertainty(corrected).tolist() == [NOT_CALIBRATED] * 3
 
 
@@ -72,7 +73,7 @@ def test_strips_count_for_the_nearest_ecal_cluster_behind_them():
     strips = strip_energy(energy, layer, position)  # the last one lies 6 cm from both
     assert strips[:, :2] == pytest.approx(np.array([[0.010, 0.030], [0.020, 0.0]]))
     assert not strips[:, 2:].any()
-    corrected = corrected_energy(energy, layer, position, BY_HAND)[:2]
+    corrected = corrected_energy(energy, layer, position, preshower_energy(energy, layer, position, BY_HAND), BY_HAND)[:2]
     assert corrected == pytest.approx(photon_energy(np.array([5.0 + 1.0 + 1.0, 7.0 + 3.0]), layer[:2], np.array([eta, eta]), BY_HAND))
 
 

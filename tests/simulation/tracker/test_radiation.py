@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mlpf.simulation.tracker.flights import Emissions
-from mlpf.simulation.tracker.radiation import emission_parts, find_radiation
+from mlpf.simulation.tracker.radiation import emissions_of, find_radiation
 
 
 def chain(parts, lost):
@@ -45,5 +45,7 @@ def test_particles_that_do_not_radiate_are_straight_and_those_not_selected_are_l
     flown = flights(shot, chain((0.5,), (0.2,))._replace(electron=np.array([2])))
     radiation = find_radiation(flown, np.array([0, 1]), np.ones(2))
     assert all(np.array_equal(values, np.ones(2)) for values in radiation)
-    assert emission_parts(flown, np.ones(3)) == pytest.approx([0.5])
+    emitter, part = emissions_of(flown, np.arange(3), np.ones(3))
+    assert emitter.tolist() == flown.emissions.electron.tolist()
+    assert part == pytest.approx([0.5])
     assert len(find_radiation(flights(shot), np.zeros(0, dtype=np.int64), np.zeros(0)).curvature) == 0

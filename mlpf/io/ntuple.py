@@ -29,6 +29,7 @@ class Ntuple:
         path: the file.
         tree_path: where the tree was found.
         version: ``"2020"`` or ``"2026"``.
+        uuid: what ROOT told this file from all others by when it was made.
         num_events: entries of the tree.
         branches: schema column -> path of its branch.
 
@@ -58,6 +59,7 @@ class Ntuple:
             self._tree = self._file[self.tree_path]
             if not isinstance(self._tree, uproot.TTree):
                 raise NtupleError(f"{self.path}: {self.tree_path} is a {self._tree.classname}, not a TTree")
+            self.uuid = str(self._file.file.uuid)
             self.num_events = int(self._tree.num_entries)
             self.branches = _find_branches(self._tree.keys(recursive=True))
         missing = [c.name for c in schema.NTUPLE.columns.values() if c.required and c.name not in self.branches]
@@ -84,6 +86,11 @@ class Ntuple:
         """Number of events whose uncompressed columns fill ``chunk_bytes``, at least 1."""
         size = sum(self._tree[self.branches[name]].uncompressed_bytes for name in columns)
         return max(1, int(self.num_events * chunk_bytes / max(size, 1)))
+
+    def parts(self, columns: Sequence[str], part_bytes: int) -> list[tuple[int, int]]:
+        """Ranges of events that together are the file, of about ``part_bytes`` of uncompressed columns each; they depend on the file alone."""
+        step = self.events_per_chunk([name for name in columns if name in self.branches], part_bytes)
+        return [(first, min(first + step, self.num_events)) for first in range(0, self.num_events, step)]
 
     def iterate(self, columns: Sequence[str] | None = None, chunk_bytes: int = CHUNK_BYTES, stop: int | None = None, start: int = 0) -> Iterator[Events]:
         """Stream the file in order.

@@ -3,9 +3,7 @@
 Branches are found by name, whether they are C++ ``vector<float>`` and ``vector<pair<int, int>>`` (files from CMSSW) or arrays with counters (files from here).
 """
 
-import struct
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -17,6 +15,7 @@ from mlpf import schema
 from mlpf.errors import NtupleError
 from mlpf.events import Events, concatenate, offsets_from_counts
 from mlpf.io.files import atomic_file
+from mlpf.io.root import reading, require_complete
 
 COMPRESSION = uproot.ZSTD(5)  # LZMA makes files a seventh smaller, and takes twenty times as long
 CHUNK_BYTES = 100_000_000  # uncompressed size of what one chunk holds; a few times this is the peak memory of a reader
@@ -39,8 +38,8 @@ class Ntuple:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        _require_complete(self.path)
-        with _reading(self.path):
+        require_complete(self.path)
+        with reading(self.path):
             # Nothing is read twice, and uproot's caches outlive the file until the garbage collector comes: 60 MB more per file of 50 MB.
             self._file = uproot.open(self.path, object_cache=None, array_cache=None)
         try:
@@ -50,7 +49,7 @@ class Ntuple:
             raise
 
     def _find_tree(self) -> None:
-        with _reading(self.path):
+        with reading(self.path):
             found = [name for name in schema.TREE_PATHS if name in self._file]
             if not found:
                 known = ", ".join(self._file.keys(cycle=False)[:5]) or "nothing"
@@ -111,7 +110,7 @@ class Ntuple:
             yield self._read(wanted, first, min(first + step, end))
 
     def _read(self, columns: Sequence[str], start: int, stop: int) -> Events:
-        with _reading(self.path, f"events {start} to {stop - 1}"):
+        with reading(self.path, f"events {start} to {stop - 1}"):
             arrays = {name: self._array(name, start, stop) for name in columns}
             return _flatten(arrays, schema.NTUPLE, str(self.path), start, stop)
 
@@ -136,8 +135,8 @@ def read_ntuple(path: str | Path, columns: Sequence[str] | None = None, stop: in
 
 def holds_candidates(path: str | Path) -> bool:
     """Whether a ROOT file holds candidates that `mlpf produce` wrote rather than an ntuple."""
-    _require_complete(Path(path))
-    with _reading(Path(path)), uproot.open(path) as file:
+    require_complete(Path(path))
+    with reading(Path(path)), uproot.open(path) as file:
         return schema.CANDIDATES_TREE in file
 
 
@@ -149,7 +148,7 @@ def read_candidates(path: str | Path) -> Events:
     """
     if not holds_candidates(path):
         raise NtupleError(f"{path}: holds no candidates of mlpf ({schema.CANDIDATES_TREE}); make them with mlpf produce")
-    with _reading(Path(path)), uproot.open(path) as file:
+    with reading(Path(path)), uproot.open(path) as file:
         tree = file[schema.CANDIDATES_TREE]
         arrays = {name: tree[name].array() for name in schema.CANDIDATES.columns}
         return _flatten(arrays, schema.CANDIDATES, str(path), 0, tree.num_entries)
@@ -248,36 +247,3 @@ def _branch_arrays(events: Events) -> dict[str, ak.Array | np.ndarray]:
             record = ak.contents.RecordArray([ak.contents.NumpyArray(v) for v in values.values()], fields)
             arrays[name] = ak.Array(ak.contents.ListOffsetArray(ak.index.Index64(events.offsets[name]), record))
     return arrays
-
-
-def _require_complete(path: Path) -> None:
-    """Compare the file's size with the end that its header names (TFile: magic, version, fBEGIN, fEND; 64-bit from version 1000000 on)."""
-    if path.is_dir():
-        raise NtupleError(f"{path}: a folder; name the .root files in it")
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as stream:
-            header = stream.read(20)
-    except OSError as error:
-        raise NtupleError(f"{path}: {(error.strerror or str(error)).lower()}") from error
-    if size == 0:
-        raise NtupleError(f"{path}: the file is empty (0 bytes)")
-    if not header.startswith(b"root") or len(header) < 20:
-        raise NtupleError(f"{path}: not a ROOT file (it starts with {header[:4]!r})")
-    (version,) = struct.unpack(">i", header[4:8])
-    (end,) = struct.unpack(">q", header[12:20]) if version >= 1_000_000 else struct.unpack(">i", header[12:16])
-    if end > size:
-        raise NtupleError(f"{path}: truncated, {size} bytes of {end}; copy it again")
-
-
-@contextmanager
-def _reading(path: Path, what: str = "") -> Iterator[None]:
-    """Turn whatever a ROOT parser raises on damaged bytes into one `NtupleError`."""
-    try:
-        yield
-    except (NtupleError, MemoryError):
-        raise
-    except Exception as error:  # uproot raises a dozen kinds, from struct.error to AttributeError, on damaged bytes
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        place = f"{path}: {what}" if what else str(path)
-        raise NtupleError(f"{place}: not readable as a ROOT ntuple, damaged? ({reason})") from error

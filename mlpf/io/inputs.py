@@ -5,8 +5,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+import uproot
+
+from mlpf import schema
+from mlpf.errors import NtupleError
 from mlpf.events import Events
+from mlpf.io.delphes import DelphesFile
 from mlpf.io.ntuple import CHUNK_BYTES, Ntuple
+from mlpf.io.root import reading, require_complete
 
 
 class Input(Protocol):
@@ -47,10 +53,20 @@ class Input(Protocol):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
 
 
+KINDS: dict[str, type[Ntuple] | type[DelphesFile]] = {**dict.fromkeys(schema.TREE_PATHS, Ntuple), DelphesFile.tree_path: DelphesFile}
+
+
 def open_input(path: str | Path) -> Input:
-    """Open a file of events.
+    """Open a file of events: a PFAnalysis ntuple of any version, or a Delphes file. The trees that it holds tell which.
 
     Raises:
         NtupleError: the file cannot be read, or holds nothing that is known.
     """
-    return Ntuple(path)
+    path = Path(path)
+    require_complete(path)
+    with reading(path), uproot.open(path, object_cache=None, array_cache=None) as file:
+        kind = next((KINDS[tree] for tree in KINDS if tree in file), None)
+        held = ", ".join(file.keys(cycle=False)[:5]) or "nothing"
+    if kind is None:
+        raise NtupleError(f"{path}: no tree at {', '.join(schema.TREE_PATHS)} (PFAnalysis ntuple) or {DelphesFile.tree_path} (Delphes); the file holds {held}")
+    return kind(path)

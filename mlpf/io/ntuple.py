@@ -4,6 +4,8 @@ Branches are found by name, whether they are C++ ``vector<float>`` and ``vector<
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from functools import reduce
 from pathlib import Path
 from types import TracebackType
 
@@ -14,6 +16,7 @@ import uproot
 from mlpf import schema
 from mlpf.errors import NtupleError
 from mlpf.events import Events, concatenate, offsets_from_counts
+from mlpf.io.baskets import BasketFile, Branch
 from mlpf.io.files import atomic_file
 from mlpf.io.root import reading, require_complete
 
@@ -42,6 +45,8 @@ class Ntuple:
         with reading(self.path):
             # Nothing is read twice, and uproot's caches outlive the file until the garbage collector comes: 60 MB more per file of 50 MB.
             self._file = uproot.open(self.path, object_cache=None, array_cache=None)
+        self._baskets = BasketFile(self.path, CHUNK_BYTES)
+        self._opened: dict[str, Branch] = {}
         try:
             self._find_tree()
         except BaseException:
@@ -74,6 +79,7 @@ class Ntuple:
 
     def close(self) -> None:
         """Close the file."""
+        self._baskets.close()
         self._file.close()
 
     @property
@@ -81,15 +87,15 @@ class Ntuple:
         """Columns of this version's schema that the file lacks."""
         return tuple(c.name for c in schema.NTUPLE.columns.values() if self.version in c.versions and c.name not in self.branches)
 
-    def events_per_chunk(self, columns: Sequence[str], chunk_bytes: int = CHUNK_BYTES) -> int:
-        """Number of events whose uncompressed columns fill ``chunk_bytes``, at least 1."""
-        size = sum(self._tree[self.branches[name]].uncompressed_bytes for name in columns)
-        return max(1, int(self.num_events * chunk_bytes / max(size, 1)))
-
     def parts(self, columns: Sequence[str], part_bytes: int) -> list[tuple[int, int]]:
-        """Ranges of events that together are the file, of about ``part_bytes`` of uncompressed columns each; they depend on the file alone."""
-        step = self.events_per_chunk([name for name in columns if name in self.branches], part_bytes)
-        return [(first, min(first + step, self.num_events)) for first in range(0, self.num_events, step)]
+        """Ranges of events that together are the file, of about ``part_bytes`` of uncompressed columns each; they depend on the file alone.
+
+        Ranges end where baskets of all columns end, unless baskets are larger than that. Columns that the file lacks are left out.
+
+        Raises:
+            NtupleError: a column's baskets do not hold the tree's events.
+        """
+        return self._ranges([name for name in columns if name in self.branches], part_bytes, 0, self.num_events)
 
     def iterate(self, columns: Sequence[str] | None = None, chunk_bytes: int = CHUNK_BYTES, stop: int | None = None, start: int = 0) -> Iterator[Events]:
         """Stream the file in order.
@@ -105,22 +111,33 @@ class Ntuple:
         """
         wanted = [name for name in (schema.NTUPLE.columns if columns is None else columns) if name in self.branches]
         end = self.num_events if stop is None else min(stop, self.num_events)
-        step = self.events_per_chunk(wanted, chunk_bytes)
-        for first in range(start, end, step):
-            yield self._read(wanted, first, min(first + step, end))
+        for first, last in self._ranges(wanted, chunk_bytes, start, end):
+            branches = {name: self._branch(name) for name in wanted}
+            yield _read_columns(branches, self._baskets, schema.NTUPLE, self.path, first, last)
 
-    def _read(self, columns: Sequence[str], start: int, stop: int) -> Events:
-        with reading(self.path, f"events {start} to {stop - 1}"):
-            arrays = {name: self._array(name, start, stop) for name in columns}
-            return _flatten(arrays, schema.NTUPLE, str(self.path), start, stop)
+    def _ranges(self, columns: Sequence[str], size: int, start: int, stop: int) -> list[tuple[int, int]]:
+        """Cut ``start`` to ``stop`` into ranges of about ``size`` bytes, at ends of baskets if there are some near enough, else evenly."""
+        branches = [self._branch(name) for name in columns]
+        num_bytes = sum(branch.total_bytes for branch in branches)
+        step = max(1, self.num_events * size // max(num_bytes, 1))
+        ends = reduce(np.intersect1d, (branch.edges for branch in branches)) if branches else np.zeros(0, np.int64)
+        ends = np.append(ends[(ends > start) & (ends < stop)], stop)
+        ranges = []
+        while start < stop:
+            reached = int(np.searchsorted(ends, start + step, side="right"))
+            if reached and ends[reached - 1] > start:
+                end = int(ends[reached - 1])
+            else:  # the next end of all baskets is too far away
+                distance = int(ends[reached]) - start
+                end = start + -(-distance // -(-distance // step))
+            ranges.append((start, end))
+            start = end
+        return ranges
 
-    def _array(self, column: str, start: int, stop: int) -> ak.Array:
-        branch = self.branches[column]
-        array = self._tree[branch].array(entry_start=start, entry_stop=stop)
-        stem, _, member = column.rpartition(".")
-        if stem and branch.rpartition("/")[2] == stem:  # an unsplit vector<pair<int, int>>
-            array = array[member] if member in array.fields else array[{"first": "0", "second": "1"}[member]]
-        return array
+    def _branch(self, column: str) -> Branch:
+        if column not in self._opened:
+            self._opened[column] = _open_branch(self._tree, column, self.branches[column], self.path, self.num_events)
+        return self._opened[column]
 
 
 def read_ntuple(path: str | Path, columns: Sequence[str] | None = None, stop: int | None = None) -> Events:
@@ -150,8 +167,10 @@ def read_candidates(path: str | Path) -> Events:
         raise NtupleError(f"{path}: holds no candidates of mlpf ({schema.CANDIDATES_TREE}); make them with mlpf produce")
     with reading(Path(path)), uproot.open(path) as file:
         tree = file[schema.CANDIDATES_TREE]
-        arrays = {name: tree[name].array() for name in schema.CANDIDATES.columns}
-        return _flatten(arrays, schema.CANDIDATES, str(path), 0, tree.num_entries)
+        num_events = int(tree.num_entries)
+        branches = {name: _open_branch(tree, name, name, Path(path), num_events) for name in schema.CANDIDATES.columns}
+        with closing(BasketFile(Path(path), 0)) as baskets:
+            return _read_columns(branches, baskets, schema.CANDIDATES, Path(path), 0, num_events)
 
 
 def empty_events(columns: Sequence[str], source: str = "events") -> Events:
@@ -184,25 +203,50 @@ def write_ntuple(
     return num_events
 
 
-def _flatten(arrays: dict[str, ak.Array], layout: schema.Layout, source: str, start: int, stop: int) -> Events:
-    """Awkward arrays, one per branch -> flat columns; branches of one collection must agree in length."""
-    flat: dict[str, np.ndarray] = {}
+def _open_branch(tree: uproot.TTree, column: str, path: str, file: Path, num_events: int) -> Branch:
+    with reading(file, column):
+        stem, _, member = column.rpartition(".")
+        branch = Branch(tree[path], member if stem and path.rpartition("/")[2] == stem else "")
+    if branch.edges[-1] != num_events:
+        raise NtupleError(f"{file}: {column}: {branch.edges[-1]} entries, the tree has {num_events}, damaged?")
+    return branch
+
+
+def _read_columns(branches: dict[str, Branch], baskets: BasketFile, layout: schema.Layout, path: Path, start: int, stop: int) -> Events:
+    """Flat columns of some events; branches of one collection must agree in length."""
+    columns: dict[str, np.ndarray] = {}
+    counts_of: dict[str, np.ndarray] = {}
     offsets: dict[str, np.ndarray] = {}
-    for name, array in arrays.items():
-        if len(array) != stop - start:
-            raise NtupleError(f"{source}: {name}: {len(array)} entries for events {start} to {stop - 1}, damaged?")
-        if layout.is_scalar(name):
-            flat[name] = np.asarray(array)
-            continue
+    for name, branch in branches.items():
         collection = layout.collection_of[name]
-        edges = offsets_from_counts(ak.to_numpy(ak.num(array)))
-        known = offsets.setdefault(collection, edges)
-        if not np.array_equal(known, edges):
-            event = int(np.argmax(np.diff(known) != np.diff(edges)))
-            counts = np.diff(edges)[event], np.diff(known)[event]
-            raise NtupleError(f"{source}: event {start + event}: {name}: {counts[0]} values, the other {collection} branches have {counts[1]}")
-        flat[name] = ak.to_numpy(ak.flatten(array))
-    return Events(flat, offsets, stop - start, source, start, layout)
+        known = counts_of.get(collection)
+        with reading(path, f"events {start} to {stop - 1}: {name}"):
+            values, counts = branch.read(baskets, start, stop, 0 if known is None else int(offsets[collection][-1]))
+            columns[name] = _convert(values, layout.dtype(name))
+            if (counts is None) != layout.is_scalar(name):
+                raise ValueError("a list per event" if counts is not None else "one value per event")
+        if counts is None:
+            continue
+        if known is None:
+            counts_of[collection] = counts
+            offsets[collection] = offsets_from_counts(counts)
+        elif not np.array_equal(known, counts):
+            event = int(np.argmax(known != counts))
+            numbers = f"{counts[event]} values, the other {collection} branches have {known[event]}"
+            raise NtupleError(f"{path}: event {start + event}: {name}: {numbers}")
+    return Events(columns, offsets, stop - start, str(path), start, layout)
+
+
+def _convert(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Values in the type that the schema wants; fractions are no integers."""
+    if values.dtype.kind != "f" or dtype.kind == "f":
+        return values.astype(dtype, copy=False)
+    with np.errstate(invalid="ignore"):
+        converted = values.astype(dtype)
+    wrong = np.flatnonzero(converted != values)
+    if len(wrong):
+        raise ValueError(f"{values[wrong[0]]} is no integer")
+    return converted
 
 
 def _find_branches(keys: Iterable[str]) -> dict[str, str]:

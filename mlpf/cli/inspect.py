@@ -18,7 +18,9 @@ from mlpf.events import Events
 
 
 def run(
-    path: Annotated[Path, typer.Argument(help="Ntuple (.root), candidates (.root, .parquet), dataset folder, run folder, or model (.onnx).")],
+    path: Annotated[
+        Path, typer.Argument(help="Ntuple, Delphes or EDM4hep file (.root), candidates (.root, .parquet), dataset folder, run folder, or model (.onnx).")
+    ],
     columns: Annotated[bool, typer.Option("--columns", help="List every column with unit, range and meaning.")] = False,
     contract: Annotated[bool, typer.Option("--contract", help="Run the consumer's contract on an ONNX model.")] = False,
 ) -> None:
@@ -96,24 +98,26 @@ class _Summary:
 
 
 def _inspect_root(path: Path, columns: bool) -> None:
-    from mlpf.io.ntuple import Ntuple, holds_candidates
+    from mlpf.io.inputs import open_input
+    from mlpf.io.ntuple import holds_candidates
 
     if holds_candidates(path):
         _inspect_candidates(path, columns)
         return
     summary = _Summary()
-    with Ntuple(path) as ntuple:
-        console.print(f"{escape(str(path))}: PFAnalysis ntuple, version {ntuple.version}, tree {ntuple.tree_path}")
+    with open_input(path) as file:
+        kind = f"PFAnalysis ntuple, version {file.version}" if file.version in schema.VERSIONS else f"{file.version} file"
+        console.print(f"{escape(str(path))}: {kind}, tree {file.tree_path}")
         links = "all inside their events"
-        for events in ntuple.iterate():
+        for events in file.iterate():
             try:
                 events.validate()
             except NtupleError as error:
                 links = str(error)
             summary.add(events)
-        summary.print(schema.NTUPLE, set(ntuple.branches), columns)
+        summary.print(schema.NTUPLE, set(file.branches), columns)
         console.print(f"links and types: {escape(links)}")
-        console.print(f"columns of version {ntuple.version} that it lacks: {', '.join(ntuple.missing) or 'none'}")
+        console.print(f"columns of version {file.version} that it lacks: {', '.join(file.missing) or 'none'}")
 
 
 def _inspect_candidates(path: Path, columns: bool) -> None:

@@ -10,7 +10,7 @@ from mlpf.cli.console import console, progress, rate
 
 def run(
     model: Annotated[Path, typer.Argument(help="Model (.onnx) of the cmssw target.")],
-    inputs: Annotated[list[Path], typer.Argument(help="Ntuples (.root).")],
+    inputs: Annotated[list[Path], typer.Argument(help="Ntuples, Delphes or EDM4hep files (.root).")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Candidates: .root (tree mlpf/candidates) or .parquet; replaced if it exists.")],
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="Threads inside one model call; CMSSW uses 1.")] = 1,
@@ -23,16 +23,16 @@ def run(
     import numpy as np
 
     from mlpf import schema
-    from mlpf.io.ntuple import Ntuple
+    from mlpf.io.inputs import open_input
     from mlpf.producer import Producer, produce_files
 
     producer = Producer(model, device, threads)
     total = 0
     for path in inputs:
-        with Ntuple(path) as ntuple:
-            total += ntuple.num_events
-            absent = [name for name in schema.NTUPLE.names("element") if name not in ntuple.branches]
-            console.print(f"{path}: {ntuple.num_events} events, version {ntuple.version}" + (f", read as 0: {', '.join(absent)}" if absent else ""))
+        with open_input(path) as file:
+            total += file.num_events
+            absent = [name for name in schema.NTUPLE.names("element") if name not in file.branches]
+            console.print(f"{path}: {file.num_events} events, version {file.version}" + (f", read as 0: {', '.join(absent)}" if absent else ""))
     with progress() as bar:
         task = bar.add_task("events", total=total if events is None else min(total, events))
         report = produce_files(producer, inputs, output, events, on_events=lambda count: bar.advance(task, count))

@@ -7,29 +7,29 @@ import numpy as np
 from mlpf.errors import MlpfError
 from mlpf.events import Events
 from mlpf.io.candidates import read_candidates
-from mlpf.io.ntuple import Ntuple
+from mlpf.io.inputs import open_input
 from mlpf.io.shards import ShardedDataset
 
 IDENTITY = ("run", "lumi", "event")
 
 
 def read_event(path: str | Path, index: int) -> Events:
-    """Event number ``index``, counted from 0, of an ntuple (``.root``) or a dataset folder.
+    """Event number ``index``, counted from 0, of a file of events (``.root``, see `mlpf.io.inputs`) or a dataset folder.
 
     Raises:
         MlpfError: the file is neither, or has fewer events.
     """
     path = Path(path)
     if path.suffix != ".root" and not path.is_dir():
-        raise MlpfError(f"{path}: neither an ntuple (.root) nor a dataset folder")
+        raise MlpfError(f"{path}: neither a file of events (.root) nor a dataset folder")
     if path.is_dir():
         dataset = ShardedDataset(path)
         _check_index(path, index, len(dataset))
         chunk = next(chunk for chunk in dataset.iterate() if index < chunk.first_entry + len(chunk))
         return chunk.slice(index - chunk.first_entry, index - chunk.first_entry + 1)
-    with Ntuple(path) as ntuple:
-        _check_index(path, index, ntuple.num_events)
-        return next(ntuple.iterate(start=index, stop=index + 1))
+    with open_input(path) as file:
+        _check_index(path, index, file.num_events)
+        return next(file.iterate(start=index, stop=index + 1))
 
 
 def _check_index(path: Path, index: int, num_events: int) -> None:

@@ -12,7 +12,8 @@ from mlpf.errors import MlpfError
 from mlpf.events import Events, event_index
 from mlpf.features import consumer_elements
 from mlpf.io.files import sha256
-from mlpf.io.ntuple import CHUNK_BYTES, Ntuple, empty_events, write_ntuple
+from mlpf.io.inputs import open_input
+from mlpf.io.ntuple import CHUNK_BYTES, empty_events, write_ntuple
 from mlpf.io.shards import write_parquet
 from mlpf.producer.producer import METADATA_SCHEMA_DIGEST, Producer
 
@@ -70,14 +71,14 @@ def produce_files(
 
     Args:
         producer: the model.
-        inputs: ntuples.
+        inputs: files that `open_input` can read.
         output: ``.root`` (tree `schema.CANDIDATES_TREE`) or ``.parquet`` (a row per event); written whole or not at all.
         max_events: stop after so many events.
         chunk_bytes: uncompressed size of what is read at once.
         on_events: called after every chunk with its number of events.
 
     Raises:
-        MlpfError: the output has another suffix or is one of the inputs, or what `Ntuple` and `Producer` raise.
+        MlpfError: the output has another suffix or is one of the inputs, or what `open_input` and `Producer` raise.
     """
     output = Path(output)
     if output.suffix not in FORMATS:
@@ -103,8 +104,8 @@ def _candidates(
     yield producer(empty_events(COLUMNS))  # gives the output its columns even where there are no events
     for path in inputs:
         left = None if max_events is None else max_events - report.num_events
-        with Ntuple(path) as ntuple:
-            for events in ntuple.iterate(COLUMNS, chunk_bytes, stop=left):
+        with open_input(path) as file:
+            for events in file.iterate(COLUMNS, chunk_bytes, stop=left):
                 candidates = producer(events)
                 report.count(events, candidates)
                 on_events(len(events))

@@ -114,17 +114,19 @@ class Events:
             if name in schema.INDEX_TARGETS and name in self.columns:
                 self._validate_index(name)
         types = self["element_type"]
-        self._raise_first((types < 0) | (types >= schema.NUM_ELEMENT_TYPES), "element_type", "not a PF element type (0 to 11)")
+        if len(types) and not (types.min() >= 0 and types.max() < schema.NUM_ELEMENT_TYPES):
+            self._raise_first((types < 0) | (types >= schema.NUM_ELEMENT_TYPES), "element_type", "not a PF element type (0 to 11)")
 
     def _validate_index(self, name: str) -> None:
-        values = self.columns[name]
-        limits = np.repeat(self.counts(schema.INDEX_TARGETS[name]), self.counts(self.layout.collection_of[name]))
+        values, target = self.columns[name], schema.INDEX_TARGETS[name]
         lowest = -1 if name in schema.OPTIONAL_INDICES else 0
-        self._raise_first((values < lowest) | (values >= limits), name, f"points outside the event's {schema.INDEX_TARGETS[name]}s")
+        counts, limits = self.counts(self.layout.collection_of[name]), self.counts(target)
+        filled = np.flatnonzero(counts)
+        starts = self.offsets[self.layout.collection_of[name]][filled]
+        if len(filled) and not (values.min() >= lowest and (np.maximum.reduceat(values, starts) < limits[filled]).all()):
+            self._raise_first((values < lowest) | (values >= np.repeat(limits, counts)), name, f"points outside the event's {target}s")
 
     def _raise_first(self, bad: np.ndarray, name: str, problem: str) -> None:
-        if not bad.any():
-            return
         event, position = self.locate(name, int(np.argmax(bad)))
         raise NtupleError(f"{self.source}: event {event}: {name}[{position}] = {self.columns[name][np.argmax(bad)]} {problem} ({int(bad.sum())} such values)")
 
@@ -142,9 +144,9 @@ class Events:
         for name in self.columns if columns is None else columns:
             values = self[name]
             if values.dtype.kind == "f":
-                bad = np.flatnonzero(~np.isfinite(values))
-                if len(bad):
-                    found[name] = bad
+                finite = np.isfinite(values)
+                if not finite.all():
+                    found[name] = np.flatnonzero(~finite)
         return found
 
     def require_finite(self, columns: Sequence[str]) -> None:
@@ -154,6 +156,15 @@ class Events:
             raise NtupleError(
                 f"{self.source}: event {event}: {name}: {len(bad)} non-finite values (first at entry {position}); pass --nonfinite zero to replace them"
             )
+
+    def require_non_negative(self, columns: Sequence[str]) -> None:
+        """Raise `NtupleError` for the first value below 0 in any of the columns (NaN is not below 0)."""
+        for name in columns:
+            values = self[name]
+            if len(values) and not values.min() >= 0:  # NaN, too, goes on to the exact check
+                bad = values < 0
+                if bad.any():
+                    self._raise_first(bad, name, "is negative")
 
     def replace_non_finite(self, columns: Sequence[str]) -> "Events":
         """A copy in which non-finite values of the columns are 0."""

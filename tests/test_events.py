@@ -86,6 +86,29 @@ def test_non_finite_values_are_named_and_can_be_replaced():
     events.require_finite(["element_energy", "caloparticle_pt", "element_type"])
 
 
+def test_links_are_judged_by_their_own_event():
+    rng = np.random.default_rng(3)
+    for _ in range(300):
+        num_elements, num_links = rng.integers(0, 4, 5), rng.integers(0, 3, 5)
+        values = rng.integers(-1, 4, num_links.sum())
+        columns = {"element_type": np.ones(num_elements.sum()), "element_distance_i": values, "element_distance_j": np.zeros_like(values)}
+        events = Events(columns, {"element": offsets_from_counts(num_elements), "element_distance": offsets_from_counts(num_links)}, 5)
+        bad = np.flatnonzero([not 0 <= value < num_elements[event] for event, value in zip(np.repeat(np.arange(5), num_links), values, strict=True)])
+        if len(bad) == 0:
+            events.validate(["element_distance_i"])
+            continue
+        event, position = events.locate("element_distance_i", bad[0])
+        with pytest.raises(NtupleError, match=rf"event {event}: element_distance_i\[{position}\] = {values[bad[0]]} points .* \({len(bad)} such values\)"):
+            events.validate(["element_distance_i"])
+
+
+def test_negative_values_are_named_and_what_is_not_a_number_is_not_negative():
+    events = make(element_pt=[1.0, -0.0, np.nan, -4.0])
+    with pytest.raises(NtupleError, match=r"file.root: event 102: element_pt\[1\] = -4.0 is negative \(1 such values\)"):
+        events.require_non_negative(["caloparticle_pt", "element_pt"])
+    make(element_pt=[np.nan, 0.0, np.inf, 1.0]).require_non_negative(["element_pt", "element_energy", "pfcandidate_pt"])
+
+
 def test_offsets_and_event_index_by_hand():
     offsets = offsets_from_counts(np.array([2, 0, 3]))
     assert offsets.tolist() == [0, 2, 2, 5]

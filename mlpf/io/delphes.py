@@ -86,7 +86,8 @@ class DelphesChunk(ForeignChunk):
     def deposits(self) -> Links:
         """By ``Tower.Particles``."""
         table, cluster, particle = self._clusters
-        return Links(particle, self._elements[2][cluster], self._shares(table, cluster, particle))
+        share = self._shares(table, cluster, particle)
+        return Links(particle, self._elements[2][cluster], share).where(share > 0)
 
     @cached_property
     def candidates(self) -> Links:
@@ -103,7 +104,7 @@ class DelphesChunk(ForeignChunk):
         """``(P,)`` each particle's part of its cluster's energy [GeV]: Delphes stores the particles of a tower, but not what they left in it."""
         energy = self.gen["energy"].astype(np.float64)[particle]
         deposited = energy * delphes.deposited_fraction(self.gen["pdgid"][particle], table["em"][cluster])
-        if _first_group(self._branches, delphes.TOWERS) in delphes.FLOW_TOWERS:  # what tracks explain is taken out of these already
+        if self._flow_clusters is self._clusters:  # what tracks explain is taken out of these already
             deposited = _first_that_counts(np.where(self._has_track[particle], 0.0, deposited), deposited, cluster, len(table))
         deposited = _first_that_counts(deposited, energy, cluster, len(table))
         total = np.bincount(cluster, deposited, len(table))[cluster]
@@ -199,7 +200,7 @@ class DelphesChunk(ForeignChunk):
         if collection not in self._branches:
             return Table(np.zeros(self.num_events + 1), {name: np.zeros(0) for name in members})
         have = [name for name in members if name in self._branches[collection]]
-        return read_table(have, lambda name: flat(self._array(collection, name)), f"{self._source}: {collection}", self._start)
+        return read_table(have, lambda name: flat(self._array(collection, name)), f"{self._source}: {collection}", self._start, self._stop)
 
     def _array(self, collection: str, member: str) -> ak.Array:
         return self._branches[collection][member].array(entry_start=self._start, entry_stop=self._stop)

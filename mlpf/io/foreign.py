@@ -219,6 +219,8 @@ class ForeignFile(ABC):
         try:
             with reading(self.path):
                 self._tree = self._file[self.tree_path]
+                if not isinstance(self._tree, uproot.TTree):
+                    raise NtupleError(f"{self.path}: {self.tree_path} is a {self._tree.classname}, not a TTree")
                 self.uuid = str(self._file.file.uuid)
                 self.num_events = int(self._tree.num_entries)
                 self.branches = self._find_branches()
@@ -279,22 +281,24 @@ def flat(array: ak.Array) -> tuple[np.ndarray, np.ndarray]:
     return ak.to_numpy(ak.num(array)), ak.to_numpy(ak.flatten(array, axis=1))
 
 
-def read_table(members: Sequence[str], read: Callable[[str], tuple[np.ndarray, np.ndarray]], place: str, start: int) -> Table:
+def read_table(members: Sequence[str], read: Callable[[str], tuple[np.ndarray, np.ndarray]], place: str, start: int, stop: int) -> Table:
     """Members of one collection as a table.
 
     Args:
         members: names.
         read: name -> counts per event and flat values.
         place: file and collection, for the message.
-        start: entry of the first event, for the message.
+        start, stop: the entries.
 
     Raises:
-        NtupleError: two members disagree in length.
+        NtupleError: members disagree in length.
     """
     counts: np.ndarray | None = None
     columns = {}
     for name in members:
         found, columns[name] = read(name)
+        if len(found) != stop - start:
+            raise NtupleError(f"{place}: {name}: {len(found)} entries for events {start} to {stop - 1}, damaged?")
         counts = found if counts is None else counts
         if not np.array_equal(counts, found):
             event = int(np.argmax(counts != found))

@@ -1,14 +1,48 @@
 """Loops of the postprocessing, compiled; all in one file, since numba's cache does not see changes in callees of another.
 
-Particles, elements and events are counted through a chunk. Everything is linear in the number of links but for the search of neighbours, whose cost grows with
-the number of points in a strip of eta.
+Particles, elements and events are counted through a chunk. Links lie event by event, so that a loop over them touches memory of one event at a time and finds
+it in the cache. Everything is linear in the number of links but for the search of neighbours, whose cost grows with the number of points in a strip of eta.
 """
 
 import numba
 import numpy as np
 
+Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
 
-@numba.njit(cache=True)
+
+@numba.njit(cache=True, nogil=True)
+def read_links(
+    first: np.ndarray,
+    second: np.ndarray,
+    weight: np.ndarray,
+    link_offsets: np.ndarray,
+    first_offsets: np.ndarray,
+    second_offsets: np.ndarray,
+    wanted: np.ndarray,
+) -> Arrays:
+    """Links between entries counted inside their events -> links between entries counted through the chunk.
+
+    Args:
+        first, second, weight: ``(L,)`` links.
+        link_offsets, first_offsets, second_offsets: ``(B + 1,)`` event boundaries of the links and of what they link.
+        wanted: ``bool`` for every second; links to others are left out.
+
+    Returns:
+        first, second ``int32`` and weight ``float64`` of the links that stay, in their order.
+    """
+    firsts, seconds, weights = np.empty(len(first), dtype=np.int32), np.empty(len(first), dtype=np.int32), np.empty(len(first))
+    num_links = 0
+    for event in range(len(link_offsets) - 1):
+        start_first, start_second = first_offsets[event], second_offsets[event]
+        for link in range(link_offsets[event], link_offsets[event + 1]):
+            target = second[link] + start_second
+            if wanted[target]:
+                firsts[num_links], seconds[num_links], weights[num_links] = first[link] + start_first, target, weight[link]
+                num_links += 1
+    return firsts[:num_links], seconds[:num_links], weights[:num_links]
+
+
+@numba.njit(cache=True, nogil=True)
 def group(key: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Stable counting sort: positions of key k, in order, are ``order[offsets[k]:offsets[k + 1]]``.
 
@@ -17,15 +51,15 @@ def group(key: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
         size: number of keys.
 
     Returns:
-        offsets ``(size + 1,) int64`` and order ``(L,) int64``.
+        offsets ``(size + 1,) int32`` and order ``(L,) int32``.
     """
-    offsets = np.zeros(size + 1, dtype=np.int64)
+    offsets = np.zeros(size + 1, dtype=np.int32)
     for k in key:
         offsets[k + 1] += 1
     for k in range(size):
         offsets[k + 1] += offsets[k]
     following = offsets[:-1].copy()
-    order = np.empty(len(key), dtype=np.int64)
+    order = np.empty(len(key), dtype=np.int32)
     for position in range(len(key)):
         k = key[position]
         order[following[k]] = position
@@ -33,24 +67,162 @@ def group(key: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     return offsets, order
 
 
-@numba.njit(cache=True)
-def unique_pairs(particle: np.ndarray, element: np.ndarray, weight: np.ndarray, num_elements: int, last_counts: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Mask of the first link of every (particle, element) pair, and weights in which it has the last one's where that counts."""
+@numba.njit(cache=True, nogil=True)
+def unique_links(particle: np.ndarray, element: np.ndarray, weight: np.ndarray, num_particles: int, num_elements: int) -> Arrays:
+    """Every pair of particle and element once, at the place of its first link and with the weight of its last."""
+    if _ascending(particle, element):  # as most files have them
+        return particle, element, weight
     kept = np.ones(len(particle), dtype=np.bool_)
     weight = weight.copy()
-    first_link = np.full(num_elements, -1, dtype=np.int64)
-    for link in group(particle, particle.max() + 1 if len(particle) else 0)[1]:
+    first_link = np.full(num_elements, -1, dtype=np.int32)
+    for link in group(particle, num_particles)[1]:
         first = first_link[element[link]]
         if first >= 0 and particle[first] == particle[link]:
             kept[link] = False
-            if last_counts:
-                weight[first] = weight[link]
+            weight[first] = weight[link]
         else:
             first_link[element[link]] = link
-    return kept, weight
+    return compress(particle, element, weight, kept)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
+def _ascending(particle: np.ndarray, element: np.ndarray) -> bool:
+    """Whether every link has a larger particle than the one before it, or the same particle and a larger element."""
+    for link in range(1, len(particle)):
+        if particle[link] < particle[link - 1] or (particle[link] == particle[link - 1] and element[link] <= element[link - 1]):
+            return False
+    return True
+
+
+@numba.njit(cache=True, nogil=True)
+def compress(particle: np.ndarray, element: np.ndarray, weight: np.ndarray, kept: np.ndarray) -> Arrays:
+    """The links whose entry of the ``bool`` mask is true."""
+    num_links = np.count_nonzero(kept)
+    particles, elements, weights = np.empty(num_links, dtype=particle.dtype), np.empty(num_links, dtype=element.dtype), np.empty(num_links)
+    position = 0
+    for link in range(len(kept)):
+        if kept[link]:
+            particles[position], elements[position], weights[position] = particle[link], element[link], weight[link]
+            position += 1
+    return particles, elements, weights
+
+
+@numba.njit(cache=True, nogil=True)
+def join(
+    particle_a: np.ndarray,
+    element_a: np.ndarray,
+    weight_a: np.ndarray,
+    particle_b: np.ndarray,
+    element_b: np.ndarray,
+    weight_b: np.ndarray,
+    element_offsets: np.ndarray,
+) -> Arrays:
+    """Links a and, in each event after them, links b."""
+    size = len(particle_a) + len(particle_b)
+    particles, elements, weights = np.empty(size, dtype=np.int32), np.empty(size, dtype=np.int32), np.empty(size)
+    a = b = 0
+    for end in element_offsets[1:]:
+        while a < len(particle_a) and element_a[a] < end:
+            particles[a + b], elements[a + b], weights[a + b] = particle_a[a], element_a[a], weight_a[a]
+            a += 1
+        while b < len(particle_b) and element_b[b] < end:
+            particles[a + b], elements[a + b], weights[a + b] = particle_b[b], element_b[b], weight_b[b]
+            b += 1
+    return particles, elements, weights
+
+
+@numba.njit(cache=True, nogil=True)
+def hand_over(
+    particle: np.ndarray,
+    element: np.ndarray,
+    weight: np.ndarray,
+    child_particle: np.ndarray,
+    child_element: np.ndarray,
+    child_weight: np.ndarray,
+    child: np.ndarray,
+    parent: np.ndarray,
+    num_children: int,
+    num_parents: int,
+    element_offsets: np.ndarray,
+    overwrite: bool,
+) -> Arrays:
+    """Links of the parents, each pair once, and in each event after them those that their children have and they have not.
+
+    Args:
+        particle, element, weight: links of the parents.
+        child_particle, child_element, child_weight: links of the children.
+        child, parent: ``(K,)`` who is whose, in the order in which the children give.
+        num_children, num_parents: how many there are.
+        element_offsets: ``(B + 1,)`` event boundaries.
+        overwrite: a link that a parent has already takes the weight of the child's.
+    """
+    own_offsets, own_order = group(particle, num_parents)
+    child_offsets, child_order = group(child_particle, num_children)
+    pair_offsets, pair_order = group(parent, num_parents)
+    gift_offsets = np.zeros(len(child) + 1, dtype=np.int64)  # what is given, pair by pair
+    for pair in range(len(child)):
+        gift_offsets[pair + 1] = gift_offsets[pair] + child_offsets[child[pair] + 1] - child_offsets[child[pair]]
+    gift_weight, new = np.empty(gift_offsets[-1]), np.zeros(gift_offsets[-1], dtype=np.bool_)
+    own_link = np.full(element_offsets[-1], -1, dtype=np.int32)  # of every element the last own link and the last gift that was seen,
+    gift_to = np.full(element_offsets[-1], -1, dtype=np.int32)  # and to whom that went
+    gift_link = np.empty(element_offsets[-1], dtype=np.int32)
+    if overwrite:
+        weight = weight.copy()
+    for p in range(num_parents):
+        if pair_offsets[p] == pair_offsets[p + 1]:
+            continue
+        for link in own_order[own_offsets[p] : own_offsets[p + 1]]:
+            own_link[element[link]] = link
+        for pair in pair_order[pair_offsets[p] : pair_offsets[p + 1]]:
+            gift = gift_offsets[pair]
+            for link in child_order[child_offsets[child[pair]] : child_offsets[child[pair] + 1]]:
+                e = child_element[link]
+                if own_link[e] >= 0 and particle[own_link[e]] == p:
+                    if overwrite:
+                        weight[own_link[e]] = child_weight[link]
+                elif gift_to[e] == p:
+                    if overwrite:
+                        gift_weight[gift_link[e]] = child_weight[link]
+                else:
+                    gift_to[e], gift_link[e] = p, gift
+                    gift_weight[gift], new[gift] = child_weight[link], True
+                gift += 1
+    num_new = np.count_nonzero(new)
+    particles, elements, weights = np.empty(num_new, dtype=np.int32), np.empty(num_new, dtype=np.int32), np.empty(num_new)
+    position = 0
+    for pair in range(len(child)):
+        for gift in range(gift_offsets[pair], gift_offsets[pair + 1]):
+            if new[gift]:
+                link = child_order[child_offsets[child[pair]] + gift - gift_offsets[pair]]
+                particles[position], elements[position], weights[position] = parent[pair], child_element[link], gift_weight[gift]
+                position += 1
+    return join(particle, element, weight, particles, elements, weights, element_offsets)
+
+
+@numba.njit(cache=True, nogil=True)
+def order_ties(order: np.ndarray, values: np.ndarray) -> None:
+    """Sort the runs of equal values of an order, so that it is a stable one."""
+    start = 0
+    for stop in range(1, len(order) + 1):
+        if stop == len(order) or values[order[stop]] != values[order[start]]:
+            if stop - start > 1:
+                order[start:stop] = np.sort(order[start:stop])
+            start = stop
+
+
+@numba.njit(cache=True, nogil=True)
+def sum_weights(particle: np.ndarray, weight: np.ndarray, chosen: np.ndarray, num_particles: int) -> tuple[np.ndarray, np.ndarray]:
+    """``(P,)`` sums of the weights of the links that are chosen, and of the others."""
+    sums, others = np.zeros(num_particles), np.zeros(num_particles)
+    for link in range(len(particle)):
+        if chosen[link]:
+            sums[particle[link]] += weight[link]
+        else:
+            others[particle[link]] += weight[link]
+    return sums, others
+
+
+@numba.njit(cache=True, nogil=True)
 def pairs_within(
     eta_a: np.ndarray, phi_a: np.ndarray, event_a: np.ndarray, eta_b: np.ndarray, phi_b: np.ndarray, offsets_b: np.ndarray, radius: float, chord: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -65,49 +237,52 @@ def pairs_within(
     Returns:
         positions in a and b and distances, ``(K,)`` each, by ascending position in a.
     """
-    pair_a, pair_b, distances = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0)
-    for fill in (False, True):  # count, then store
-        num_pairs = 0
-        for i in range(len(eta_a)):
-            stop = offsets_b[event_a[i] + 1]
-            j = offsets_b[event_a[i]]
-            j += np.searchsorted(eta_b[j:stop], eta_a[i] - radius - 1e-6)  # 1e-6: above rounding, below any change of cost
-            while j < stop and eta_b[j] <= eta_a[i] + radius + 1e-6:
-                arc = phi_a[i] - phi_b[j]
-                arc -= 2.0 * np.pi * np.round(arc / (2.0 * np.pi))
-                distance = np.sqrt((eta_a[i] - eta_b[j]) ** 2 + (2.0 * np.sin(0.5 * arc) if chord else arc) ** 2)
-                if distance <= radius:
-                    if fill:
-                        pair_a[num_pairs], pair_b[num_pairs], distances[num_pairs] = i, j, distance
-                    num_pairs += 1
-                j += 1
-        if not fill:
-            pair_a, pair_b, distances = np.empty(num_pairs, dtype=np.int64), np.empty(num_pairs, dtype=np.int64), np.empty(num_pairs)
-    return pair_a, pair_b, distances
+    capacity = len(eta_a)
+    pair_a, pair_b, distances = np.empty(capacity, dtype=np.int64), np.empty(capacity, dtype=np.int64), np.empty(capacity)
+    num_pairs = 0
+    for i in range(len(eta_a)):
+        stop = offsets_b[event_a[i] + 1]
+        j = offsets_b[event_a[i]]
+        j += np.searchsorted(eta_b[j:stop], eta_a[i] - radius - 1e-6)  # 1e-6: above rounding, below any change of cost
+        while j < stop and eta_b[j] <= eta_a[i] + radius + 1e-6:
+            arc = phi_a[i] - phi_b[j]
+            arc -= 2.0 * np.pi * np.round(arc / (2.0 * np.pi))
+            distance = np.sqrt((eta_a[i] - eta_b[j]) ** 2 + (2.0 * np.sin(0.5 * arc) if chord else arc) ** 2)
+            if distance <= radius:
+                if num_pairs == capacity:
+                    capacity *= 2
+                    pair_a, pair_b, distances = enlarged(pair_a, capacity), enlarged(pair_b, capacity), enlarged(distances, capacity)
+                pair_a[num_pairs], pair_b[num_pairs], distances[num_pairs] = i, j, distance
+                num_pairs += 1
+            j += 1
+    return pair_a[:num_pairs], pair_b[:num_pairs], distances[:num_pairs]
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
+def enlarged(values: np.ndarray, size: int) -> np.ndarray:
+    """The values with room for more."""
+    larger = np.empty(size, dtype=values.dtype)
+    larger[: len(values)] = values
+    return larger
+
+
+@numba.njit(cache=True, nogil=True)
 def assign_by_element(
-    element_order: np.ndarray,
-    offsets: np.ndarray,
-    order: np.ndarray,
-    particle_order: np.ndarray,
-    particle: np.ndarray,
-    weight: np.ndarray,
+    element_order: np.ndarray, offsets: np.ndarray, order: np.ndarray, num_particles: int, particle: np.ndarray, weight: np.ndarray
 ) -> np.ndarray:
-    """Elements in turn take their highest-weight particle that is free; then each particle left over joins its highest-weight element.
+    """Elements in turn take their highest-weight particle that is free, the first of equals.
 
     Args:
         element_order: elements in the order in which they take.
         offsets, order: links grouped by element.
-        particle_order: all particles, in the order in which left-over ones join.
+        num_particles: P.
         particle, weight: the links.
 
     Returns:
-        links by which particles joined, in the order of joining.
+        links by which particles were taken, in that order.
     """
-    taken = np.zeros(len(particle_order), dtype=np.bool_)
-    members = np.empty(len(particle_order), dtype=np.int64)
+    taken = np.zeros(num_particles, dtype=np.bool_)
+    members = np.empty(len(element_order), dtype=np.int64)
     num_members = 0
     for e in element_order:
         best = -1
@@ -118,19 +293,18 @@ def assign_by_element(
             taken[particle[best]] = True
             members[num_members] = best
             num_members += 1
-    return _with_left_over(members, num_members, taken, particle_order, particle, weight)
+    return members[:num_members]
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def assign_by_particle(particle_order: np.ndarray, num_elements: int, particle: np.ndarray, element: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Particles in turn take their highest-weight element that is free; then those left over join their highest-weight element.
+    """Particles in turn take their highest-weight element that is free, the first of equals.
 
     Returns:
-        links by which particles joined, in the order of joining.
+        links by which elements were taken, in that order.
     """
     offsets, order = group(particle, len(particle_order))
     taken = np.zeros(num_elements, dtype=np.bool_)
-    joined = np.zeros(len(particle_order), dtype=np.bool_)
     members = np.empty(len(particle_order), dtype=np.int64)
     num_members = 0
     for p in particle_order:
@@ -139,27 +313,14 @@ def assign_by_particle(particle_order: np.ndarray, num_elements: int, particle: 
             if not taken[element[link]] and (best < 0 or weight[link] > weight[best]):
                 best = link
         if best >= 0:
-            taken[element[best]] = joined[p] = True
+            taken[element[best]] = True
             members[num_members] = best
-            num_members += 1
-    return _with_left_over(members, num_members, joined, particle_order, particle, weight)
-
-
-@numba.njit(cache=True)
-def _with_left_over(
-    members: np.ndarray, num_members: int, joined: np.ndarray, particle_order: np.ndarray, particle: np.ndarray, weight: np.ndarray
-) -> np.ndarray:
-    """The first ``num_members`` members, then the highest-weight link of every particle that has not joined, in the order of the particles."""
-    best_link = _best_links(len(particle_order), particle, weight)
-    for p in particle_order:
-        if not joined[p] and best_link[p] >= 0:
-            members[num_members] = best_link[p]
             num_members += 1
     return members[:num_members]
 
 
-@numba.njit(cache=True)
-def _best_links(num_particles: int, particle: np.ndarray, weight: np.ndarray) -> np.ndarray:
+@numba.njit(cache=True, nogil=True)
+def best_links(num_particles: int, particle: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """``(P,)`` highest-weight link of every particle, the first of equals; -1 where it has none."""
     best = np.full(num_particles, -1, dtype=np.int64)
     for link in range(len(particle)):
@@ -169,7 +330,7 @@ def _best_links(num_particles: int, particle: np.ndarray, weight: np.ndarray) ->
     return best
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def match_candidates(
     candidate_order: np.ndarray,
     candidate: np.ndarray,
@@ -201,42 +362,34 @@ def match_candidates(
     return candidate_of
 
 
-@numba.njit(cache=True)
-def sum_members(
-    particle: np.ndarray,
-    element: np.ndarray,
-    weight: np.ndarray,
-    momentum: np.ndarray,
-    extras: np.ndarray,
-    num_elements: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Sums over the particles of every element, and which of them leads.
+@numba.njit(cache=True, nogil=True)
+def sum_members(element: np.ndarray, weight: np.ndarray, quantities: np.ndarray, energy: np.ndarray, num_elements: int) -> Arrays:
+    """Sums over the members of every element, and which of them leads.
 
     Args:
-        particle, element, weight: ``(K,)`` links by which particles joined.
-        momentum: ``(P, 4)`` px, py, pz, energy.
-        extras: ``(P, X)`` further quantities to sum.
+        element, weight: ``(K,)`` links by which particles joined.
+        quantities: ``(K, X)`` of each member, to sum.
+        energy: ``(K,)`` of each member.
+        num_elements: N.
 
     Returns:
-        summed momenta ``(N, 4)`` and extras ``(N, X)``; ``(N,) int64`` highest-energy and highest-weight particle, the first of equals, -1 where there is none.
+        sums ``(N, X)``; ``(N,) int64`` highest-energy and highest-weight member, the first of equals, -1 where there is none.
     """
-    momenta = np.zeros((num_elements, 4))
-    sums = np.zeros((num_elements, extras.shape[1]))
+    sums = np.zeros((num_elements, quantities.shape[1]))
     most_energy = np.full(num_elements, -1, dtype=np.int64)
     heaviest = np.full(num_elements, -1, dtype=np.int64)
-    largest_weight = np.zeros(num_elements)
-    for link in range(len(particle)):
-        p, e = particle[link], element[link]
-        momenta[e] += momentum[p]
-        sums[e] += extras[p]
-        if most_energy[e] < 0 or momentum[p, 3] > momentum[most_energy[e], 3]:
-            most_energy[e] = p
-        if heaviest[e] < 0 or weight[link] > largest_weight[e]:
-            heaviest[e], largest_weight[e] = p, weight[link]
-    return momenta, sums, most_energy, heaviest
+    for member in range(len(element)):
+        e = element[member]
+        for x in range(quantities.shape[1]):
+            sums[e, x] += quantities[member, x]
+        if most_energy[e] < 0 or energy[member] > energy[most_energy[e]]:
+            most_energy[e] = member
+        if heaviest[e] < 0 or weight[member] > weight[heaviest[e]]:
+            heaviest[e] = member
+    return sums, most_energy, heaviest
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def pairs_of_members(owner: np.ndarray, member: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """All pairs of members that have an owner in common, as often as they have.
 

@@ -9,7 +9,7 @@ from mlpf import schema
 from mlpf.errors import NtupleError
 from mlpf.events import Events, event_index, offsets_from_counts
 from mlpf.jets import Jets, cluster_jets
-from mlpf.postprocess.association import associate_caloparticles, associate_trackingparticles
+from mlpf.postprocess.association import associate_caloparticles, associate_trackingparticles, is_type
 from mlpf.postprocess.edges import event_edges
 from mlpf.postprocess.policy import AnyPolicy, CaloParticlePolicy, Policy
 from mlpf.postprocess.summary import Summary, summarize
@@ -66,19 +66,20 @@ def _rows(events: Events, policy: AnyPolicy, source_index: int) -> tuple[Events,
     """Dataset of checked events, and the number of candidates that found an element."""
     association = associate_caloparticles(events, policy) if isinstance(policy, CaloParticlePolicy) else associate_trackingparticles(events, policy)
     candidate_of = matched_candidates(events, policy)
-    element_columns = {
-        **{name: events[name] for name in schema.NTUPLE.names("element")},
-        **target_columns(events, association, policy),
-        **candidate_columns(events, candidate_of, policy),
+    starts = events.collection_offsets("element")
+    kept = np.flatnonzero(~is_type(events["element_type"], policy.dropped_types))
+    offsets = np.searchsorted(kept, starts)
+    columns = {
+        "element_index": kept - np.repeat(starts[:-1], np.diff(offsets)),
+        **{name: events[name][kept] for name in schema.NTUPLE.names("element")},
+        **target_columns(events, association, kept, policy),
+        **candidate_columns(events, candidate_of[kept], policy),
     }
-    columns, offsets = _kept_elements(events, element_columns, policy)
     columns |= {name: events[name] for name in schema.NTUPLE.names("event")} | _genmet(events, policy)
     columns |= {"source": np.full(len(events), source_index)}
     jagged, jagged_offsets = _particles_and_jets(events, columns, offsets, policy)
-    if not isinstance(policy, CaloParticlePolicy):
-        edges, edge_offsets = event_edges(events, association.links, policy.edge_radius)
-        jagged, jagged_offsets = jagged | edges, jagged_offsets | edge_offsets
-    dataset = Events({**columns, **jagged}, {"element": offsets, **jagged_offsets}, len(events), events.source, events.first_entry, schema.DATASET)
+    edges, edge_offsets = event_edges(events, association.links, kept, policy)
+    dataset = Events({**columns, **jagged, **edges}, {"element": offsets, **jagged_offsets, **edge_offsets}, len(events), events.source, events.first_entry, schema.DATASET)
     return dataset, int((candidate_of >= 0).sum())
 
 
@@ -101,16 +102,6 @@ def _element_pt(events: Events, policy: Policy) -> np.ndarray:
     from_energy = np.isin(events["element_type"], policy.pt_from_energy_types)
     pt[from_energy] = events["element_energy"][from_energy] / np.cosh(events["element_eta"][from_energy].astype(np.float64))
     return pt
-
-
-def _kept_elements(events: Events, columns: dict[str, np.ndarray], policy: Policy) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """All columns of the elements that stay, and their offsets."""
-    edges = events.collection_offsets("element")
-    kept = np.flatnonzero(~np.isin(events["element_type"], policy.dropped_types))
-    event = event_index(edges)[kept]
-    offsets = offsets_from_counts(np.bincount(event, minlength=len(events)))
-    inputs = {name: events[name] for name in schema.NTUPLE.names("element")}
-    return {"element_index": kept - edges[event], **{name: values[kept] for name, values in {**inputs, **columns}.items()}}, offsets
 
 
 def _particles_and_jets(

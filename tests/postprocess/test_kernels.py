@@ -3,8 +3,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlpf.events import offsets_from_counts
-from mlpf.postprocess.association import Links, inherit
-from mlpf.postprocess.kernels import group, pairs_of_members, pairs_within, unique_pairs
+from mlpf.postprocess.association import Links, descending
+from mlpf.postprocess.kernels import compress, group, hand_over, join, pairs_of_members, pairs_within, read_links, unique_links
 
 LINKS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 3)), max_size=40)
 
@@ -24,27 +24,70 @@ def test_group_is_a_stable_sort(key):
 
 
 @settings(deadline=None)
-@given(rows=LINKS, last=st.booleans())
-def test_unique_pairs_are_those_of_a_dictionary(rows, last):
-    links = links_of(rows)
-    kept, weight = unique_pairs(*links, 6, last)
-    expected = {}
-    for particle, element, value in rows:
-        if last:
-            expected[particle, element] = value
-        else:
-            expected.setdefault((particle, element), value)
-    found = list(zip(links.particle[kept], links.element[kept], weight[kept], strict=True))
-    assert found == [(*pair, value) for pair, value in expected.items()]
+@given(rows=LINKS)
+def test_unique_links_are_those_of_a_dictionary(rows):
+    expected = {(particle, element): weight for particle, element, weight in rows}
+    found = zip(*unique_links(*links_of(rows), 6, 6), strict=True)
+    assert list(found) == [(*pair, weight) for pair, weight in expected.items()]
 
 
 @settings(deadline=None)
-@given(rows=LINKS, pairs=st.lists(st.tuples(st.integers(0, 7), st.integers(0, 3)), max_size=10))
-def test_inherit_lists_the_links_of_every_child_for_its_parent(rows, pairs):
+@given(rows=LINKS, gifts=LINKS, pairs=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=10), overwrite=st.booleans())
+def test_parents_get_the_links_of_their_children_as_dictionaries_would(rows, gifts, pairs, overwrite):
+    expected = {(particle, element): weight for particle, element, weight in rows}
+    own = [(*pair, weight) for pair, weight in expected.items()]
+    for child, parent in pairs:
+        for particle, element, weight in gifts:
+            if particle == child and overwrite:
+                expected[parent, element] = weight
+            elif particle == child:
+                expected.setdefault((parent, element), weight)
     child, parent = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-    found = inherit(child, parent, links_of(rows))
-    expected = [(p, element, weight) for c, p in pairs for particle, element, weight in rows if particle == c]
-    assert list(zip(*found, strict=True)) == expected
+    found = hand_over(*links_of(own), *links_of(gifts), child, parent, 6, 6, np.array([0, 6]), overwrite)
+    assert list(zip(*found, strict=True)) == [(*pair, weight) for pair, weight in expected.items()]
+
+
+@settings(deadline=None)
+@given(first=LINKS, second=LINKS, ends=st.lists(st.integers(0, 6), max_size=4))
+def test_join_puts_the_links_of_every_event_together(first, second, ends):
+    offsets = np.array([0, *sorted(ends), 6])
+
+    def event(row):
+        return np.searchsorted(offsets, row[1], side="right")
+
+    first, second = sorted(first, key=event), sorted(second, key=event)  # links lie event by event
+    found = list(zip(*join(*links_of(first), *links_of(second), offsets), strict=True))
+    assert found == sorted(first + second, key=event)
+
+
+@settings(deadline=None)
+@given(counts=st.lists(st.tuples(*[st.integers(0, 6)] * 3), max_size=5), seed=st.integers(0, 99))
+def test_read_links_counts_through_the_chunk_and_leaves_out_what_is_not_wanted(counts, seed):
+    rng = np.random.default_rng(seed)
+    num_links, num_first, num_second = np.array(counts, dtype=np.int64).reshape(-1, 3).T
+    num_links = np.where((num_first == 0) | (num_second == 0), 0, num_links)
+    first, second = (rng.integers(0, np.repeat(limit, num_links)) for limit in (num_first, num_second))
+    weight, wanted = rng.random(len(first)), rng.random(num_second.sum()) < 0.7
+    offsets = [offsets_from_counts(values) for values in (num_links, num_first, num_second)]
+    found = list(zip(*read_links(first, second, weight, *offsets, wanted), strict=True))
+    event = np.repeat(np.arange(len(counts)), num_links)
+    expected = [(offsets[1][e] + f, offsets[2][e] + s, w) for e, f, s, w in zip(event, first, second, weight, strict=True) if wanted[offsets[2][e] + s]]
+    assert found == expected
+
+
+@settings(deadline=None)
+@given(rows=LINKS, seed=st.integers(0, 99))
+def test_compress_keeps_what_the_mask_says(rows, seed):
+    links, kept = links_of(rows), np.random.default_rng(seed).random(len(rows)) < 0.5
+    for found, values in zip(compress(*links, kept), links, strict=True):
+        np.testing.assert_array_equal(found, values[kept])
+
+
+@settings(deadline=None)
+@given(values=st.lists(st.integers(-3, 3), max_size=200))
+def test_descending_order_is_stable(values):
+    values = np.array(values, dtype=np.float32)
+    np.testing.assert_array_equal(descending(values), np.argsort(-values, kind="stable"))
 
 
 @settings(deadline=None, max_examples=30)

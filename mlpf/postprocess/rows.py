@@ -47,7 +47,8 @@ def postprocess_events(events: Events, policy: AnyPolicy, source_index: int = 0,
         events in `schema.DATASET`, and what was read, dropped and matched.
 
     Raises:
-        NtupleError: a truth column of the policy is missing, a link points outside its event, an element type is unknown, or a value is not finite.
+        NtupleError: a truth column of the policy is missing, a link points outside its event, an element type is unknown, an energy is negative, or a value
+            is not finite.
     """
     for name in policy.required_columns:
         if name not in events:
@@ -57,6 +58,7 @@ def postprocess_events(events: Events, policy: AnyPolicy, source_index: int = 0,
     unused = set(schema.NTUPLE.names("element")) - {f"element_{name}" for name in _P4}
     used = [name for name in columns if name in events and name not in unused]
     clean = _finite(_without_unstable(events, policy), used, nonfinite)
+    clean.require_non_negative([name for name in used if name.endswith("_energy")])
     with np.errstate(over="ignore", invalid="ignore"):  # absurd momenta overflow; the check below names what they spoil
         dataset, num_matched = _rows(clean.with_columns({"element_pt": _element_pt(clean, policy)}), policy, source_index)
     return _finite(dataset, _COMPUTED, nonfinite), summarize(events, dataset, columns, num_matched)
@@ -79,7 +81,8 @@ def _rows(events: Events, policy: AnyPolicy, source_index: int) -> tuple[Events,
     columns |= {"source": np.full(len(events), source_index)}
     jagged, jagged_offsets = _particles_and_jets(events, columns, offsets, policy)
     edges, edge_offsets = event_edges(events, association.links, kept, policy)
-    dataset = Events({**columns, **jagged, **edges}, {"element": offsets, **jagged_offsets, **edge_offsets}, len(events), events.source, events.first_entry, schema.DATASET)
+    jagged, jagged_offsets = jagged | edges, jagged_offsets | edge_offsets
+    dataset = Events({**columns, **jagged}, {"element": offsets, **jagged_offsets}, len(events), events.source, events.first_entry, schema.DATASET)
     return dataset, int((candidate_of >= 0).sum())
 
 

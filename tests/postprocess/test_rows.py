@@ -238,6 +238,22 @@ def test_non_finite_values_are_an_error_or_zero(name):
         np.testing.assert_array_equal(found[column], expected[column], err_msg=column)
 
 
+@pytest.mark.parametrize("name", ["element_energy", "caloparticle_energy", "pfcandidate_energy"])
+def test_a_negative_energy_is_an_error_that_names_it(name):
+    events = random_events(np.random.default_rng(15), 5)
+    values = events[name].copy()
+    values[3] = -0.5
+    for nonfinite in ("error", "zero"):
+        with pytest.raises(NtupleError, match=rf"event 0: {name}\[3\] = -0.5 is negative \(1 such values\)"):
+            postprocess_events(events.with_columns({name: values}), CALO, nonfinite=nonfinite)
+
+
+def test_a_negative_energy_of_an_unstable_generator_particle_does_no_harm():
+    events = random_events(np.random.default_rng(15), 5)
+    energy = np.where(events["gen_status"] == 1, events["gen_energy"], -1)
+    postprocess_events(events.with_columns({"gen_energy": energy}), CALO)
+
+
 def test_non_finite_values_that_nothing_is_computed_from_are_kept_and_counted():
     events = random_events(np.random.default_rng(16), 5)
     time, eta = events["element_time"].copy(), events["gen_eta"].copy()

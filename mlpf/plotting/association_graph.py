@@ -66,7 +66,7 @@ def draw_association_graph(graph: nx.DiGraph, path: str | Path, max_nodes: int =
     drawn, hidden = shown(graph, max_nodes)
     place = positions(drawn)
     num_columns = 1 + max((column for column, _ in place.values()), default=0)
-    width = num_columns * (BOX + GAP) - GAP
+    width = max(num_columns, 3) * (BOX + GAP) - GAP  # of at least three columns, for the legend's sake
     height = max(ROW * (1 + max((row for _, row in place.values()), default=0.0)), PLANE)
     with style(), atomic_file(path) as temporary:
         page = np.array([LEFT + width + BETWEEN + PLANE + RIGHT, BOTTOM + height + TOP])
@@ -124,14 +124,16 @@ def draw_columns(axes: Axes, graph: nx.DiGraph, place: dict[Node, tuple[int, flo
     axes.set_axis_off()
     rows = 1 + max((row for _, row in place.values()), default=0.0)
     corner = {node: (column * (BOX + GAP), 0.5 * (height - rows * ROW) + ROW * (row + 0.5)) for node, (column, row) in place.items()}
-    for first, second, link in sorted(graph.edges(data=True), key=lambda edge: (edge[2]["chosen"], edge[2]["share"])):
+    selected = [node for node in place if graph.nodes[node].get("selected", False)]
+    framed = set(selected if len(selected) <= MAX_FRAMED else [])
+    links = [(first, second, link, not framed.isdisjoint((first, second))) for first, second, link in graph.edges(data=True)]
+    for first, second, link, near in sorted(links, key=lambda drawn: (drawn[2]["chosen"], drawn[3], drawn[2]["share"])):
         size = max(MIN_WIDTH, MAX_WIDTH * link["share"]) if link["kind"] == "truth" or link["chosen"] else MIN_WIDTH
-        color = DARK if link["chosen"] else PALE
+        color = DARK if link["chosen"] else GREY if near else PALE
         curve = _curve(corner[first], corner[second])
         axes.add_patch(PathPatch(curve, fill=False, edgecolor=color, linewidth=size, capstyle="butt", clip_on=False))
-    framed = sum(attributes.get("selected", False) for _, attributes in graph.nodes(data=True)) <= MAX_FRAMED
     for node, (x, y) in corner.items():
-        _draw_box(axes, graph.nodes[node], x, y, framed and graph.nodes[node].get("selected", False))
+        _draw_box(axes, graph.nodes[node], x, y, node in framed)
     for role, title in TITLES.items():
         column = next((column for node, (column, _) in place.items() if graph.nodes[node]["role"] == role), None)
         if column is not None:
@@ -199,7 +201,8 @@ def draw_plane(axes: Axes, graph: nx.DiGraph) -> None:
         at = {node: (graph.nodes[node]["eta"], phi + float(delta_phi(graph.nodes[node]["phi"], phi))) for node in nodes}
         spread = [max(abs(at[node][0] - eta), abs(at[node][1] - phi)) for node in nodes if graph.nodes[node]["role"] == "element" or node in centre]
         half = max(0.1, 1.15 * max(spread))
-        axes.set(xlim=(eta - half, eta + half), ylim=(phi - half, phi + half))
+        around = min(half, np.pi)
+        axes.set(xlim=(eta - half, eta + half), ylim=(phi - around, phi + around))
         _draw_points(axes, graph, at)
     axes.set(xlabel=r"$\eta$", ylabel=r"$\phi$")
     axes.set_title("rings: true particles, filled: elements, dots: candidates", fontsize="small", loc="center", pad=8)

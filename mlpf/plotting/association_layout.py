@@ -76,7 +76,7 @@ def _parts(graph: nx.DiGraph, nodes: set[Node]) -> list[Node]:
 def _hidden_links(graph: nx.DiGraph, links: list[Pair], num_drawn: int) -> list[str]:
     hidden = [_importance(graph, pair) for pair in links[num_drawn:]]
     weak, chosen = [share for is_chosen, _, share in hidden if not is_chosen], [energy for is_chosen, _, energy in hidden if is_chosen]
-    notes = [f"{len(weak)} links of up to {100 * max(weak):.0f} % of their element"] if weak else []
+    notes = [f"{len(weak)} links with up to {100 * max(weak):.0f} % of their element"] if weak else []
     return notes + ([f"{len(chosen)} chosen links of elements of up to {max(chosen):.3g} GeV"] if chosen else [])
 
 
@@ -85,7 +85,7 @@ def positions(graph: nx.DiGraph) -> dict[Node, tuple[int, float]]:
 
     Columns hold the roles, in the order of `ROLES`, but for those that are missing. Rows grow downwards, at least 1 apart in a column: each node is drawn
     to the middle of those that it is linked to (the barycentre heuristic of Sugiyama, Tagawa and Toda, 10.1109/TSMC.1981.4308636), weighted by share, first
-    of all along chosen links.
+    of all along chosen links, and parts to those that they are parts of.
     """
     roles = [role for role in ROLES if any(attributes["role"] == role for _, attributes in graph.nodes(data=True))]
     columns = [[node for node, attributes in graph.nodes(data=True) if attributes["role"] == role] for role in roles]
@@ -103,7 +103,7 @@ def _place(graph: nx.DiGraph, column: list[Node], row: dict[Node, float]) -> Non
     wanted, strength = np.zeros(len(column)), np.zeros(len(column))
     for i, node in enumerate(column):
         links = [(other, graph.edges[node, other]) for other in graph.succ[node]] + [(other, graph.edges[other, node]) for other in graph.pred[node]]
-        pull = [(5.0 if link["chosen"] else 1.0) * link["share"] + 1e-3 for _, link in links]
+        pull = [(5.0 if link["chosen"] or other in column else 1.0) * link["share"] + 1e-3 for other, link in links]
         strength[i] = sum(pull) + 1e-3
         wanted[i] = (sum(p * row[other] for p, (other, _) in zip(pull, links, strict=True)) + 1e-3 * row[node]) / strength[i]
     order = np.lexsort((np.array([row[node] for node in column]), wanted))

@@ -12,14 +12,15 @@ import numpy as np
 
 from mlpf import schema
 from mlpf.candidates import charge_of_pdgid
-from mlpf.errors import MlpfError, NtupleError
+from mlpf.errors import MlpfError
 from mlpf.events import Events
 from mlpf.io.files import atomic_file
 from mlpf.kinematics import delta_r
 from mlpf.postprocess.association import Association, associate_caloparticles, associate_trackingparticles
 from mlpf.postprocess.event_graph import Node, event_graph
 from mlpf.postprocess.policy import AnyPolicy, CaloParticlePolicy, PostprocessConfig
-from mlpf.postprocess.target import matched_candidates, target_columns
+from mlpf.postprocess.rows import postprocess_events
+from mlpf.postprocess.target import matched_candidates
 from mlpf.schema import ElementType
 
 GRAPH_SUFFIXES = (".graphml", ".json")
@@ -48,20 +49,22 @@ def association_graph(events: Events, event: int, config: PostprocessConfig | No
     Args:
         events: ntuple events.
         event: position of the event in ``events``.
-        config: the choices of the postprocessing. Values that are not finite count as 0.
+        config: the choices of the postprocessing. Momenta and weights that are not finite count as 0.
 
     Raises:
-        MlpfError: the events are those of a dataset, which holds no links; a branch is missing or damaged.
+        MlpfError: the events are those of a dataset, which holds no links; or as `postprocess_events`.
     """
     if events.layout is not schema.NTUPLE:
         raise MlpfError(f"{events.source}: a {events.layout.name} holds no links between truth and elements; give the ntuple that it was made of")
     policy = (config or PostprocessConfig()).choose(events.columns)
-    one = _prepared(events.slice(event, event + 1), policy)
+    one = events.slice(event, event + 1)
+    rows, _ = postprocess_events(one, policy, nonfinite="zero")
+    one = one.replace_non_finite(list(one.columns)).with_columns({"element_pt": _per_element(rows, "element_pt", one["element_pt"])})
     association = associate_caloparticles(one, policy) if isinstance(policy, CaloParticlePolicy) else associate_trackingparticles(one, policy)
     identity = {name: int(one[name][0]) for name in schema.NTUPLE.names("event")}
     graph = nx.DiGraph(source=one.source, entry=one.first_entry, policy=policy.name, **identity)
     _add_truth(graph, one, policy)
-    _add_elements_and_candidates(graph, one, target_columns(one, association, policy), policy)
+    _add_elements_and_candidates(graph, one, rows)
     _add_links(graph, one)
     _add_decisions(graph, association)
     for element, candidate in enumerate(matched_candidates(one, policy).tolist()):
@@ -71,22 +74,18 @@ def association_graph(events: Events, event: int, config: PostprocessConfig | No
     return graph
 
 
-def _prepared(one: Events, policy: AnyPolicy) -> Events:
-    """The event as the kernels want it: checked, finite, with the element pt that the postprocessing uses."""
-    for name in policy.required_columns:
-        if name not in one:
-            raise NtupleError(f"{one.source}: branch '{name}' is missing, without which the policy {policy.name} has no association graph")
-    one.validate()
-    one = one.replace_non_finite(list(one.columns))
-    from_energy = np.isin(one["element_type"], policy.pt_from_energy_types)
-    return one.with_columns({"element_pt": np.where(from_energy, one["element_energy"] / np.cosh(one["element_eta"].astype(np.float64)), one["element_pt"])})
+def _per_element(rows: Events, column: str, others: np.ndarray) -> np.ndarray:
+    """A column of the dataset for all elements of the ntuple; ``others``: values of the elements that the dataset leaves out."""
+    values = others.astype(np.float64)
+    values[rows["element_index"]] = rows[column]
+    return values
 
 
 def _add_truth(graph: nx.DiGraph, one: Events, policy: AnyPolicy) -> None:
     by_calo = isinstance(policy, CaloParticlePolicy)
     is_particle = {
         "caloparticle": np.full(one.size("caloparticle"), by_calo),
-        "simcluster": ~by_calo & (one["simcluster_idx_trackingparticle"] < 0),
+        "simcluster": (not by_calo) & (one["simcluster_idx_trackingparticle"] < 0),
         "trackingparticle": np.full(one.size("trackingparticle"), not by_calo),
     }
     for kind in TRUTH:
@@ -94,12 +93,13 @@ def _add_truth(graph: nx.DiGraph, one: Events, policy: AnyPolicy) -> None:
         _add_collection(graph, one, kind, {"role": np.where(is_particle[kind], "particle", "part"), **columns})
 
 
-def _add_elements_and_candidates(graph: nx.DiGraph, one: Events, targets: dict[str, np.ndarray], policy: AnyPolicy) -> None:
-    types = one["element_type"]
-    columns = {"type": np.array([ElementType(kind).name for kind in types.tolist()]), "dropped": np.isin(types, policy.dropped_types)}
-    columns["charge"] = one["element_charge"]
-    columns |= {"ispu": targets["target_ispu"], **{name: targets[name] for name in ("target_class", "target_pt", "target_energy")}}
-    _add_collection(graph, one, "element", {"role": np.full(one.size("element"), "element"), **columns})
+def _add_elements_and_candidates(graph: nx.DiGraph, one: Events, rows: Events) -> None:
+    types, nothing = one["element_type"], np.zeros(one.size("element"))
+    columns = {"role": np.full(len(types), "element"), "type": np.array([ElementType(kind).name for kind in types.tolist()], dtype=np.str_)}
+    columns |= {"dropped": ~np.isin(np.arange(len(types)), rows["element_index"]), "charge": one["element_charge"]}
+    columns |= {name: _per_element(rows, name, nothing) for name in ("target_pt", "target_energy")}
+    columns |= {"target_class": _per_element(rows, "target_class", nothing).astype(np.int32), "ispu": _per_element(rows, "target_ispu", nothing)}
+    _add_collection(graph, one, "element", columns)
     pdgid = one["pfcandidate_pdgid"]
     _add_collection(graph, one, "pfcandidate", {"role": np.full(len(pdgid), "candidate"), "pid": pdgid, "charge": charge_of_pdgid(pdgid)})
 

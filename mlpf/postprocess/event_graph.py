@@ -38,7 +38,8 @@ def event_graph(events: Events, event: int) -> nx.DiGraph:
     for element, candidate in zip(one["element_to_candidate.first"].tolist(), one["element_to_candidate.second"].tolist(), strict=True):
         graph.add_edge(("element", element), ("pfcandidate", candidate))
     for holder, target in _PARENTS:
-        for index, other in enumerate(one[f"{holder}_idx_{target}"].tolist()):
+        name = f"{holder}_idx_{target}"
+        for index, other in enumerate(one[name].tolist() if name in one else ()):
             pair = ((holder, index), (target, other)) if target == "trackingparticle" else ((target, other), (holder, index))
             if other >= 0:
                 graph.add_edge(*pair)

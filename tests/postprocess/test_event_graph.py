@@ -63,3 +63,9 @@ def test_an_event_of_many_has_its_own_nodes_only():
         assert len(nodes_of(graph, "element")) == events.counts("element")[i]
         pt = [graph.nodes[node]["pt"] for node in nodes_of(graph, "element")]
         assert pt == events.slice(i, i + 1)["element_pt"].tolist()
+
+
+def test_an_ntuple_without_caloparticles_has_none():
+    graph = event_graph(random_events(np.random.default_rng(1), 3, version="2020"), 1)
+    assert nodes_of(graph, "simcluster")
+    assert not nodes_of(graph, "caloparticle")

@@ -9,7 +9,7 @@ CORE = [
     "fastjet>=3.5",
     "matplotlib>=3.8",
     "mplhep>=0.3",
-    "networkx>=3.0",
+    "networkx>=3.4",
     "numba>=0.60",
     "numpy>=1.26",
     "onnx>=1.16",
@@ -18,7 +18,7 @@ CORE = [
     "pydantic>=2.7",
     "pyyaml>=6.0",
     "rich>=13",
-    "scipy>=1.11",
+    "scipy>=1.12",
     "typer>=0.12",
     "uproot>=5.5",
 ]

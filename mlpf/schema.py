@@ -15,7 +15,7 @@ from functools import cache
 
 import numpy as np
 
-SCHEMA_VERSION = 1  # of the Parquet dataset; raised whenever a reader of the old one would be wrong
+SCHEMA_VERSION = 2  # of the Parquet dataset; raised whenever a reader of the old one would be wrong
 TREE_PATHS = ("pfana/pftree", "ana/pftree")  # newer, 2020
 VERSIONS = ("2020", "2026")
 
@@ -64,6 +64,17 @@ CLASS_IDS = tuple(int(c) for c in CLASSES)
 CLASS_NAMES = tuple(c.name.lower() for c in CLASSES)
 NUM_CLASSES = len(CLASSES)
 CHARGED_CLASSES = (CandidateClass.CHARGED_HADRON, CandidateClass.ELECTRON, CandidateClass.MUON)
+
+
+class EdgeKind(enum.IntFlag):
+    """Why two elements are joined by an edge of the dataset; several reasons may hold."""
+
+    LINK = 1
+    """PF link of the ntuple."""
+    RADIUS = 2
+    """Closer than the policy's edge_radius."""
+    NEAREST = 4
+    """One is among the policy's edge_neighbors nearest of the other."""
 
 
 @dataclass(frozen=True)
@@ -390,7 +401,8 @@ DATASET = Layout(
         "edge",
         (
             *_ints("edge", {"source": "element (position in this row's lists)", "target": "element"}),
-            *_floats("edge", "", {"distance": "PF link distance or delta R"}),
+            *_floats("edge", "", {"distance": "PF link distance, which may be negative, or delta R"}),
+            *_ints("edge", {"kind": "EdgeKind: bit 1 PF link, 2 within the radius, 4 among the nearest of either"}),
         ),
     ),
     Collection("candidateedge", _ints("candidateedge", {"source": "element that shares a standard candidate with ...", "target": "... this element"})),
@@ -420,6 +432,7 @@ def digest() -> str:
         "columns": [[layout.name, c.name, c.dtype, c.unit] for layout in (NTUPLE, DATASET, CANDIDATES) for c in layout.columns.values()],
         "element_types": {t.name: int(t) for t in ElementType},
         "classes": CLASS_IDS,
+        "edge_kinds": {k.name: int(k) for k in EdgeKind},
         "features": FEATURES,
     }
     return hashlib.sha256(json.dumps(contract, sort_keys=True).encode()).hexdigest()[:16]

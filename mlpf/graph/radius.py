@@ -26,6 +26,7 @@ def radius_graph(eta: np.ndarray, phi: np.ndarray, offsets: np.ndarray, radius: 
     Raises:
         MlpfError: a coordinate is not finite, or the radius negative or not finite.
     """
+    _check(radius)
     points = checked_points(eta, phi, offsets)
     return edges_of(_search(points, points, radius, ALL if once else 1))
 
@@ -47,6 +48,7 @@ def radius_pairs(
     Raises:
         MlpfError: as `radius_graph`.
     """
+    _check(radius)
     a, b = checked_points(eta_a, phi_a, offsets_a), checked_points(eta_b, phi_b, offsets_b)
     edges = edges_of(_search(a, b, _largest_arc(radius) if chord else radius, 0))
     if not chord:
@@ -56,15 +58,18 @@ def radius_pairs(
     return edges.source[near], edges.target[near], distance[near]
 
 
+def _check(radius: float) -> None:
+    if not 0.0 <= radius < math.inf:
+        raise MlpfError(f"radius {radius}: must be finite and not negative")
+
+
 def _largest_arc(radius: float) -> float:
     """No smaller than the delta R of any two points whose distance along the chord is at most ``radius``."""
-    arc = 2.0 * math.asin(0.5 * radius) if 0.0 <= radius <= 2.0 else math.hypot(radius, math.pi)
+    arc = 2.0 * math.asin(0.5 * radius) if radius <= 2.0 else math.hypot(radius, math.pi)
     return arc * (1.0 + MARGIN)
 
 
 def _search(a: Points, b: Points, radius: float, skipped: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    if not 0.0 <= radius < math.inf:
-        raise MlpfError(f"radius {radius}: must be finite and not negative")
     grid = build_grid(a, 1.0, radius * (1.0 + MARGIN) + MARGIN)
     cells = cells_of(b, grid.first_cell, grid.num_columns, grid.lowest, grid.height)
     return _points_within(grid, b, cells, _blocks(grid), _largest_square(radius), skipped)

@@ -25,6 +25,7 @@ TypeName = Annotated[ElementType, pydantic.BeforeValidator(_type_by_name), pydan
 Types = tuple[TypeName, ...]
 
 _PARTICLES = tuple(c for c in CLASS_IDS if c)
+_PF_LINKS = ("element_distance_i", "element_distance_j", "element_distance_d")
 _CHARGED_TO_NEUTRAL = {211: 130, 11: 130, 13: 130}
 
 
@@ -34,8 +35,8 @@ class Policy(Config):
     name: ClassVar[str]
     required_columns: ClassVar[tuple[str, ...]]
     """Truth columns without which the policy means nothing."""
-    optional_columns: ClassVar[tuple[str, ...]]
-    """Further columns that only this policy reads."""
+    optional_truth_columns: ClassVar[tuple[str, ...]]
+    """Further truth columns that only this policy reads."""
 
     dropped_types: Types = ()
     """Elements that leave the event, and whose links are ignored throughout."""
@@ -67,6 +68,17 @@ class Policy(Config):
     """Distance parameter of the anti-kt jets."""
     jet_min_pt: float = pydantic.Field(default=3.0, ge=0)
     """Jets below are left out [GeV]."""
+    edges: tuple[Literal["links", "radius", "knn"], ...] = ()
+    """Pairs of elements to store as edges: the ntuple's PF ``links``, those within the ``radius`` edge_radius, the ``knn``, edge_neighbors nearest ones."""
+    edge_radius: float = pydantic.Field(default=0.2, ge=0, allow_inf_nan=False)
+    """Elements closer than this in delta R are joined by an edge, if edges names ``radius``."""
+    edge_neighbors: int = pydantic.Field(default=16, ge=0)
+    """Every element is joined with so many nearest ones in delta R, if edges names ``knn``."""
+
+    @property
+    def optional_columns(self) -> tuple[str, ...]:
+        """Columns read where the ntuple has them, beyond those that all policies read."""
+        return (*self.optional_truth_columns, *(_PF_LINKS if "links" in self.edges else ()))
 
 
 class CaloParticlePolicy(Policy):
@@ -82,7 +94,7 @@ class CaloParticlePolicy(Policy):
             for part in (".first", ".second", "_cmp")
         ),
     )  # fmt: skip
-    optional_columns: ClassVar[tuple[str, ...]] = ("caloparticle_ev", "trackingparticle_pt")
+    optional_truth_columns: ClassVar[tuple[str, ...]] = ("caloparticle_ev", "trackingparticle_pt")
 
     dropped_types: Types = (ElementType.PS1, ElementType.PS2, ElementType.BREM)
     pt_from_energy_types: Types = (ElementType.HO,)
@@ -123,9 +135,7 @@ class TrackingParticlePolicy(Policy):
         "simcluster_to_element.second",
         "simcluster_to_element_cmp",
     )
-    optional_columns: ClassVar[tuple[str, ...]] = (
-        "trackingparticle_ev", "simcluster_ev", "element_distance_i", "element_distance_j", "element_distance_d"
-    )  # fmt: skip
+    optional_truth_columns: ClassVar[tuple[str, ...]] = ("trackingparticle_ev", "simcluster_ev")
 
     track_link_weight: float = 99999.0
     """Weight of the links of TrackingParticles, above any energy."""
@@ -154,8 +164,7 @@ class TrackingParticlePolicy(Policy):
     """Beyond this |eta| HFHAD and HFEM elements have targets of pid 1 or 2."""
     electromagnetic_pids: tuple[int, ...] = (22, 11)
     """|pid| of what is 2 in a HFEM element and 130 in an HCAL element."""
-    edge_radius: float = pydantic.Field(default=0.2, ge=0)
-    """Elements closer than this in delta R are joined by an edge."""
+    edges: tuple[Literal["links", "radius", "knn"], ...] = ("links", "radius")
     candidate_track_pids: tuple[int, ...] = (211, 13)
     candidate_track_types: Types = (ElementType.TRACK,)
     candidate_other_types: Types = (ElementType.ECAL, ElementType.HCAL, ElementType.HFEM, ElementType.HFHAD, ElementType.SC)

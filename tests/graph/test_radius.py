@@ -7,7 +7,6 @@ from scipy.spatial import cKDTree
 
 from mlpf.errors import MlpfError
 from mlpf.graph.radius import radius_graph, radius_pairs
-from mlpf.postprocess.kernels import pairs_within
 
 RADII = st.sampled_from([0.0, 0.05, 0.25, 0.5, 2.0, 3.5, 8.0, 1e7, 1e200])
 
@@ -47,24 +46,17 @@ def test_edges_are_those_of_a_periodic_tree(radius, pool):
     assert np.array_equal(np.stack([edges.source, edges.target], axis=1), expected[np.lexsort(expected.T[::-1])])
 
 
-@pytest.mark.parametrize("chord", [False, True])
-@pytest.mark.parametrize("radius", [0.0, 0.05, 0.3, 1.9, 2.5, 4.0])
-def test_pairs_are_those_of_the_search_in_strips(radius, chord):
+@pytest.mark.parametrize("radius", [0.001, 0.05, 0.3, 1.9, 2.5, 4.0])
+def test_pairs_along_the_chord_are_those_in_eta_and_sine_and_cosine_of_phi(radius):
     rng = np.random.default_rng(2)
-    eta_a, phi_a, offsets_a = plane.points(rng, 0, 300, 1, 40, 5, pool=60)
-    eta_b, phi_b, offsets_b = plane.points(rng, 3, 200, 30, 0, 50)
-    phi_b[::7] = np.pi
-    eta_b[3:100], phi_b[3:100] = eta_a[:97], phi_a[:97]  # at the very same place
-    event_a, event_b = (np.repeat(np.arange(5), np.diff(offsets)) for offsets in (offsets_a, offsets_b))
-    order = np.lexsort((eta_b, event_b))
-    a, b, distance = pairs_within(eta_a, phi_a, event_a, eta_b[order], phi_b[order], offsets_b, radius, chord)
-    b = order[b]
-    expected = np.lexsort((b, a))
-    found = radius_pairs(eta_a, phi_a, offsets_a, eta_b, phi_b, offsets_b, radius, chord)
-    assert np.array_equal(found[0], a[expected])
-    assert np.array_equal(found[1], b[expected])
-    np.testing.assert_allclose(found[2], distance[expected], rtol=1e-14, atol=1e-15)
-    assert len(a) > 0
+    a, b = plane.points(rng, 0, 300, 1, 40, 5, pool=60), plane.points(rng, 3, 200, 30, 0, 50)
+    b[1][::7] = np.pi
+    b[0][3:100], b[1][3:100] = a[0][:97], a[1][:97]  # at the very same place
+    expected = plane.pairs_within(a, b, radius, plane.chords)
+    source, target, distance = radius_pairs(*a, *b, radius, chord=True)
+    assert list(zip(source, target, strict=True)) == [pair[:2] for pair in expected]
+    np.testing.assert_allclose(distance, [pair[2] for pair in expected], rtol=1e-9, atol=1e-14)
+    assert len(expected) > 0
 
 
 def test_the_radius_counts_even_where_its_square_is_rounded():
@@ -113,5 +105,9 @@ def test_permuting_points_permutes_edges():
     ([0.0, 0.0], [0.0, 0.0], np.inf, "radius inf: must be finite"),
 ])  # fmt: skip
 def test_what_cannot_be_meant_is_refused(eta, phi, radius, message):
+    points = np.array(eta), np.array(phi), np.array([0, 2])
     with pytest.raises(MlpfError, match=message):
-        radius_graph(np.array(eta), np.array(phi), np.array([0, 2]), radius)
+        radius_graph(*points, radius)
+    for chord in (False, True):
+        with pytest.raises(MlpfError, match=message):
+            radius_pairs(*points, *points, radius, chord)

@@ -8,6 +8,7 @@ from mlpf.postprocess.rows import columns_to_read, postprocess_events
 from mlpf.schema import NTUPLE, ElementType
 from mlpf.testing import random_events
 
+EDGES = {"edges": ["links", "radius", "knn"], "edge_radius": 0.5, "edge_neighbors": 3}
 CALO_CHANGES = {
     "dropped_types": ["PS1", "PS2"],
     "pt_from_energy_types": [],
@@ -25,6 +26,9 @@ CALO_CHANGES = {
     "electron_pids": [11, 13],
     "split_radius": 0.1,
     "type_order": ["HCAL", "ECAL", "TRACK"],
+    "edges": ["links"],
+    "edge_radius": 0.1,
+    "edge_neighbors": 2,
 }
 TRACKING_CHANGES = {
     "track_link_weight": 0.01,
@@ -36,7 +40,7 @@ TRACKING_CHANGES = {
     "pid_groups": {211: [11]},
     "forward_eta": 0.5,
     "electromagnetic_pids": [211],
-    "edge_radius": 0.1,
+    "edges": ["radius"],
     "candidate_other_types": ["SC"],
 }
 
@@ -53,8 +57,8 @@ def test_every_choice_makes_a_difference(cls, name, value):
     same = True
     for ties in (False, True):
         events = random_events(np.random.default_rng(1), 100, ties=ties)
-        before, _ = postprocess_events(events, cls())
-        after, _ = postprocess_events(events, cls.model_validate({name: value}))
+        before, _ = postprocess_events(events, cls.model_validate(EDGES))
+        after, _ = postprocess_events(events, cls.model_validate({**EDGES, name: value}))
         same &= all(np.array_equal(before[column], after[column]) for column in before.columns)
     assert not same
 
@@ -67,8 +71,23 @@ def test_every_choice_has_a_sentence_and_is_tried():
 
 
 def test_columns_to_read_are_columns_of_the_ntuple():
-    for policy in (CaloParticlePolicy(), TrackingParticlePolicy()):
+    for policy in (CaloParticlePolicy(), CaloParticlePolicy(edges=("links",)), TrackingParticlePolicy()):
         assert set(columns_to_read(policy)) <= set(NTUPLE.columns)
+
+
+def test_pf_links_are_read_only_where_they_become_edges():
+    links = set(NTUPLE.names("element_distance"))
+    for cls in (CaloParticlePolicy, TrackingParticlePolicy):
+        assert links <= set(columns_to_read(cls(edges=("radius", "links"))))
+        assert not links & set(columns_to_read(cls(edges=("radius", "knn"))))
+
+
+def test_edges_that_nobody_knows_are_refused(tmp_path):
+    path = tmp_path / "p.yaml"
+    for wrong in ("edges: [lines]", "edge_radius: -0.1", "edge_radius: .inf", "edge_neighbors: -1"):
+        path.write_text(f"postprocess:\n  caloparticle: {{{wrong}}}\n")
+        with pytest.raises(ConfigError, match=wrong.partition(":")[0]):
+            parse_section(load_parameters(path), "postprocess", PostprocessConfig, path)
 
 
 def test_auto_follows_what_the_ntuple_holds():
@@ -90,5 +109,5 @@ def test_a_parameter_file_changes_choices_and_a_wrong_key_is_explained(tmp_path)
 
 
 def test_choices_survive_the_manifest():
-    for policy in (CaloParticlePolicy(split_radius=0.3), TrackingParticlePolicy()):
+    for policy in (CaloParticlePolicy(split_radius=0.3, edges=("knn",)), TrackingParticlePolicy()):
         assert type(policy).model_validate(policy.model_dump(mode="json")) == policy

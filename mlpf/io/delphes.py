@@ -13,6 +13,7 @@ from uproot.interpretation.numerical import AsDtype
 from mlpf import schema
 from mlpf.errors import NtupleError
 from mlpf.io import delphes_schema as delphes
+from mlpf.io.deposits import shares
 from mlpf.io.foreign import TRUTH_COLUMNS, ForeignChunk, ForeignFile, Links, flat, read_table
 from mlpf.io.root_references import parse_reference_arrays, resolve
 from mlpf.io.tables import Rules, Table, apply_rules, first_match, members_of, possible, stack
@@ -86,7 +87,9 @@ class DelphesChunk(ForeignChunk):
     def deposits(self) -> Links:
         """By ``Tower.Particles``."""
         table, cluster, particle = self._clusters
-        share = self._shares(table, cluster, particle)
+        explained = self._has_track[particle] & (self._flow_clusters is self._clusters)  # e-flow towers hold what tracks leave over
+        energy, pdgid = self.gen["energy"][particle], self.gen["pdgid"][particle]
+        share = shares(cluster, energy, pdgid, explained, table["energy"], table["em"])
         return Links(particle, self._elements[2][cluster], share).where(share > 0)
 
     @cached_property
@@ -99,16 +102,6 @@ class DelphesChunk(ForeignChunk):
         element = np.concatenate([_at(self._elements[1], track), _at(self._elements[2], cluster)])
         links = Links(element, np.concatenate([track_rows, cluster_rows]))
         return links.where(element >= 0)
-
-    def _shares(self, table: Table, cluster: np.ndarray, particle: np.ndarray) -> np.ndarray:
-        """``(P,)`` each particle's part of its cluster's energy [GeV]: Delphes stores the particles of a tower, but not what they left in it."""
-        energy = self.gen["energy"].astype(np.float64)[particle]
-        deposited = energy * delphes.deposited_fraction(self.gen["pdgid"][particle], table["em"][cluster])
-        if self._flow_clusters is self._clusters:  # what tracks explain is taken out of these already
-            deposited = _first_that_counts(np.where(self._has_track[particle], 0.0, deposited), deposited, cluster, len(table))
-        deposited = _first_that_counts(deposited, energy, cluster, len(table))
-        total = np.bincount(cluster, deposited, len(table))[cluster]
-        return table["energy"][cluster] * deposited / np.where(total > 0, total, 1.0)
 
     @cached_property
     def _has_track(self) -> np.ndarray:
@@ -288,11 +281,6 @@ def _columns_of(rules: Rules, collection: str, branches: Branches) -> dict[str, 
 def _tower_keys(table: Table) -> np.ndarray:
     """``(N, 6)`` what an e-flow tower has in common with the tower that it was made of."""
     return np.column_stack([table.event, table["em"], table["Edges[4]"]])
-
-
-def _first_that_counts(preferred: np.ndarray, otherwise: np.ndarray, cluster: np.ndarray, num_clusters: int) -> np.ndarray:
-    """``(P,)`` preferred weights, but the others in clusters where the preferred ones are all 0."""
-    return np.where(np.bincount(cluster, preferred, num_clusters)[cluster] > 0, preferred, otherwise)
 
 
 def _at(values: np.ndarray, index: np.ndarray) -> np.ndarray:

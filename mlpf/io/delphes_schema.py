@@ -174,15 +174,3 @@ GENJET: Rules = {
     "energy": rule("PT", "Eta", "Mass", function=energy_from_pt_eta_mass),
 }
 GENMET: Rules = {"pt": rule("MET"), "phi": rule("Phi")}
-
-# Where particles leave their energy, by the cards that come with Delphes (cards/delphes_card_CMS.tcl, EnergyFraction): |pdgId| -> part in the electromagnetic
-# calorimeter; the rest, and all of any other particle, is left in the hadronic one. Muons, neutrinos and neutralinos leave none.
-EM_FRACTION = {11: 1.0, 22: 1.0, 111: 1.0, 310: 0.3, 3122: 0.3}
-NO_DEPOSIT = (12, 13, 14, 16, 1000022, 1000023, 1000025, 1000035, 1000045)
-
-
-def deposited_fraction(pdgid: np.ndarray, em: np.ndarray) -> np.ndarray:
-    """Part of a particle's energy that it leaves in the electromagnetic (``em``) or the hadronic calorimeter, by Delphes' rule."""
-    pid = np.abs(pdgid)
-    fraction = np.select([pid == known for known in EM_FRACTION], list(EM_FRACTION.values()), 0.0)
-    return np.where(np.isin(pid, NO_DEPOSIT), 0.0, np.where(em, fraction, 1.0 - fraction))

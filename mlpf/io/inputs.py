@@ -11,6 +11,8 @@ from mlpf import schema
 from mlpf.errors import NtupleError
 from mlpf.events import Events
 from mlpf.io.delphes import DelphesFile
+from mlpf.io.edm4hep import Edm4hepFile
+from mlpf.io.foreign import ForeignFile
 from mlpf.io.ntuple import CHUNK_BYTES, Ntuple
 from mlpf.io.root import reading, require_complete
 
@@ -53,11 +55,16 @@ class Input(Protocol):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
 
 
-KINDS: dict[str, type[Ntuple] | type[DelphesFile]] = {**dict.fromkeys(schema.TREE_PATHS, Ntuple), DelphesFile.tree_path: DelphesFile}
+KINDS: dict[str, tuple[str, type[Ntuple] | type[ForeignFile]]] = {
+    **dict.fromkeys(schema.TREE_PATHS, ("PFAnalysis ntuple", Ntuple)),
+    DelphesFile.tree_path: ("Delphes", DelphesFile),
+    Edm4hepFile.tree_path: ("EDM4hep", Edm4hepFile),
+}
+"""Path of a tree -> what a file with it is, and who opens it."""
 
 
 def open_input(path: str | Path) -> Input:
-    """Open a file of events: a PFAnalysis ntuple of any version, or a Delphes file. The trees that it holds tell which.
+    """Open a file of events: a PFAnalysis ntuple of any version, a Delphes or an EDM4hep file. The trees that it holds tell which.
 
     Raises:
         NtupleError: the file cannot be read, or holds nothing that is known.
@@ -65,8 +72,9 @@ def open_input(path: str | Path) -> Input:
     path = Path(path)
     require_complete(path)
     with reading(path), uproot.open(path, object_cache=None, array_cache=None) as file:
-        kind = next((KINDS[tree] for tree in KINDS if tree in file), None)
+        found = next((kind for tree, (_, kind) in KINDS.items() if tree in file), None)
         held = ", ".join(file.keys(cycle=False)[:5]) or "nothing"
-    if kind is None:
-        raise NtupleError(f"{path}: no tree at {', '.join(schema.TREE_PATHS)} (PFAnalysis ntuple) or {DelphesFile.tree_path} (Delphes); the file holds {held}")
-    return kind(path)
+    if found is None:
+        known = ", ".join(f"{tree} ({name})" for tree, (name, _) in KINDS.items())
+        raise NtupleError(f"{path}: no tree that is known; known are {known}; the file holds {held}")
+    return found(path)

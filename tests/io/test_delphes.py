@@ -12,7 +12,7 @@ import uproot
 from mlpf.errors import NtupleError
 from mlpf.events import concatenate
 from mlpf.io.delphes import DelphesChunk, DelphesFile
-from mlpf.io.delphes_schema import deposited_fraction
+from mlpf.io.deposits import deposited_fraction
 from mlpf.io.foreign import TRUTH_COLUMNS
 from mlpf.schema import ElementType
 

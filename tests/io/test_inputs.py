@@ -33,7 +33,9 @@ def test_a_delphes_file_is_opened_as_one():
 def test_a_file_of_something_else_says_what_is_known_and_what_it_holds(tmp_path):
     with uproot.recreate(tmp_path / "other.root") as file:
         file.mktree("Events", {"nMuon": np.float32}).extend({"nMuon": np.zeros(3)})
-    with pytest.raises(NtupleError, match=r"other\.root: no tree at pfana/pftree, ana/pftree \(PFAnalysis ntuple\).*Delphes.*; the file holds Events$"):
+    with pytest.raises(
+        NtupleError, match=r"other\.root: no tree that is known; known are pfana/pftree \(PFAnalysis .*, Delphes .*, events \(EDM4hep\); the file holds Events$"
+    ):
         open_input(tmp_path / "other.root")
 
 

@@ -90,6 +90,7 @@ def _annotate(figure: Figure, page: np.ndarray, graph: nx.DiGraph, hidden: list[
         Line2D([], [], color=DARK, linewidth=2.5, label="chosen"),
         Line2D([], [], color=PALE, linewidth=2.5, label="linked; width: share of the element"),
         *(Line2D([], [], color=color, marker="o", linestyle="none", label=title) for title, color in _CLASS_COLORS.items()),
+        Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="none", label="from pileup"),
     ]
     figure.legend(
         handles=handles, loc="lower left", bbox_to_anchor=(LEFT / page[0] - 0.005, 0.3 / page[1]), ncols=len(handles), columnspacing=1.2, handletextpad=0.4

@@ -19,7 +19,7 @@ _RECONSTRUCTED = ("momentum.x", "momentum.y", "momentum.z", "energy", "charge", 
 _PDGID = ("PDG", "type")  # of reconstructed particles; `type` before EDM4hep 0.99
 _RANGES = ("tracks_begin", "tracks_end", "clusters_begin", "clusters_end")
 _PARTICLE = ("momentum.x", "momentum.y", "momentum.z", "mass", "charge", "PDG", "generatorStatus", "simulatorStatus", "parents_begin", "parents_end")
-_STATE = ("D0", "Z0", "phi", "tanLambda", "referencePoint.x", "referencePoint.y", "referencePoint.z", "covMatrix")
+_STATE = ("D0", "Z0", "phi", "omega", "tanLambda", "referencePoint.x", "referencePoint.y", "referencePoint.z", "covMatrix")
 _CLUSTER = ("energy", "energyError", "position.x", "position.y", "position.z")
 _AXES = "xyz"
 

@@ -68,6 +68,11 @@ def _candidate_pdgid(pid: np.ndarray, charge: np.ndarray, mass: np.ndarray, elec
     return np.where(known, pid, guess)
 
 
+def _pt_error(px: np.ndarray, py: np.ndarray, omega: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """The relative uncertainty of pt is that of the curvature."""
+    return np.where(omega != 0, np.hypot(px, py) * np.sqrt(covariance[:, 5]) / np.abs(omega), 0.0)
+
+
 def _dip_error(tan_lambda: np.ndarray, covariance: np.ndarray) -> np.ndarray:
     return np.sqrt(covariance[:, 14]) / (1 + tan_lambda**2)
 
@@ -105,6 +110,7 @@ TRACK: Rules = {
     "vx": rule("state.D0", "state.phi", "state.referencePoint.x", function=lambda d0, phi, x: CM_PER_MM * (x - d0 * np.sin(phi))),
     "vy": rule("state.D0", "state.phi", "state.referencePoint.y", function=lambda d0, phi, y: CM_PER_MM * (y + d0 * np.cos(phi))),
     "vz": rule("state.Z0", "state.referencePoint.z", function=lambda z0, z: CM_PER_MM * (z + z0)),
+    "pterror": rule(*_OWN_MOMENTUM[:2], "state.omega", "state.covMatrix", function=_pt_error),
     "lambda": rule("state.tanLambda", function=np.arctan),
     "lambdaerror": rule("state.tanLambda", "state.covMatrix", function=_dip_error),
     "theta": rule("state.tanLambda", function=lambda tan: np.pi / 2 - np.arctan(tan)),

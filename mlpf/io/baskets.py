@@ -23,7 +23,8 @@ _BASKET = struct.Struct(">Hiiiib")  # last bytes of the key: version, buffer siz
 _BLOCK_HEADER = 9  # algorithm (2 letters), method, compressed and uncompressed bytes (3 each, little endian)
 _VECTOR_HEADER = 10  # of each std::vector: bytes, version, length
 _VECTORS = {"vector<float>": ">f4", "vector<int>": ">i4"}  # uproot needs 1.6 ms per branch to find this out
-# Columns share blocks of memory: touching new pages takes 8 times as long as copying into them, but from 4 MB on numpy asks for large ones.
+# Touching new pages takes 8 times as long as copying into them, but numpy asks for large pages from 4 MB on: smaller columns share blocks of memory.
+_LARGE_BYTES = 1 << 22
 _BLOCK_BYTES = 1 << 24
 
 
@@ -72,10 +73,12 @@ class BasketFile:
         return self._buffers[name][:size]
 
     def allocate(self, size: int, dtype: np.dtype) -> np.ndarray:
-        """An uninitialised array, which keeps a block of memory alive that it shares with others."""
+        """An uninitialised array, which may keep a block of memory alive that it shares with others."""
         num_bytes = -(-size * dtype.itemsize // 64) * 64  # a cache line
+        if num_bytes >= _LARGE_BYTES:
+            return np.empty(size, dtype)
         if self._block_used + num_bytes > len(self._block):
-            self._block, self._block_used = np.empty(max(num_bytes, _BLOCK_BYTES), np.uint8), 0
+            self._block, self._block_used = np.empty(_BLOCK_BYTES, np.uint8), 0
         start = self._block_used
         self._block_used += num_bytes
         return self._block[start : start + size * dtype.itemsize].view(dtype)

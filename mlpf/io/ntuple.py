@@ -18,7 +18,7 @@ from mlpf.errors import NtupleError
 from mlpf.events import Events, concatenate, offsets_from_counts
 from mlpf.io.baskets import BasketFile, Branch
 from mlpf.io.files import atomic_file
-from mlpf.io.root import reading, require_complete
+from mlpf.io.root import reading, reading_metadata, require_complete
 
 COMPRESSION = uproot.ZSTD(5)  # LZMA makes files a seventh smaller, and takes twenty times as long
 CHUNK_BYTES = 100_000_000  # uncompressed size of what one chunk holds; a few times this is the peak memory of a reader
@@ -42,7 +42,7 @@ class Ntuple:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         require_complete(self.path)
-        with reading(self.path):
+        with reading_metadata(self.path):
             # Nothing is read twice, and uproot's caches outlive the file until the garbage collector comes: 60 MB more per file of 50 MB.
             self._file = uproot.open(self.path, object_cache=None, array_cache=None)
         self._baskets = BasketFile(self.path, CHUNK_BYTES)
@@ -54,7 +54,7 @@ class Ntuple:
             raise
 
     def _find_tree(self) -> None:
-        with reading(self.path):
+        with reading_metadata(self.path):
             found = [name for name in schema.TREE_PATHS if name in self._file]
             if not found:
                 known = ", ".join(self._file.keys(cycle=False)[:5]) or "nothing"
@@ -204,7 +204,7 @@ def write_ntuple(
 
 
 def _open_branch(tree: uproot.TTree, column: str, path: str, file: Path, num_events: int) -> Branch:
-    with reading(file, column):
+    with reading_metadata(file, column):
         stem, _, member = column.rpartition(".")
         branch = Branch(tree[path], member if stem and path.rpartition("/")[2] == stem else "")
     if branch.edges[-1] != num_events:

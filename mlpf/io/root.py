@@ -39,3 +39,13 @@ def reading(path: Path, what: str = "") -> Iterator[None]:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         place = f"{path}: {what}" if what else str(path)
         raise NtupleError(f"{place}: not readable as a ROOT ntuple, damaged? ({reason})") from error
+
+
+@contextmanager
+def reading_metadata(path: Path, what: str = "") -> Iterator[None]:
+    """`reading` of what a file says about itself, a few MB in a sound file: a lack of memory means that a length in it is absurd."""
+    with reading(path, what):
+        try:
+            yield
+        except MemoryError as error:
+            raise ValueError("a length in it asks for more memory than there is") from error

@@ -1,7 +1,9 @@
 import gc
 import importlib.util
+import itertools
 import shutil
 import tracemalloc
+from collections import Counter
 from pathlib import Path
 
 import awkward as ak
@@ -11,7 +13,8 @@ import uproot
 
 from mlpf import schema
 from mlpf.errors import NtupleError
-from mlpf.events import Events, offsets_from_counts
+from mlpf.events import Events, concatenate, offsets_from_counts
+from mlpf.io import baskets
 from mlpf.io.ntuple import Ntuple, read_candidates, read_ntuple, write_ntuple
 from mlpf.random_ntuple import random_events
 
@@ -71,6 +74,104 @@ def test_what_is_written_is_read_back_in_any_chunks(tmp_path):
     for i, chunk in enumerate(chunks):
         assert_same(chunk, events.slice(i, i + 1), schema.NTUPLE.columns)
     assert_same(read_ntuple(path), events, schema.NTUPLE.columns)
+
+
+def by_uproot(path):
+    """All columns as uproot and awkward read them."""
+    with uproot.open(path)["pfana/pftree"] as tree:
+        columns, offsets = {}, {}
+        for name in tree.keys(recursive=True):
+            column, array = name.rpartition("/")[2], tree[name].array()
+            pairs = {f"{column}.{field}": array[field] for field in array.fields} if array.fields else {column: array}
+            for column, values in pairs.items():
+                if column in schema.NTUPLE.columns:
+                    columns[column] = ak.to_numpy(ak.flatten(values, axis=None))
+                    if values.ndim > 1:
+                        offsets[schema.NTUPLE.collection_of[column]] = offsets_from_counts(ak.to_numpy(ak.num(values)))
+        return Events(columns, offsets, int(tree.num_entries))
+
+
+@pytest.mark.parametrize("name", ["simulated", "unsplit", "ragged"])
+@pytest.mark.parametrize("chunk_bytes", [1, 30_000, 10**9])
+def test_cpp_vectors_split_or_not_compressed_or_not_are_what_uproot_reads(name, chunk_bytes):
+    path = FILES / f"cpp_{name}.root"
+    with Ntuple(path) as ntuple:
+        read, expected = concatenate(list(ntuple.iterate(chunk_bytes=chunk_bytes))), by_uproot(path)
+    assert read.columns.keys() == expected.columns.keys()
+    assert_same(read, expected, expected.columns)
+
+
+@pytest.mark.parametrize("algorithm", [uproot.ZLIB(1), uproot.LZMA(1), uproot.LZ4(1), uproot.ZSTD(1), uproot.ZSTD(0)])
+def test_every_compression_of_root_is_read(tmp_path, algorithm):
+    events = random_events(np.random.default_rng(1), 5, 200)
+    write_ntuple(tmp_path / "a.root", [events], compression=algorithm)
+    assert_same(read_ntuple(tmp_path / "a.root"), events, events.columns)
+
+
+def test_baskets_beyond_the_largest_block_of_a_compression_are_read(tmp_path):
+    values = np.arange(3 * 1_500_000, dtype=np.float32)  # 18 MB, blocks hold 16
+    names = ("element_pt", "element_eta", "element_phi", "element_energy")
+    events = Events({"element_type": np.ones(values.size), **dict.fromkeys(names, values)}, {"element": np.arange(4) * 1_500_000}, 3)
+    write_ntuple(tmp_path / "a.root", [events], compression=uproot.ZSTD(1))
+    assert_same(read_ntuple(tmp_path / "a.root", ["element_pt", "element_type"]), events, ["element_pt", "element_type"])
+
+
+def test_parts_end_where_baskets_end_and_only_larger_baskets_are_cut(tmp_path):
+    events = random_events(np.random.default_rng(1), 60, 20)
+    edges = [0, 3, 7, 8, 11, 60]
+    write_ntuple(tmp_path / "a.root", [events.slice(first, last) for first, last in itertools.pairwise(edges)])
+    columns = ["element_pt", "element_eta", "caloparticle_pt", "no_such_column"]
+    with Ntuple(tmp_path / "a.root") as ntuple:
+        event_bytes = sum(ntuple._branch(name).total_bytes for name in columns[:3]) / 60
+        assert ntuple.parts(columns, int(8.5 * event_bytes)) == [(0, 8), (8, 11), (11, 18), (18, 25), (25, 32), (32, 39), (39, 46), (46, 53), (53, 60)]
+        assert ntuple.parts(columns, 10**9) == [(0, 60)]
+        assert ntuple.parts(columns, 1) == [(i, i + 1) for i in range(60)]
+        chunks = list(ntuple.iterate(columns, int(8.5 * event_bytes), stop=20, start=5))
+        assert [(chunk.first_entry, len(chunk)) for chunk in chunks] == [(5, 6), (11, 5), (16, 4)]
+        assert_same(concatenate(chunks), events.slice(5, 20), columns[:3])
+        assert list(ntuple.iterate(columns, start=60)) == []
+
+
+@pytest.mark.parametrize(("keep_bytes", "decompressions"), [(10**9, 1), (0, 6)])
+def test_a_basket_larger_than_a_chunk_is_decompressed_once_if_there_is_room_to_keep_it(tmp_path, monkeypatch, keep_bytes, decompressions):
+    events = random_events(np.random.default_rng(1), 6, 50)
+    write_ntuple(tmp_path / "a.root", [events])
+    loaded = []
+    load = baskets.Branch._load
+    monkeypatch.setattr(baskets.Branch, "_load", lambda self, *arguments: loaded.append(self.name) or load(self, *arguments))
+    with Ntuple(tmp_path / "a.root") as ntuple:
+        ntuple._baskets._keep_bytes = keep_bytes
+        chunks = list(ntuple.iterate(chunk_bytes=1))
+        kept = sum(len(basket.data) for basket in ntuple._baskets._kept.values())
+    assert len(chunks) == 6
+    assert kept <= keep_bytes
+    assert set(Counter(loaded).values()) == {decompressions}
+    assert_same(concatenate(chunks), events, events.columns)
+
+
+def test_memory_does_not_grow_from_chunk_to_chunk(tmp_path):
+    columns = schema.NTUPLE.names("element")[:12]
+    events = Events({name: np.arange(3_000_000) % 9 for name in columns}, {"element": np.arange(11) * 300_000}, 10)
+    write_ntuple(tmp_path / "a.root", [events] * 5, compression=uproot.ZSTD(1))
+    with Ntuple(tmp_path / "a.root") as ntuple:
+        tracemalloc.start()
+        try:
+            used = [tracemalloc.get_traced_memory()[0] for _ in ntuple.iterate(chunk_bytes=150_000_000)]
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert len(used) == 5  # of 144 MB each
+    assert max(used[2:]) < 1.1 * used[1]
+    assert peak < 2.5 * 144_000_000  # the chunk that the loop still holds, the next one, a basket
+
+
+def test_fractions_where_integers_belong_are_an_error(tmp_path):
+    with uproot.recreate(tmp_path / "a.root") as file:
+        jagged = {name: ak.Array([[1.0], [2.0]]) for name in ("element_pt", "element_eta", "element_phi", "element_energy", "caloparticle_ev")}
+        jagged |= {"element_type": ak.values_astype(ak.Array([[1], [1]]), np.int32), "caloparticle_ev": ak.Array([[0.0], [np.nan]])}
+        file.mktree("pfana/pftree", {name: array.type.content for name, array in jagged.items()}).extend(jagged)
+    with pytest.raises(NtupleError, match=r"a.root: events 0 to 1: caloparticle_ev: .*nan is no integer"):
+        read_ntuple(tmp_path / "a.root")
 
 
 def test_plain_uproot_sees_the_branches_of_the_real_ntuple(tmp_path):
@@ -162,6 +263,19 @@ def test_a_branch_of_another_shape_is_a_clear_error(tmp_path):
         file.mktree("pfana/pftree", flat | {"element_type": np.ones(3, dtype=np.int32)})
     with pytest.raises(NtupleError, match=r"flat.root: events 0 to 2: element_type: not readable as a ROOT ntuple, damaged\? \(one value per event\)"):
         read_ntuple(tmp_path / "flat.root")
+
+
+def test_lengths_beyond_all_memory_mean_a_damaged_file_but_a_lack_of_memory_for_baskets_does_not(monkeypatch):
+    def refuse(*arguments, **options):
+        raise MemoryError
+
+    with Ntuple(FILES / "cpp_2026.root") as ntuple:
+        monkeypatch.setattr(baskets.BasketFile, "allocate", refuse)
+        with pytest.raises(MemoryError):
+            next(ntuple.iterate())
+    monkeypatch.setattr(uproot, "open", refuse)
+    with pytest.raises(NtupleError, match=r"cpp_2026.root: not readable .* a length in it asks for more memory than there is"):
+        Ntuple(FILES / "cpp_2026.root")
 
 
 def test_what_is_no_tree_is_named(tmp_path):

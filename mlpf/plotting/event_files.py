@@ -21,7 +21,7 @@ def read_event(path: str | Path, index: int) -> Events:
     """
     path = Path(path)
     if path.suffix != ".root" and not path.is_dir():
-        raise MlpfError(f"{path}: neither a file of events (.root) nor a dataset folder")
+        raise MlpfError(f"{path}: neither an ntuple (.root) nor a dataset folder")
     if path.is_dir():
         dataset = ShardedDataset(path)
         _check_index(path, index, len(dataset))

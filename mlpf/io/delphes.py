@@ -1,24 +1,23 @@
 """Delphes files: tracks and towers become elements, e-flow objects candidates, stable particles the truth. `delphes_schema` has the mapping."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import NamedTuple
 
 import awkward as ak
 import numpy as np
-import uproot
 from uproot.interpretation.jagged import AsJagged
 from uproot.interpretation.numerical import AsDtype
 
 from mlpf import schema
 from mlpf.errors import NtupleError
 from mlpf.io import delphes_schema as delphes
+from mlpf.io.delphes_collections import Branches, columns_of, find_members, first_group, first_of, has_member
 from mlpf.io.deposits import shares
-from mlpf.io.foreign import TRUTH_COLUMNS, ForeignChunk, ForeignFile, Links, flat, read_table
+from mlpf.io.foreign import ForeignFile, flat, read_table
+from mlpf.io.foreign_chunk import TRUTH_COLUMNS, ForeignChunk, Links
 from mlpf.io.root_references import parse_reference_arrays, resolve
-from mlpf.io.tables import Rules, Table, apply_rules, first_match, members_of, possible, stack
-
-Branches = Mapping[str, Mapping[str, uproot.TBranch]]  # collection -> member -> branch
+from mlpf.io.tables import Rules, Table, apply_rules, first_match, members_of, stack
 
 
 class Clusters(NamedTuple):
@@ -43,7 +42,9 @@ class DelphesChunk(ForeignChunk):
 
     @cached_property
     def scalars(self) -> dict[str, np.ndarray]:
-        """The event's number."""
+        """The event's number; without one the events are counted."""
+        if not has_member(self._branches, delphes.EVENT_NUMBER):
+            return {"event": np.arange(self._start, self._stop)}
         collection, member = delphes.EVENT_NUMBER.split(".")
         counts, numbers = flat(self._array(collection, member))
         if (counts != 1).any():
@@ -127,7 +128,7 @@ class DelphesChunk(ForeignChunk):
 
     @cached_property
     def _tracks(self) -> Table:
-        return self._table(_first_of(self._branches, delphes.TRACKS), members_of(delphes.TRACK))
+        return self._table(first_of(self._branches, delphes.TRACKS), members_of(delphes.TRACK))
 
     @cached_property
     def _flow_tracks(self) -> tuple[Table, np.ndarray]:
@@ -138,16 +139,16 @@ class DelphesChunk(ForeignChunk):
 
     @cached_property
     def _track_particle(self) -> np.ndarray:
-        return self._particle_of(_first_of(self._branches, delphes.TRACKS))
+        return self._particle_of(first_of(self._branches, delphes.TRACKS))
 
     @cached_property
     def _clusters(self) -> Clusters:
-        return self._read_clusters(_first_group(self._branches, delphes.TOWERS))
+        return self._read_clusters(first_group(self._branches, delphes.TOWERS))
 
     @cached_property
     def _flow_clusters(self) -> Clusters:
-        group = _first_group(self._branches, delphes.FLOW_TOWERS)
-        return self._clusters if group == _first_group(self._branches, delphes.TOWERS) else self._read_clusters(group)
+        group = first_group(self._branches, delphes.FLOW_TOWERS)
+        return self._clusters if group == first_group(self._branches, delphes.TOWERS) else self._read_clusters(group)
 
     def _read_clusters(self, collections: Sequence[str]) -> Clusters:
         """Clusters of all the collections; of none an empty table."""
@@ -176,7 +177,9 @@ class DelphesChunk(ForeignChunk):
         return self._resolve(np.repeat(np.arange(self.num_events), counts), references)
 
     def _particles_of_towers(self, collection: str, towers: Table) -> tuple[np.ndarray, np.ndarray]:
-        """Rows of towers and of their particles."""
+        """Rows of towers and of their particles; none if the file does not list them."""
+        if not has_member(self._branches, f"{collection}.Particles"):
+            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
         edges, data = flat(self._branches[collection]["Particles"].array(AsJagged(AsDtype("u1")), self._start, self._stop))
         edges = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(edges)])
         place = f"{self._source}: {collection}.Particles"
@@ -206,8 +209,8 @@ class DelphesFile(ForeignFile):
     version = "delphes"
 
     def _find_branches(self) -> dict[str, str]:
-        self._members = has = _members(self._tree)
-        track, towers = _first_of(has, delphes.TRACKS), _first_group(has, delphes.TOWERS)
+        self._members = has = find_members(self._tree)
+        track, towers = first_of(has, delphes.TRACKS), first_group(has, delphes.TOWERS)
         if not track and not towers:
             tower_names = ", ".join(name for group in delphes.TOWERS for name in group)
             raise NtupleError(f"{self.path}: {delphes.TREE}: neither tracks ({', '.join(delphes.TRACKS)}) nor towers ({tower_names}); needed are either")
@@ -216,15 +219,15 @@ class DelphesFile(ForeignFile):
             ("element", delphes.TRACK, (track,)),
             ("element", delphes.CLUSTER, towers),
             ("pfcandidate", delphes.TRACK_CANDIDATE, (delphes.FLOW_TRACKS,)),
-            ("pfcandidate", delphes.CLUSTER_CANDIDATE, _first_group(has, delphes.FLOW_TOWERS)),
+            ("pfcandidate", delphes.CLUSTER_CANDIDATE, first_group(has, delphes.FLOW_TOWERS)),
             ("genjet", delphes.GENJET, (delphes.GEN_JETS,)),
             ("genmet", delphes.GENMET, (delphes.GEN_MET,)),
         ]
         self._used = {name: members_of(rules) for _, rules, names in sources for name in names if name in has}
-        found = {"event": delphes.EVENT_NUMBER} if _has(has, delphes.EVENT_NUMBER) else {}
+        found = {"event": delphes.EVENT_NUMBER if has_member(has, delphes.EVENT_NUMBER) else "number of the entry"}
         for collection, rules, names in sources:
             for name in names:
-                for column, text in _columns_of(rules, name, has).items():
+                for column, text in columns_of(rules, name, has).items():
                     known = found.get(f"{collection}_{column}")
                     found[f"{collection}_{column}"] = f"{known}; {text}" if known else text
         if "pfcandidate_pt" in found:
@@ -241,41 +244,6 @@ class DelphesFile(ForeignFile):
 
     def _chunk(self, start: int, stop: int) -> DelphesChunk:
         return DelphesChunk(self._members, str(self.path), start, stop)
-
-
-def _members(tree: uproot.TTree) -> dict[str, dict[str, uproot.TBranch]]:
-    """Collection -> member -> branch; where two collections have one name, the first counts (as in ``TTree::GetBranch``)."""
-    members: dict[str, dict[str, uproot.TBranch]] = {}
-    for branch in tree.branches:
-        if branch.branches:
-            members.setdefault(branch.name, {member.name.removeprefix(f"{branch.name}."): member for member in branch.branches})
-    return members
-
-
-def _has(branches: Branches, path: str) -> bool:
-    collection, _, member = path.partition(".")
-    return member in branches.get(collection, {})
-
-
-def _first_of(branches: Branches, names: Sequence[str]) -> str:
-    """The first collection that the file has, or an empty name."""
-    return next((name for name in names if name in branches), "")
-
-
-def _first_group(branches: Branches, groups: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    """What the file has of the first group of which it has anything."""
-    present = [tuple(name for name in group if name in branches) for group in groups]
-    return next((group for group in present if group), ())
-
-
-def _columns_of(rules: Rules, collection: str, branches: Branches) -> dict[str, str]:
-    """Columns that rules can make of a collection, and the members they are made of."""
-    if collection not in branches:
-        return {}
-    members = branches[collection]
-    derived = {"energy": "/".join(delphes.TOWER_ENERGIES), "em": ""} if set(delphes.TOWER_ENERGIES) <= set(members) else {}
-    texts = {name: [derived.get(member, member) for member in r.members] for name, r in possible(rules, {**members, **derived}).items()}
-    return {name: ", ".join(f"{collection}.{member}" for member in text if member) or collection for name, text in texts.items()}
 
 
 def _tower_keys(table: Table) -> np.ndarray:

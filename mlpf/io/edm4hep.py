@@ -11,7 +11,8 @@ from mlpf.errors import NtupleError
 from mlpf.io import edm4hep_schema as edm
 from mlpf.io.deposits import shares
 from mlpf.io.edm4hep_collections import Collections, find_collections, states_branch
-from mlpf.io.foreign import STABLE, TRUTH_COLUMNS, ForeignChunk, ForeignFile, Links, flat, read_table
+from mlpf.io.foreign import ForeignFile, flat, read_table
+from mlpf.io.foreign_chunk import STABLE, TRUTH_COLUMNS, ForeignChunk, Links
 from mlpf.io.tables import Table, apply_rules, possible, stack
 
 MAX_GENERATIONS = 1000  # a longer chain of parents goes in a circle

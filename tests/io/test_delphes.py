@@ -13,7 +13,7 @@ from mlpf.errors import NtupleError
 from mlpf.events import concatenate
 from mlpf.io.delphes import DelphesChunk, DelphesFile
 from mlpf.io.deposits import deposited_fraction
-from mlpf.io.foreign import TRUTH_COLUMNS
+from mlpf.io.foreign_chunk import TRUTH_COLUMNS
 from mlpf.schema import ElementType
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "delphes_tracks_eflow.root"
@@ -147,6 +147,13 @@ def test_elements_have_the_units_of_the_ntuple():
     assert events["element_phi_ecal"].tolist() == pytest.approx([0.3, 0.0])
     assert events["element_time"].tolist() == pytest.approx([0.0, 10.0])  # 1e-8 s
     assert events["element_muon_type"].tolist() == [2, 0]
+
+
+def test_events_without_numbers_are_counted_and_towers_without_particles_have_no_truth():
+    towers = [[{name: value for name, value in tower([6], had=1.0).items() if name != "Particles"}]]
+    made = chunk(Particle=[PARTICLES], Tower=towers)
+    assert made.scalars["event"].tolist() == [0]
+    assert links(events_of(made), "caloparticle_to_element") == []
 
 
 def test_members_of_different_length_are_named():

@@ -10,7 +10,7 @@ import pytest
 from mlpf.errors import NtupleError
 from mlpf.io.edm4hep import Edm4hepChunk, Edm4hepFile
 from mlpf.io.edm4hep_collections import find_collections
-from mlpf.io.foreign import TRUTH_COLUMNS
+from mlpf.io.foreign_chunk import TRUTH_COLUMNS
 from mlpf.schema import ElementType
 
 REAL = sorted((Path(__file__).parents[3] / "shared" / "data").glob("*edm4hep*.root"))

@@ -48,6 +48,7 @@ class Grid(NamedTuple):
         num_columns: ``(B,)``.
         lowest: ``(B,)`` eta at which the first row begins.
         height: ``(B,)`` of a row in eta.
+        cell: ``(N,)`` cell of every point.
         start: ``(C + 1,)`` sorted points of every cell.
         point: ``(N,)`` index of the sorted points.
         eta, phi: ``(N,)`` where they are.
@@ -57,6 +58,7 @@ class Grid(NamedTuple):
     num_columns: np.ndarray
     lowest: np.ndarray
     height: np.ndarray
+    cell: np.ndarray
     start: np.ndarray
     point: np.ndarray
     eta: np.ndarray
@@ -100,22 +102,8 @@ def row_of(eta: float, lowest: float, height: float, num_rows: int) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
-def cells_of(points: Points, first_cell: np.ndarray, num_columns: np.ndarray, lowest: np.ndarray, height: np.ndarray) -> np.ndarray:
-    """Cell of every point, ``(N,)``; they need not be the points of the grid."""
-    eta, phi, offsets = points
-    cells = np.empty(len(eta), dtype=np.int64)
-    for event in range(len(offsets) - 1):
-        columns = num_columns[event]
-        num_rows = (first_cell[event + 1] - first_cell[event]) // columns
-        for i in range(offsets[event], offsets[event + 1]):
-            column = min(int((phi[i] + np.pi) * (columns / TURN)), columns - 1)
-            cells[i] = first_cell[event] + row_of(eta[i], lowest[event], height[event], num_rows) * columns + column
-    return cells
-
-
-@numba.njit(cache=True, nogil=True)
 def build_grid(points: Points, points_per_cell: float, smallest: float) -> Grid:
-    """Sort points into cells by counting.
+    """Choose cells and sort points into them.
 
     Args:
         points: see `checked_points`.
@@ -129,17 +117,30 @@ def build_grid(points: Points, points_per_cell: float, smallest: float) -> Grid:
     for event in range(num_events):
         num_rows, columns, lowest[event], height[event] = _shape(eta[offsets[event] : offsets[event + 1]], points_per_cell, smallest)
         num_columns[event], first_cell[event + 1] = columns, first_cell[event] + num_rows * columns
-    cells = cells_of(points, first_cell, num_columns, lowest, height)
+    return sort_into(Grid(first_cell, num_columns, lowest, height, offsets, offsets, offsets, eta, phi), points)
+
+
+@numba.njit(cache=True, nogil=True)
+def sort_into(grid: Grid, points: Points) -> Grid:
+    """Other points of the same events sorted into the cells of a grid by counting; those outside its rows into the nearest."""
+    eta, phi, offsets = points
+    first_cell, num_columns, lowest, height = grid.first_cell, grid.num_columns, grid.lowest, grid.height
+    cells = np.empty(len(eta), dtype=np.int64)
     start = np.zeros(first_cell[-1] + 1, dtype=np.int64)
-    for cell in cells:
-        start[cell + 1] += 1
+    for event in range(len(offsets) - 1):
+        columns = num_columns[event]
+        num_rows = (first_cell[event + 1] - first_cell[event]) // columns
+        for i in range(offsets[event], offsets[event + 1]):
+            column = min(int((phi[i] + np.pi) * (columns / TURN)), columns - 1)
+            cells[i] = first_cell[event] + row_of(eta[i], lowest[event], height[event], num_rows) * columns + column
+            start[cells[i] + 1] += 1
     start = np.cumsum(start)
     following = start[:-1].copy()
     order = np.empty(len(cells), dtype=np.int64)
     for i in range(len(cells)):
         order[following[cells[i]]] = i
         following[cells[i]] += 1
-    return Grid(first_cell, num_columns, lowest, height, start, order, eta[order], phi[order])
+    return Grid(first_cell, num_columns, lowest, height, cells, start, order, eta[order], phi[order])
 
 
 @numba.njit(cache=True, nogil=True)

@@ -1,14 +1,16 @@
 """All points within a radius of each other, or of those of another set."""
 
 import math
+from typing import NamedTuple
 
 import numba
 import numpy as np
 
 from mlpf.errors import MlpfError
-from mlpf.graph.grid import MARGIN, Edges, Grid, Points, build_grid, cells_of, checked_points, edges_of, square_of_distance
+from mlpf.graph.grid import MARGIN, Edges, Grid, Points, build_grid, checked_points, edges_of, sort_into, square_of_distance
 
-ALL = np.iinfo(np.int64).max // 2
+POINTS_PER_CELL = 2.0
+ALL, OTHERS, LATER = range(3)  # which points of its block a point is joined with
 
 
 def radius_graph(eta: np.ndarray, phi: np.ndarray, offsets: np.ndarray, radius: float, once: bool = False) -> Edges:
@@ -28,7 +30,7 @@ def radius_graph(eta: np.ndarray, phi: np.ndarray, offsets: np.ndarray, radius: 
     """
     _check(radius)
     points = checked_points(eta, phi, offsets)
-    return edges_of(_search(points, points, radius, ALL if once else 1))
+    return edges_of(_search(points, points, radius, LATER if once else OTHERS))
 
 
 def radius_pairs(
@@ -50,7 +52,7 @@ def radius_pairs(
     """
     _check(radius)
     a, b = checked_points(eta_a, phi_a, offsets_a), checked_points(eta_b, phi_b, offsets_b)
-    edges = edges_of(_search(a, b, _largest_arc(radius) if chord else radius, 0))
+    edges = edges_of(_search(a, b, _largest_arc(radius) if chord else radius, ALL))
     if not chord:
         return edges.source, edges.target, edges.distance
     distance = _chords(a, b, edges.source, edges.target)
@@ -69,10 +71,16 @@ def _largest_arc(radius: float) -> float:
     return arc * (1.0 + MARGIN)
 
 
-def _search(a: Points, b: Points, radius: float, skipped: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    grid = build_grid(a, 1.0, radius * (1.0 + MARGIN) + MARGIN)
-    cells = cells_of(b, grid.first_cell, grid.num_columns, grid.lowest, grid.height)
-    return _points_within(grid, b, cells, _blocks(grid), _largest_square(radius), skipped)
+def _search(a: Points, b: Points, radius: float, which: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Offsets, targets and distances of the edges from points a to points b."""
+    grid = build_grid(b, POINTS_PER_CELL, radius * (1.0 + MARGIN) + MARGIN)
+    sources = grid if a is b else sort_into(grid, a)
+    offsets, limit = np.zeros(len(a.eta) + 1, dtype=np.int64), _largest_square(radius)
+    _visit(sources, a, grid, b, limit, which, offsets, np.empty(0, dtype=np.int64), np.empty(0))
+    np.cumsum(offsets, out=offsets)
+    target, distance = np.empty(offsets[-1], dtype=np.int64), np.empty(offsets[-1])
+    _visit(sources, a, grid, b, limit, which, offsets, target, distance)
+    return offsets, target, distance
 
 
 def _largest_square(radius: float) -> float:
@@ -94,89 +102,105 @@ def _chords(a: Points, b: Points, source: np.ndarray, target: np.ndarray) -> np.
     return distance
 
 
+class Blocks(NamedTuple):
+    """Per cell of an event the points in the 3 x 3 cells around it, by growing index: ``start[c]:start[c + 1]`` of the others."""
+
+    start: np.ndarray
+    point: np.ndarray
+    eta: np.ndarray
+    phi: np.ndarray
+
+
 @numba.njit(cache=True, nogil=True)
-def _blocks(grid: Grid) -> np.ndarray:
-    """``(C, 6, 2)`` ranges of sorted points in the 3 x 3 cells around every cell: at most two a row, since phi is periodic; unused ones are empty."""
-    blocks = np.zeros((len(grid.start) - 1, 6, 2), dtype=np.int64)
-    for event in range(len(grid.first_cell) - 1):
-        first_cell, columns = grid.first_cell[event], grid.num_columns[event]
-        num_rows = (grid.first_cell[event + 1] - first_cell) // columns
-        for row in range(num_rows):
+def _beside(column: int, step: int, columns: int) -> int:
+    """The column ``step`` (0 to 2) of those around one, phi being periodic."""
+    near = column + step - 1
+    return near + columns if near < 0 else (near - columns if near >= columns else near)
+
+
+@numba.njit(cache=True, nogil=True)
+def _fill_blocks(grid: Grid, event: int, points: Points, blocks: Blocks) -> None:
+    """Every point joins the blocks of its cell and those around, by growing index: the blocks come out in order without being sorted."""
+    first_cell, columns, cell_of, grid_start = grid.first_cell[event], grid.num_columns[event], grid.cell, grid.start
+    num_rows, around = (grid.first_cell[event + 1] - first_cell) // columns, min(columns, 3)
+    start, point, block_eta, block_phi = blocks
+    eta, phi, offsets = points
+    total = start[0] = 0
+    for row in range(num_rows):
+        for column in range(columns):
+            start[row * columns + column + 1] = total  # where the block begins; once it is full, where it ends
             for near in range(max(row - 1, 0), min(row + 2, num_rows)):
-                start = grid.start[first_cell + near * columns :]
-                for column in range(columns):
-                    block = blocks[first_cell + row * columns + column, 2 * (near - row + 1) :]
-                    if columns <= 3:
-                        block[0] = start[0], start[columns]
-                    elif column == 0:
-                        block[0], block[1] = (start[0], start[2]), (start[columns - 1], start[columns])
-                    elif column == columns - 1:
-                        block[0], block[1] = (start[0], start[1]), (start[columns - 2], start[columns])
-                    else:
-                        block[0] = start[column - 1], start[column + 2]
-    return blocks
+                for step in range(around):
+                    cell = first_cell + near * columns + _beside(column, step, columns)
+                    total += grid_start[cell + 1] - grid_start[cell]
+    for i in range(offsets[event], offsets[event + 1]):
+        row, column = divmod(cell_of[i] - first_cell, columns)
+        for near in range(max(row - 1, 0), min(row + 2, num_rows)):
+            for step in range(around):
+                cell = near * columns + _beside(column, step, columns) + 1
+                place = start[cell]
+                start[cell] += 1
+                point[place], block_eta[place], block_phi[place] = i, eta[i], phi[i]
 
 
 @numba.njit(cache=True, nogil=True)
-def _count_near(
-    first: int, last: int, point: np.ndarray, eta: np.ndarray, phi: np.ndarray, own_eta: float, own_phi: float, limit: float, skip: int, skip_end: int,
-    counts: np.ndarray
-) -> None:  # fmt: skip
-    """Add 1 to the counts of the points whose squared distance is within the limit; vectorised, since it has no branch."""
+def _count_near(first: int, last: int, eta: np.ndarray, phi: np.ndarray, own_eta: float, own_phi: float, limit: float) -> int:
+    """How many squared distances are within the limit; vectorised, since it has no branch."""
+    count = 0
     for i in range(np.uint64(first), np.uint64(last)):  # unsigned: numba need not ask whether an index counts from the end
-        near = square_of_distance(eta[i], phi[i], own_eta, own_phi) <= limit
-        counts[i] += near & ((point[i] < skip) | (point[i] >= skip_end))
+        count += square_of_distance(eta[i], phi[i], own_eta, own_phi) <= limit
+    return count
 
 
 @numba.njit(cache=True, nogil=True)
 def _collect_near(
-    first: int, last: int, point: np.ndarray, eta: np.ndarray, phi: np.ndarray, own_eta: float, own_phi: float, limit: float, skip: int, skip_end: int,
+    first: int, last: int, point: np.ndarray, eta: np.ndarray, phi: np.ndarray, own_eta: float, own_phi: float, limit: float,
     found: np.ndarray, squares: np.ndarray, num_found: int
 ) -> int:  # fmt: skip
-    """Append points within the limit and their squared distances: all are written, the near ones counted, so that there is no branch to mispredict."""
+    """Append points and squared distances: all are written, those within the limit counted, so that there is no branch to mispredict."""
     for i in range(np.uint64(first), np.uint64(last)):
         square = square_of_distance(eta[i], phi[i], own_eta, own_phi)
         found[num_found], squares[num_found] = point[i], square
-        num_found += (square <= limit) & ((point[i] < skip) | (point[i] >= skip_end))
+        num_found += square <= limit
     return num_found
 
 
 @numba.njit(cache=True, nogil=True)
-def _points_within(
-    grid: Grid, b: Points, cells: np.ndarray, blocks: np.ndarray, limit: float, skipped: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
-    """For every point of a grid the points b near by. Every b looks for those around it, by growing b: the lists come out in order without being sorted.
+def _write(num_found: int, found: np.ndarray, squares: np.ndarray, first: int, target: np.ndarray, distance: np.ndarray) -> None:
+    for i in range(np.uint64(num_found)):
+        target[np.uint64(first) + i], distance[np.uint64(first) + i] = found[i], np.sqrt(squares[i])
 
-    Args:
-        grid: of points a, its cells at least as large as the radius.
-        cells: ``(M,)`` cell of every b.
-        blocks: see `_blocks`.
-        limit: largest squared distance.
-        skipped: how many a, from the one with b's own index on, are not looked for.
 
-    Returns:
-        which edges are a's, ``offsets[a]:offsets[a + 1]``; their b, growing, and distance, ``(E,)``.
-    """
-    _, _, _, _, _, point, grid_eta, grid_phi = grid
-    eta, phi, _ = b
-    counts = np.zeros(len(point), dtype=np.int64)
-    for i in range(len(eta)):
-        for k in range(6):
-            first, last = blocks[cells[i], k]
-            _count_near(first, last, point, grid_eta, grid_phi, eta[i], phi[i], limit, i, i + skipped, counts)
-    offsets = np.zeros(len(point) + 1, dtype=np.int64)
-    offsets[point + 1] = counts
-    offsets = np.cumsum(offsets)
-    following = offsets[:-1].copy()
-    target, distance = np.empty(offsets[-1], dtype=np.int64), np.empty(offsets[-1])
-    found, squares = np.empty(len(point) + 1, dtype=np.int64), np.empty(len(point) + 1)
-    for i in range(len(eta)):
-        num_found = 0
-        for k in range(6):
-            first, last = blocks[cells[i], k]
-            num_found = _collect_near(first, last, point, grid_eta, grid_phi, eta[i], phi[i], limit, i, i + skipped, found, squares, num_found)
-        for k in range(num_found):
-            a = found[k]
-            target[following[a]], distance[following[a]] = i, np.sqrt(squares[k])
-            following[a] += 1
-    return offsets, target, distance
+@numba.njit(cache=True, nogil=True)
+def _visit(
+    sources: Grid, a: Points, grid: Grid, b: Points, limit: float, which: int, offsets: np.ndarray, target: np.ndarray, distance: np.ndarray
+) -> None:  # fmt: skip
+    """Cell by cell compare its sources with the block of points around; count into ``offsets`` if there is no room, else write."""
+    filling = len(target) > 0
+    most_points, most_cells = 0, 0
+    for event in range(len(grid.num_columns)):
+        most_points = max(most_points, b.offsets[event + 1] - b.offsets[event])
+        most_cells = max(most_cells, grid.first_cell[event + 1] - grid.first_cell[event])
+    size = 9 * most_points
+    blocks = Blocks(np.empty(most_cells + 1, np.int64), np.empty(size, np.int64), np.empty(size), np.empty(size))
+    found, squares = np.empty(most_points + 1, np.int64), np.empty(most_points + 1)
+    block_start, block, block_eta, block_phi = blocks
+    eta_a, phi_a, source, start = a.eta, a.phi, sources.point, sources.start
+    for event in range(len(grid.num_columns)):
+        _fill_blocks(grid, event, b, blocks)
+        for cell in range(grid.first_cell[event + 1] - grid.first_cell[event]):
+            first, last = block_start[cell], block_start[cell + 1]
+            before, after = first, first  # of a source's own place in the block
+            for k in range(start[grid.first_cell[event] + cell], start[grid.first_cell[event] + cell + 1]):
+                i = source[k]
+                if which != ALL:
+                    while after < last and block[after] <= i:
+                        after += 1
+                    before = first if which == LATER else after - 1
+                if not filling:
+                    offsets[i + 1] = _count_near(first, before, block_eta, block_phi, eta_a[i], phi_a[i], limit)
+                    offsets[i + 1] += _count_near(after, last, block_eta, block_phi, eta_a[i], phi_a[i], limit)
+                    continue
+                num_found = _collect_near(first, before, block, block_eta, block_phi, eta_a[i], phi_a[i], limit, found, squares, 0)
+                num_found = _collect_near(after, last, block, block_eta, block_phi, eta_a[i], phi_a[i], limit, found, squares, num_found)
+                _write(num_found, found, squares, offsets[i], target, distance)

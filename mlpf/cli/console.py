@@ -1,5 +1,10 @@
 """The consoles that all commands print to: results on standard output, errors and progress on standard error."""
 
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -15,6 +20,28 @@ def progress() -> Progress:
     screen = console if console.is_terminal else errors
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     return Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)
+
+
+@contextmanager
+def event_progress(seconds_between_lines: float = 30.0) -> Iterator[Callable[[int, int], None]]:
+    """Gives a function to call with events made and events to make; shows them, their rate and the remaining time.
+
+    In a terminal that is a bar; elsewhere, as in the log of a job, a line on standard error now and then.
+    """
+    start = last = time.monotonic()
+    with progress() as bar:
+        task = bar.add_task("events")
+
+        def show(made: int, total: int) -> None:
+            nonlocal last
+            now = time.monotonic()
+            bar.update(task, description=f"events, {rate(made, now - start)}", completed=made, total=total)
+            if bar.disable and now - last >= seconds_between_lines:
+                last = now
+                left = timedelta(seconds=round((total - made) * (now - start) / max(made, 1)))
+                errors.print(f"{made} of {total} events, {rate(made, now - start)}, {left} left")
+
+        yield show
 
 
 def rate(count: int, seconds: float) -> str:

@@ -18,8 +18,8 @@ def atomic_file(final: str | Path) -> Iterator[Path]:
     The temporary name keeps the suffix of ``final``, since some writers choose the format by it.
     """
     final = Path(final)
-    _make_parent(final)
-    with _writing(final):
+    make_parent(final)
+    with writing(final):
         descriptor, name = tempfile.mkstemp(prefix=f".{final.stem}.", suffix=f".partial{final.suffix}", dir=final.parent)
         os.close(descriptor)
         temporary = Path(name)
@@ -43,8 +43,8 @@ def atomic_directory(final: str | Path, overwrite: bool = False) -> Iterator[Pat
     final = Path(final).resolve()  # also where the name is a link, or ``.``
     if final.exists() and not overwrite:
         raise MlpfError(f"{final}: exists already; choose another output or pass --overwrite")
-    _make_parent(final)
-    with _writing(final):
+    make_parent(final)
+    with writing(final):
         scratch = Path(tempfile.mkdtemp(prefix=f".{final.name}.", suffix=".partial", dir=final.parent))
         new, old = scratch / "new", scratch / "old"
         try:
@@ -83,8 +83,17 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def flush_to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder, would survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 @contextmanager
-def _writing(final: Path) -> Iterator[None]:
+def writing(final: Path) -> Iterator[None]:
     """Name the output when the file system refuses: no space, no permission, a folder in the place of a file."""
     try:
         yield
@@ -92,7 +101,8 @@ def _writing(final: Path) -> Iterator[None]:
         raise MlpfError(f"{final}: cannot be written: {error.strerror or error}") from error
 
 
-def _make_parent(path: Path) -> None:
+def make_parent(path: Path) -> None:
+    """Make the folder that is to hold a path."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

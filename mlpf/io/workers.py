@@ -1,4 +1,8 @@
-"""Work shared out among processes, results in the order of the tasks."""
+"""Work shared out among processes, results in the order of the tasks.
+
+A process that dies, by ``kill -9`` or for lack of memory, loses nothing: new ones start, and what was not finished is done again. A task whose process died
+twice is done once more, alone; if that one dies, too, it is the task's doing.
+"""
 
 import multiprocessing
 import os
@@ -6,10 +10,11 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
-from typing import TypeVar
+from types import TracebackType
+from typing import Generic, Protocol, Self, TypeVar
 
 import numba
 
@@ -18,44 +23,142 @@ from mlpf.errors import MlpfError
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 TASKS_AHEAD = 2  # per process, so that results do not pile up where they are used more slowly than made
+DEATHS_IN_COMPANY = 2  # of processes at work on a task, after which it is done alone
+
+
+class Workers(Protocol):
+    """Whatever does tasks: processes here (`LocalWorkers`) or elsewhere (`mlpf.io.cluster`)."""
+
+    def map_in_order(
+        self, function: Callable[[Task], Result], tasks: Sequence[Task], lost: Callable[[Task], Result] | None = None
+    ) -> Generator[Result, None, None]:
+        """Results of all tasks, in their order; no more than a few are made ahead of their use.
+
+        Args:
+            function: on the top level of a module, as it travels to other processes.
+            tasks: arguments, one each; they travel, too. Messages name them by ``str``.
+            lost: result of a task which kills every process that works on it; None: an error.
+
+        Raises:
+            MlpfError: every process that worked on a task died. What ``function`` raises is raised here.
+        """
 
 
 def map_in_order(function: Callable[[Task], Result], tasks: Sequence[Task], jobs: int) -> Generator[Result, None, None]:
     """Results of all tasks, in their order, done by up to ``jobs`` processes of one thread each; by this process alone if one is enough.
 
-    However it ends, by an error, Ctrl-C or because the results are no longer wanted, no process stays behind.
+    However it ends, by an error, Ctrl-C or because the results are no longer wanted, no process stays behind. See `Workers.map_in_order`.
+    """
+    with LocalWorkers(min(jobs, len(tasks))) as workers:
+        yield from workers.map_in_order(function, tasks)
+
+
+class _Work(Generic[Task, Result]):
+    """A task on its way; ``future`` is None where it has yet to be handed out, or again."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.future: Future[Result] | None = None
+        self.deaths = 0
+
+    @property
+    def finished(self) -> bool:
+        return self.future is not None and self.future.done() and not isinstance(self.future.exception(), BrokenProcessPool)
+
+
+class LocalWorkers:
+    """Processes of one thread each on this machine; use as a context manager, after which none of them is left.
 
     Args:
-        function: on the top level of a module, as it travels to other processes.
-        tasks: arguments, one each; they travel, too.
-        jobs: processes.
-
-    Raises:
-        MlpfError: a process died. What ``function`` raises is raised here.
+        jobs: processes; 1: the tasks are done by this process.
     """
-    jobs = min(jobs, len(tasks))
-    if jobs <= 1:
-        yield from map(function, tasks)
-        return
-    # spawn: forked children would inherit the thread pools of pyarrow and numba in an unknown state
-    context = multiprocessing.get_context("spawn")
-    held_by_workers, held_here = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(jobs, context, _start_worker, (held_by_workers,))
-    pending: deque[Future[Result]] = deque()
-    try:
+
+    def __init__(self, jobs: int) -> None:
+        self.jobs = jobs
+        # spawn: forked children would inherit the thread pools of pyarrow and numba in an unknown state
+        self._context = multiprocessing.get_context("spawn")
+        self._held_by_workers, self._held_here = self._context.Pipe(duplex=False)
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is not None:
+            self._held_here.close()  # ends all processes, whatever they are doing
+        self._stop()
+        self._held_here.close()
+        self._held_by_workers.close()
+
+    def map_in_order(
+        self, function: Callable[[Task], Result], tasks: Sequence[Task], lost: Callable[[Task], Result] | None = None
+    ) -> Generator[Result, None, None]:
+        """See `Workers.map_in_order`; with one job, a death is that of this process."""
+        if self.jobs <= 1:
+            yield from map(function, tasks)
+            return
+        waiting: deque[_Work[Task, Result]] = deque()
         for task in tasks:
-            pending.append(pool.submit(function, task))
-            if len(pending) > TASKS_AHEAD * jobs:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    except BrokenProcessPool as error:
-        raise MlpfError("a process died, for lack of memory? use fewer --jobs") from error
-    except BaseException:
-        held_here.close()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
+            waiting.append(_Work(task))
+            self._hand_out(function, waiting)
+            if len(waiting) > TASKS_AHEAD * self.jobs:
+                yield self._first(function, waiting, lost)
+        while waiting:
+            yield self._first(function, waiting, lost)
+
+    def _first(self, function: Callable[[Task], Result], waiting: deque[_Work[Task, Result]], lost: Callable[[Task], Result] | None) -> Result:
+        """Wait for the result of the first task, and take it from the queue."""
+        while True:
+            self._hand_out(function, waiting)
+            first = waiting[0].future
+            if first is not None:
+                wait([first])
+                if waiting[0].finished:
+                    waiting.popleft()
+                    return first.result()
+            self._recover(function, waiting, lost)
+
+    def _hand_out(self, function: Callable[[Task], Result], waiting: deque[_Work[Task, Result]]) -> None:
+        """Give all tasks to the pool that it does not have, as far as it lives."""
+        if self._pool is None:
+            self._pool = self._start(self.jobs)
+        try:
+            for work in waiting:
+                if work.future is None:
+                    work.future = self._pool.submit(function, work.task)
+        except BrokenProcessPool:
+            pass  # `_first` finds out
+
+    def _recover(self, function: Callable[[Task], Result], waiting: deque[_Work[Task, Result]], lost: Callable[[Task], Result] | None) -> None:
+        """After a death: take back what is not finished, and do alone what may be the reason."""
+        self._stop()
+        unfinished = [work for work in waiting if not work.finished]
+        for work in unfinished:
+            work.future = None
+        for work in unfinished[: self.jobs]:  # tasks are begun in order, so these were in work
+            work.deaths += 1
+            if work.deaths >= DEATHS_IN_COMPANY:
+                work.future = self._do_alone(function, work.task, lost)
+
+    def _do_alone(self, function: Callable[[Task], Result], task: Task, lost: Callable[[Task], Result] | None) -> Future[Result]:
+        self._pool = self._start(1)
+        future = self._pool.submit(function, task)
+        wait([future])
+        self._stop()
+        if isinstance(future.exception(), BrokenProcessPool):
+            if lost is None:
+                raise MlpfError(f"{task}: every process that worked on it died, the last one alone; for lack of memory?")
+            future = Future()
+            future.set_result(lost(task))
+        return future
+
+    def _start(self, jobs: int) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(jobs, self._context, _start_worker, (self._held_by_workers,))
+
+    def _stop(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
 
 
 def _start_worker(pipe: Connection) -> None:

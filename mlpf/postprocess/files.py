@@ -1,24 +1,44 @@
-"""Ntuple files -> a dataset folder: one shard per file, several files at a time, memory bounded by chunks."""
+"""Ntuple files -> a dataset folder: surveyed, divided into parts, made by any number of workers, one shard per part, memory bounded by chunks.
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+What a run leaves undone, by an error, Ctrl-C, a kill or a power cut, the next run with the same arguments does; what is done, it finds.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from mlpf import schema
 from mlpf.errors import NtupleError
-from mlpf.events import Events
-from mlpf.io.files import atomic_directory, check_replaceable, sha256
-from mlpf.io.ntuple import Ntuple, empty_events
-from mlpf.io.shards import MANIFEST, Shard, write_manifest, write_parquet
-from mlpf.io.workers import map_in_order
-from mlpf.postprocess.policy import AnyPolicy, PostprocessConfig
-from mlpf.postprocess.rows import NonFinite, columns_to_read, postprocess_events
+from mlpf.io.cluster import ClusterConfig, open_cluster
+from mlpf.io.files import check_replaceable
+from mlpf.io.resumable import resumable_directory
+from mlpf.io.shards import MANIFEST
+from mlpf.io.workers import LocalWorkers, Workers
+from mlpf.postprocess.finished import adopt, keep_only, problems_of, publish, read_finished
+from mlpf.postprocess.policy import PostprocessConfig
+from mlpf.postprocess.rows import NonFinite
 from mlpf.postprocess.summary import Summary
+from mlpf.postprocess.survey import Source, choose_policy, none_usable, number_like, survey
+from mlpf.postprocess.tasks import ShardDone, ShardTask, lost_shard, make_shard, plan, read_note, summary_from
 
-CHUNK_BYTES = 60_000_000  # of ntuple columns read at a time, per process; the rest of the memory is a few times this
+PART_BYTES = 1_000_000_000  # uncompressed ntuple columns of one shard: seconds of work, so that little is lost and many can share it
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far it is.
+
+    Attributes:
+        shards: in all.
+        shards_found: made by an earlier run.
+        events: of the others.
+        events_made: of those that are made.
+    """
+
+    shards: int
+    shards_found: int
+    events: int
+    events_made: int = 0
 
 
 @dataclass(frozen=True)
@@ -28,41 +48,22 @@ class Report:
     Attributes:
         policy: name of the policy.
         summary: counts over all files.
-        duplicated_events: events whose (run, lumi, event) was there before.
+        repeated_numbers: events whose (run, lumi, event) was there before, with other elements.
         skipped: unusable file -> reason.
         missing_columns: element columns that at least one file lacks; they are 0 there.
+        num_shards: shards of the dataset.
+        shards_found: those that an earlier run had made.
+        complete: nothing was missing, and nothing was done.
     """
 
     policy: str
     summary: Summary
-    duplicated_events: int
+    repeated_numbers: int
     skipped: dict[str, str] = field(default_factory=dict)
     missing_columns: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Task:
-    """One file to do; travels to another process."""
-
-    path: Path
-    shard: Path
-    policy: AnyPolicy
-    source_index: int
-    nonfinite: NonFinite
-    max_events: int | None
-
-
-@dataclass(frozen=True)
-class _Done:
-    """One file done, or ``problem`` says why not."""
-
-    path: Path
-    shard: Shard | None = None
-    summary: Summary = field(default_factory=Summary)
-    version: str = ""
-    missing: tuple[str, ...] = ()
-    identities: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), dtype=np.int64))
-    problem: str = ""
+    num_shards: int = 0
+    shards_found: int = 0
+    complete: bool = False
 
 
 def postprocess_files(
@@ -71,129 +72,93 @@ def postprocess_files(
     config: PostprocessConfig | None = None,
     *,
     jobs: int = 1,
+    cluster: ClusterConfig | None = None,
     nonfinite: NonFinite = "error",
     skip_bad: bool = False,
     overwrite: bool = False,
     max_events: int | None = None,
-    on_file: Callable[[], None] = lambda: None,
+    part_bytes: int = PART_BYTES,
+    on_progress: Callable[[Progress], object] = lambda _: None,
 ) -> Report:
-    """Make a dataset from ntuples. The result does not depend on ``jobs``; nothing is left under ``output_dir`` unless all went well.
+    """Make a dataset from files of events, or what is missing of it. Its bytes do not depend on who makes it, nor on how often that was interrupted.
+
+    A dataset that is there already stays as it is if nothing is missing, and gets more shards if files were added; older files keep their place in it.
 
     Args:
-        inputs: ntuple files; their positions are the values of the column ``source``.
-        output_dir: the new folder.
+        inputs: files that `open_input` knows; their positions are the values of the column ``source``.
+        output_dir: the folder. Until it is complete it is ``.<name>.partial`` beside it, where the next run finds what is finished.
         config: the choices; the default ones if None. A policy ``auto`` follows the first usable file and then holds for all.
-        jobs: files done at a time, each by a process of its own.
+        jobs: parts done at a time, each by a process of its own.
+        cluster: processes elsewhere that do the parts instead; they write straight into the folder, so they must see the same file system.
         nonfinite: see `postprocess_events`.
-        skip_bad: set unusable files aside instead of giving up.
+        skip_bad: set unusable files aside, whole, and list them in ``skipped.txt``, instead of giving up.
         overwrite: replace an older dataset (never anything else).
         max_events: read only the first events of every file.
-        on_file: called after each file.
+        part_bytes: uncompressed size of what becomes one shard.
+        on_progress: called at the start and after each shard that was made.
 
     Raises:
-        NtupleError: a file cannot be used (with ``skip_bad``: no file can).
-        MlpfError: the output folder exists or cannot be written, or a process died.
+        NtupleError: a file cannot be used (with ``skip_bad``: no file can). What was finished stays for the next run.
+        MlpfError: the folder exists and is something else, is being made by another process, or cannot be written.
     """
     if overwrite:
         check_replaceable(output_dir, MANIFEST)
-    with atomic_directory(output_dir, overwrite) as folder:
-        policy = _choose_policy(inputs, config or PostprocessConfig(), skip_bad)
-        tasks = [_Task(Path(path), folder / f"shard_{i:05d}.parquet", policy, i, nonfinite, max_events) for i, path in enumerate(inputs)]
-        results = []
-        for done in map_in_order(_postprocess_file, tasks, jobs):
-            if done.problem and not skip_bad:
-                raise NtupleError(done.problem)
-            results.append(done)
-            on_file()
-        report = _report(results, policy)
-        write_manifest(folder, [done.shard for done in results if done.shard], _description(results, report, policy, nonfinite))
-    return report
+    with resumable_directory(output_dir) as unfinished, LocalWorkers(jobs) if cluster is None else open_cluster(cluster) as workers:
+        finished = None if overwrite else read_finished(unfinished.final)
+        policy = choose_policy(inputs, config or PostprocessConfig())
+        sources = survey(inputs, policy, workers, part_bytes, max_events)
+        _check([source.problem for source in sources if source.problem], sources, skip_bad)
+        if finished:
+            sources = number_like(finished["sources"], sources)
+        tasks = plan(sources, policy, nonfinite, unfinished)
+        if finished:
+            tasks = adopt(finished, tasks, unfinished)
+            if all(task.trusted for task in tasks):
+                unfinished.discard()
+                return _report(finished, len(tasks), complete=True)
+        keep_only(unfinished.new, {task.shard.name for task in tasks})
+        keep_only(unfinished.notes, {task.note.name for task in tasks})
+        made = []
+        for task, done in _make(tasks, workers, on_progress):
+            _check([done.problem] if done.problem else [], sources, skip_bad)
+            made.append((task, done))
+        problems = problems_of(sources, made)
+        _check(list(problems.values()), sources, skip_bad)
+        good = [(task, done) for task, done in made if task.source.index not in problems]
+        description = publish(unfinished, sources, good, problems, policy, nonfinite)
+    return _report(description, sum(done.found for _, done in good))
 
 
-def _choose_policy(inputs: Sequence[str | Path], config: PostprocessConfig, skip_bad: bool) -> AnyPolicy:
-    problems = []
-    for path in inputs:
-        try:
-            with Ntuple(path) as ntuple:
-                return config.choose(ntuple.branches)
-        except NtupleError as error:
-            if not skip_bad:
-                raise
-            problems.append(str(error))
-    raise _none_usable(problems)
+def _check(problems: Sequence[str], sources: Sequence[Source], skip_bad: bool) -> None:
+    """Give up because of the problems, unless they are to be skipped and leave something."""
+    if len(problems) == len(sources):
+        raise none_usable(problems)
+    if problems and not skip_bad:
+        more = f" (and {len(problems) - 1} more files cannot be used)" if len(problems) > 1 else ""
+        raise NtupleError(f"{problems[0]}{more}; pass --skip-bad to set such files aside")
 
 
-def _none_usable(problems: Sequence[str]) -> NtupleError:
-    return NtupleError(f"none of the {len(problems)} input files can be used; the first: {problems[0]}" if problems else "no input files")
+def _make(tasks: Sequence[ShardTask], workers: Workers, on_progress: Callable[[Progress], object]) -> Iterator[tuple[ShardTask, ShardDone]]:
+    """All shards in order, made or found."""
+    to_do = [task.num_events for task in tasks if read_note(task) is None]
+    progress = Progress(len(tasks), len(tasks) - len(to_do), sum(to_do))
+    on_progress(progress)
+    for task, done in zip(tasks, workers.map_in_order(make_shard, tasks, lost_shard), strict=True):
+        yield task, done
+        if not done.found:
+            progress = replace(progress, events_made=progress.events_made + task.num_events)
+            on_progress(progress)
 
 
-def _postprocess_file(task: _Task) -> _Done:
-    chunks = _Chunks(task)
-    try:
-        with Ntuple(task.path) as ntuple:
-            num_events, num_elements = write_parquet(task.shard, chunks.of(ntuple))
-            missing = tuple(name for name in schema.NTUPLE.names("element") if name not in ntuple.branches)
-            version = ntuple.version
-    except NtupleError as error:
-        return _Done(task.path, problem=str(error))
-    shard = Shard(task.shard.name, num_events, num_elements, sha256(task.shard))
-    return _Done(task.path, shard, chunks.summary, version, missing, np.concatenate(chunks.identities))
-
-
-class _Chunks:
-    """Streams the dataset rows of one file and keeps count."""
-
-    def __init__(self, task: _Task) -> None:
-        self.task = task
-        self.summary = Summary()
-        self.identities: list[np.ndarray] = []
-
-    def of(self, ntuple: Ntuple) -> Iterator[Events]:
-        """Rows of the file, chunk by chunk; an empty chunk where it has no events."""
-        columns = columns_to_read(self.task.policy)
-        yielded = False
-        for events in ntuple.iterate(columns, CHUNK_BYTES, self.task.max_events):
-            yield self._rows(events)
-            yielded = True
-        if not yielded:
-            yield self._rows(empty_events([name for name in columns if name in ntuple.branches], str(ntuple.path)))
-
-    def _rows(self, events: Events) -> Events:
-        rows, summary = postprocess_events(events, self.task.policy, self.task.source_index, self.task.nonfinite)
-        self.summary += summary
-        known = len(rows) if events.has("run", "lumi", "event") else 0
-        self.identities.append(np.stack([rows[name][:known] for name in ("run", "lumi", "event")], axis=1))
-        return rows
-
-
-def _report(results: Sequence[_Done], policy: AnyPolicy) -> Report:
-    good = [done for done in results if done.shard]
-    if not good:
-        raise _none_usable([done.problem for done in results])
-    identities = np.concatenate([done.identities for done in good])
+def _report(description: Mapping[str, Any], shards_found: int, complete: bool = False) -> Report:
+    counts = dict(description["counts"])
     return Report(
-        policy=policy.name,
-        summary=sum((done.summary for done in good), Summary()),
-        duplicated_events=len(identities) - len(np.unique(identities, axis=0)),
-        skipped={str(done.path): done.problem for done in results if done.problem},
-        missing_columns=tuple(dict.fromkeys(name for done in good for name in done.missing)),
+        policy=description["policy"],
+        repeated_numbers=counts.pop("repeated_numbers"),
+        summary=summary_from(counts),
+        skipped={source["file"]: source["skipped"] for source in description["sources"] if "skipped" in source},
+        missing_columns=tuple(description["missing_columns"]),
+        num_shards=len(description["records"]),
+        shards_found=shards_found,
+        complete=complete,
     )
-
-
-def _description(results: Sequence[_Done], report: Report, policy: AnyPolicy, nonfinite: NonFinite) -> dict[str, Any]:
-    """What the manifest says of how the dataset was made."""
-    sources = [
-        {"file": str(done.path), "skipped": done.problem}
-        if done.problem
-        else {"file": str(done.path), "version": done.version, "num_events": done.summary.num_events, "missing_columns": list(done.missing)}
-        for done in results
-    ]
-    return {
-        "made_by": "mlpf postprocess",
-        "policy": policy.name,
-        "policy_options": policy.model_dump(mode="json"),
-        "nonfinite": nonfinite,
-        "sources": sources,
-        "missing_columns": list(report.missing_columns),
-        "counts": {**vars(report.summary), "duplicated_events": report.duplicated_events},
-    }

@@ -1,7 +1,5 @@
 """Bad input at the command line: one clear line, a non-zero exit, nothing half-written."""
 
-import shutil
-
 import numpy as np
 import pytest
 
@@ -119,7 +117,7 @@ def test_files_that_do_not_exist(fails, tmp_path, monkeypatch, words):
 
 
 def test_one_bad_file_among_good_ones_is_set_aside_only_when_told(fails, mlpf_cli, ntuple, tmp_path):
-    shutil.copy(ntuple, tmp_path / "other.root")
+    write_ntuple(tmp_path / "other.root", [random_events(np.random.default_rng(2), 6)])
     (tmp_path / "bad.root").write_bytes(ntuple.read_bytes()[:5000])
     files = [ntuple, tmp_path / "bad.root", tmp_path / "other.root"]
     assert "bad.root" in fails("postprocess", *files, "--output", tmp_path / "out")

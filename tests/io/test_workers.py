@@ -1,11 +1,12 @@
 import os
+import signal
 import time
 
 import numba
 import pytest
 
 from mlpf.errors import ConfigError, MlpfError
-from mlpf.io.workers import TASKS_AHEAD, map_in_order
+from mlpf.io.workers import TASKS_AHEAD, LocalWorkers, map_in_order
 
 
 def square_slowly(number):
@@ -52,9 +53,69 @@ def test_an_error_in_a_task_is_raised_here(jobs):
         next(results)
 
 
-def test_a_process_that_dies_is_a_clear_error():
-    with pytest.raises(MlpfError, match=r"a process died, for lack of memory\? use fewer --jobs"):
+def die_at_first(task):
+    """Kill the own process if no process has tried the task before."""
+    number, folder = task
+    tried = folder / str(number)
+    if number % 5 == 0 and not tried.exists():
+        tried.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return square_slowly(number)
+
+
+def die_at(number):
+    if number in (0, 7):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return square_slowly(number)
+
+
+def note_and_wait(task):
+    number, folder = task
+    (folder / f"{number} {os.getpid()}").touch()
+    time.sleep(0.05)
+    return number
+
+
+def processes_of(folder):
+    return {int(path.name.split()[1]) for path in folder.iterdir()}
+
+
+def test_what_a_process_did_that_dies_is_done_again(tmp_path):
+    assert list(map_in_order(die_at_first, [(number, tmp_path) for number in range(16)], 3)) == [number**2 for number in range(16)]
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_process_killed_from_outside_loses_nothing(tmp_path):
+    results = map_in_order(note_and_wait, [(number, tmp_path) for number in range(40)], 2)
+    assert next(results) == 0
+    for process in processes_of(tmp_path):
+        os.kill(process, signal.SIGKILL)
+    assert list(results) == list(range(1, 40))
+    assert len(processes_of(tmp_path)) == 4
+
+
+def test_a_task_that_kills_its_process_even_alone_is_named(tmp_path):
+    results = map_in_order(die_at, [1, 7, 2, 3], 2)
+    assert next(results) == 1
+    with pytest.raises(MlpfError, match=r"^7: every process that worked on it died, the last one alone; for lack of memory\?$"):
+        list(results)
+    with pytest.raises(MlpfError, match=r"Deadly.*: every process that worked on it died"):
         list(map_in_order(abs, [Deadly(), Deadly()], 2))
+
+
+def test_what_stands_for_a_lost_task_lets_the_others_go_on():
+    with LocalWorkers(3) as workers:
+        assert list(workers.map_in_order(die_at, range(12), lambda number: -number)) == [n**2 if n not in (0, 7) else -n for n in range(12)]
+        assert list(workers.map_in_order(square_slowly, range(4))) == [0, 1, 4, 9]
+
+
+def test_an_error_where_results_are_used_ends_all_processes_at_once():
+    start = time.monotonic()
+    with pytest.raises(KeyError), LocalWorkers(2) as workers:
+        next(workers.map_in_order(own_process, range(100)))
+        for _ in workers.map_in_order(time.sleep, [0, 60, 60, 60]):
+            raise KeyError
+    assert time.monotonic() - start < 20
 
 
 def test_no_process_stays_where_results_are_no_longer_wanted():

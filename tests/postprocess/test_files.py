@@ -1,4 +1,7 @@
+import dataclasses
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -10,15 +13,17 @@ from mlpf.events import Events
 from mlpf.io.ntuple import write_ntuple
 from mlpf.io.shards import ShardedDataset
 from mlpf.postprocess import CaloParticlePolicy, PostprocessConfig, postprocess_events, postprocess_files
-from mlpf.postprocess import files as files_module
+from mlpf.postprocess import tasks as tasks_module
 from mlpf.testing import random_events
+
+OTHER = PostprocessConfig(caloparticle=CaloParticlePolicy(split_radius=0.3))
 
 
 @pytest.fixture
 def ntuples(tmp_path):
-    """Three ntuples of 20, 0 and 10 events."""
+    """Three ntuples of 20, 5 and 10 events."""
     paths = []
-    for i, num_events in enumerate((20, 0, 10)):
+    for i, num_events in enumerate((20, 5, 10)):
         paths.append(tmp_path / f"events_{i}.root")
         write_ntuple(paths[-1], [random_events(np.random.default_rng(i), num_events, 30)])
     return paths
@@ -31,6 +36,31 @@ def damaged(path):
     return path
 
 
+def infinite(path):
+    """A file whose last element has an infinite energy."""
+    events = random_events(np.random.default_rng(3), 4)
+    energy = events["element_energy"].copy()
+    energy[-1] = np.inf
+    write_ntuple(path, [events.with_columns({"element_energy": energy})])
+    return path
+
+
+def die_of_source_1(task):
+    if task.source.index == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return tasks_module.make_shard(task)
+
+
+def content(folder):
+    """Names and bytes of all that is in a folder."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def names(folder):
+    """Folders in a folder."""
+    return sorted(path.name for path in folder.iterdir() if path.is_dir())
+
+
 def shard_hashes(folder):
     return [shard.sha256 for shard in ShardedDataset(folder, verify=True).shards]
 
@@ -38,17 +68,17 @@ def shard_hashes(folder):
 def test_a_dataset_holds_the_rows_of_all_files_and_says_how_it_was_made(ntuples, tmp_path):
     report = postprocess_files(ntuples, tmp_path / "dataset")
     dataset = ShardedDataset(tmp_path / "dataset", verify=True)
-    assert len(dataset) == 30 == report.summary.num_events
+    assert len(dataset) == 35 == report.summary.num_events
     read = dataset.read()
-    assert read["source"].tolist() == [0] * 20 + [2] * 10
+    assert read["source"].tolist() == [0] * 20 + [1] * 5 + [2] * 10
     expected, summary = postprocess_events(random_events(np.random.default_rng(2), 10, 30), CaloParticlePolicy(), source_index=2)
     for name in expected.columns:
-        np.testing.assert_array_equal(read.slice(20, 30)[name], expected[name], err_msg=name)
+        np.testing.assert_array_equal(read.slice(25, 35)[name], expected[name], err_msg=name)
     assert dataset.manifest["policy"] == "caloparticle"
     assert CaloParticlePolicy.model_validate(dataset.manifest["policy_options"]) == CaloParticlePolicy()
-    assert [source["num_events"] for source in dataset.manifest["sources"]] == [20, 0, 10]
+    assert [source["num_events"] for source in dataset.manifest["sources"]] == [20, 5, 10]
     assert dataset.manifest["counts"]["elements_written"] == read.size("element")
-    assert report.duplicated_events == 10  # the generator numbers the events of every file alike
+    assert report.repeated_numbers == 15  # the generator numbers the events of every file alike
     assert report.missing_columns == ()
     assert summary.num_targets == (expected["target_particle_number"] > 0).sum()
 
@@ -58,7 +88,7 @@ def test_the_result_does_not_depend_on_jobs_or_chunks(ntuples, tmp_path, monkeyp
     two = postprocess_files(ntuples, tmp_path / "two", jobs=2)
     assert shard_hashes(tmp_path / "one") == shard_hashes(tmp_path / "two")
     assert one == two
-    monkeypatch.setattr(files_module, "CHUNK_BYTES", 20_000)
+    monkeypatch.setattr(tasks_module, "CHUNK_BYTES", 20_000)
     assert postprocess_files(ntuples, tmp_path / "chunked") == one
     whole, chunked = (ShardedDataset(tmp_path / name).read() for name in ("one", "chunked"))
     for name in whole.columns:
@@ -93,39 +123,167 @@ def test_bad_files_are_an_error_unless_they_are_to_be_skipped(ntuples, tmp_path)
     assert set(dataset.read()["source"]) == {1}
     with pytest.raises(NtupleError, match=r"none of the 2 input files can be used; the first: .*bad.root"):
         postprocess_files([bad, bad], tmp_path / "none", skip_bad=True)
+    with pytest.raises(NtupleError, match=r"^no input files"):
+        postprocess_files([], tmp_path / "none")
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["dataset"]
 
 
 def test_a_file_bad_in_its_values_is_skipped_without_a_trace(ntuples, tmp_path):
-    events = random_events(np.random.default_rng(3), 4)
-    energy = events["element_energy"].copy()
-    energy[-1] = np.inf
-    path = tmp_path / "infinite.root"
-    write_ntuple(path, [events.with_columns({"element_energy": energy})])
+    path = infinite(tmp_path / "infinite.root")
     report = postprocess_files([ntuples[0], path], tmp_path / "dataset", skip_bad=True)
     assert "element_energy: 1 non-finite values" in report.skipped[str(path)]
-    assert sorted(p.name for p in (tmp_path / "dataset").iterdir()) == ["manifest.json", "shard_00000.parquet"]
-    with pytest.raises(NtupleError, match=r"none of the 1 input files can be used; the first: .*element_energy"):
+    assert sorted(p.name for p in (tmp_path / "dataset").iterdir()) == ["manifest.json", "shard_00000_000.parquet", "skipped.txt"]
+    assert (tmp_path / "dataset" / "skipped.txt").read_text() == f"{path}\t{report.skipped[str(path)]}\n"
+    with pytest.raises(NtupleError, match=r"element_energy: 1 non-finite values"):
         postprocess_files([path], tmp_path / "none", skip_bad=True)
     report = postprocess_files([path], tmp_path / "zero", nonfinite="zero")
     assert report.summary.non_finite == {"element_energy": 1}
 
 
-def test_an_interrupt_leaves_nothing_behind(ntuples, tmp_path):
-    def interrupt():
-        raise KeyboardInterrupt
+def test_an_error_keeps_what_is_finished_for_the_next_run(ntuples, tmp_path):
+    bad = infinite(tmp_path / "infinite.root")
+    inputs = [ntuples[0], bad, ntuples[2]]
+    with pytest.raises(NtupleError, match=r"infinite.root: .*element_energy: 1 non-finite values.*; pass --skip-bad to set such files aside$"):
+        postprocess_files(inputs, tmp_path / "dataset")
+    assert not (tmp_path / "dataset").exists()
+    seen = []
+    report = postprocess_files(inputs, tmp_path / "dataset", skip_bad=True, on_progress=seen.append)
+    assert (seen[0].shards, seen[0].shards_found) == (3, 1)
+    assert (report.num_shards, report.shards_found) == (2, 1)
+    assert [shard.name for shard in ShardedDataset(tmp_path / "dataset").shards] == ["shard_00000_000.parquet", "shard_00002_000.parquet"]
+    postprocess_files(inputs, tmp_path / "at_once", skip_bad=True)
+    assert content(tmp_path / "dataset") == content(tmp_path / "at_once")
+    assert names(tmp_path) == ["at_once", "dataset"]
+
+
+@pytest.mark.parametrize("damage", ["shard", "note", "no shard", "other key"])
+def test_what_an_earlier_run_left_is_used_only_if_it_is_whole_and_the_same(ntuples, tmp_path, damage):
+    def interrupt(progress):
+        if progress.events_made:
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        postprocess_files(ntuples, tmp_path / "dataset", on_file=interrupt)
-    assert not [path for path in tmp_path.iterdir() if path.is_dir()]
+        postprocess_files(ntuples, tmp_path / "dataset", on_progress=interrupt, max_events=4 if damage == "other key" else None)
+    shard, note = (tmp_path / ".dataset.partial" / place for place in ("new/shard_00000_000.parquet", "notes/shard_00000_000.json"))
+    if damage == "shard":
+        shard.write_bytes(shard.read_bytes()[:-8] + bytes(8))
+    elif damage == "no shard":
+        shard.unlink()
+    elif damage == "note":
+        note.write_text(note.read_text()[:50])
+    (shard.parent / ".shard_00001_000.1x2y.partial.parquet").touch()
+    assert postprocess_files(ntuples, tmp_path / "dataset").shards_found == 0
+    postprocess_files(ntuples, tmp_path / "at_once")
+    assert content(tmp_path / "dataset") == content(tmp_path / "at_once")
+
+
+def test_a_finished_dataset_stays_as_it_is(ntuples, tmp_path):
+    first = postprocess_files(ntuples, tmp_path / "dataset")
+    before = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in (tmp_path / "dataset").iterdir()}
+    second = postprocess_files(ntuples[::-1], tmp_path / "dataset", jobs=2)
+    assert second == dataclasses.replace(first, complete=True, shards_found=3)
+    assert {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in (tmp_path / "dataset").iterdir()} == before
+    assert names(tmp_path) == ["dataset"]
+
+
+def test_only_the_shards_of_added_files_are_made_and_older_files_keep_their_place(ntuples, tmp_path):
+    postprocess_files(ntuples[1:2], tmp_path / "dataset")
+    (old,) = (tmp_path / "dataset").glob("*.parquet")
+    inode = old.stat().st_ino
+    report = postprocess_files(ntuples, tmp_path / "dataset")
+    assert (report.num_shards, report.shards_found, report.complete) == (3, 1, False)
+    assert old.stat().st_ino == inode
+    postprocess_files([ntuples[1], ntuples[0], ntuples[2]], tmp_path / "at_once")
+    assert content(tmp_path / "dataset") == content(tmp_path / "at_once")
+
+
+def test_an_interrupted_extension_leaves_the_older_dataset_whole(ntuples, tmp_path):
+    def interrupt(progress):
+        if progress.events_made:
+            raise KeyboardInterrupt
+
+    postprocess_files(ntuples[:1], tmp_path / "dataset")
+    before = content(tmp_path / "dataset")
+    with pytest.raises(KeyboardInterrupt):
+        postprocess_files(ntuples, tmp_path / "dataset", on_progress=interrupt)
+    assert content(tmp_path / "dataset") == before
+    assert postprocess_files(ntuples, tmp_path / "dataset").shards_found == 2
+    postprocess_files(ntuples, tmp_path / "at_once")
+    assert content(tmp_path / "dataset") == content(tmp_path / "at_once")
+
+
+def test_a_file_that_was_set_aside_and_then_repaired_is_added_in_its_place(ntuples, tmp_path):
+    good = ntuples[1].read_bytes()
+    ntuples[1].write_bytes(good[:3000])
+    assert list(postprocess_files(ntuples, tmp_path / "dataset", skip_bad=True).skipped) == [str(ntuples[1])]
+    assert postprocess_files(ntuples, tmp_path / "dataset", skip_bad=True).complete
+    ntuples[1].write_bytes(good)
+    assert postprocess_files(ntuples, tmp_path / "dataset").shards_found == 2
+    postprocess_files(ntuples, tmp_path / "at_once")
+    assert content(tmp_path / "dataset") == content(tmp_path / "at_once")
+
+
+def test_a_file_is_divided_into_parts_whose_shards_are_its_events(ntuples, tmp_path):
+    whole = postprocess_files(ntuples, tmp_path / "whole")
+    parts = postprocess_files(ntuples, tmp_path / "parts", part_bytes=60_000)
+    assert parts.num_shards > 6
+    assert dataclasses.replace(parts, num_shards=3) == whole
+    one, many = (ShardedDataset(tmp_path / name).read() for name in ("whole", "parts"))
+    for name in one.columns:
+        np.testing.assert_array_equal(one[name], many[name], err_msg=name)
+    assert postprocess_files(ntuples, tmp_path / "few", part_bytes=60_000, max_events=2).summary.num_events == 6
+
+
+def test_a_file_given_twice_is_found_before_the_work(ntuples, tmp_path):
+    copy = tmp_path / "copy.root"
+    copy.write_bytes(ntuples[0].read_bytes())
+    with pytest.raises(NtupleError, match=r"copy.root: the same file as .*events_0.root, or a copy of it \(and 1 more files cannot be used\); pass --skip-bad"):
+        postprocess_files([*ntuples, copy, ntuples[1]], tmp_path / "dataset", on_progress=pytest.fail)
+    report = postprocess_files([*ntuples, copy], tmp_path / "dataset", skip_bad=True)
+    assert list(report.skipped) == [str(copy)]
+    assert report.summary.num_events == 35
+
+
+def test_events_that_an_earlier_file_or_the_same_one_holds_are_found(ntuples, tmp_path):
+    again, twice = tmp_path / "again.root", tmp_path / "twice.root"
+    write_ntuple(again, [random_events(np.random.default_rng(8), 3, 30), random_events(np.random.default_rng(0), 20, 30).slice(7, 9)])
+    write_ntuple(twice, [random_events(np.random.default_rng(9), 4, 30)] * 2)
+    inputs = [ntuples[0], again, ntuples[2]]
+    with pytest.raises(NtupleError, match=r"again.root: event 3: duplicate of event 7 of .*events_0.root, the same run, lumi, event number and"):
+        postprocess_files(inputs, tmp_path / "dataset")
+    report = postprocess_files(inputs, tmp_path / "dataset", skip_bad=True)
+    assert (list(report.skipped), report.summary.num_events, report.shards_found) == ([str(again)], 30, 2)
+    assert set(ShardedDataset(tmp_path / "dataset").read()["source"]) == {0, 2}
+    with pytest.raises(NtupleError, match=r"twice.root: event \d: duplicate of event \d of .*twice.root"):
+        postprocess_files([twice], tmp_path / "twice")
+
+
+def test_a_file_without_events_is_unusable(ntuples, tmp_path):
+    empty = tmp_path / "empty.root"
+    write_ntuple(empty, [random_events(np.random.default_rng(1), 0)])
+    with pytest.raises(NtupleError, match=r"empty.root: holds no events"):
+        postprocess_files([*ntuples, empty], tmp_path / "dataset")
+    assert postprocess_files([*ntuples, empty], tmp_path / "dataset", skip_bad=True).summary.num_events == 35
+
+
+@pytest.mark.slow
+def test_a_file_that_no_process_survives_is_set_aside(ntuples, tmp_path, monkeypatch):
+    monkeypatch.setattr("mlpf.postprocess.files.make_shard", die_of_source_1)
+    with pytest.raises(NtupleError, match=r"events_1.root: events 0 to 4: every process that worked on it died, the last one alone"):
+        postprocess_files(ntuples, tmp_path / "dataset", jobs=2)
+    report = postprocess_files(ntuples, tmp_path / "dataset", jobs=2, skip_bad=True)
+    assert list(report.skipped) == [str(ntuples[1])]
+    assert report.summary.num_events == 30
 
 
 def test_an_existing_output_is_kept_unless_it_is_to_be_overwritten(ntuples, tmp_path):
-    postprocess_files(ntuples[:1], tmp_path / "dataset")
-    with pytest.raises(MlpfError, match=r"exists already; choose another output or pass --overwrite"):
-        postprocess_files(ntuples, tmp_path / "dataset")
+    postprocess_files(ntuples, tmp_path / "dataset")
+    for inputs, options in ((ntuples[1:], {}), (ntuples, {"max_events": 3}), (ntuples, {"nonfinite": "zero"}), (ntuples, {"config": OTHER})):
+        with pytest.raises(MlpfError, match=r"exists already; choose another output or pass --overwrite"):
+            postprocess_files(inputs, tmp_path / "dataset", **options)
     postprocess_files(ntuples, tmp_path / "dataset", overwrite=True, max_events=3)
-    assert len(ShardedDataset(tmp_path / "dataset")) == 6
+    assert len(ShardedDataset(tmp_path / "dataset")) == 9
+    assert names(tmp_path) == ["dataset"]
 
 
 def test_only_a_dataset_is_overwritten(ntuples, tmp_path):
@@ -139,7 +297,7 @@ def test_events_without_numbers_are_not_counted_as_duplicates(tmp_path):
     events = random_events(np.random.default_rng(4), 5)
     columns = {name: values for name, values in events.columns.items() if name not in ("run", "lumi", "event")}
     write_ntuple(tmp_path / "anonymous.root", [Events(columns, events.offsets, 5)])
-    assert postprocess_files([tmp_path / "anonymous.root"], tmp_path / "dataset").duplicated_events == 0
+    assert postprocess_files([tmp_path / "anonymous.root"], tmp_path / "dataset").repeated_numbers == 0
 
 
 def test_the_command_prints_what_it_read_dropped_and_wrote(ntuples, tmp_path):
@@ -149,7 +307,7 @@ def test_the_command_prints_what_it_read_dropped_and_wrote(ntuples, tmp_path):
     arguments = ["postprocess", *map(str, ntuples), str(bad), "--output", str(tmp_path / "dataset"), "-p", str(parameters), "--skip-bad", "--events", "5"]
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert result.exit_code == 0
-    for text in ("policy caloparticle", "3 of 4", "BREM", "found no free element", "skipped", "10 events"):
+    for text in ("policy caloparticle", "3 of 4", "BREM", "found no free element", "set aside", "15 events"):
         assert text in result.output
     manifest = json.loads((tmp_path / "dataset" / "manifest.json").read_text())
     assert manifest["policy_options"]["supercluster_class"] == "particle"

@@ -266,7 +266,7 @@ def test_a_branch_of_another_shape_is_a_clear_error(tmp_path):
 
 
 def test_lengths_beyond_all_memory_mean_a_damaged_file_but_a_lack_of_memory_for_baskets_does_not(monkeypatch):
-    def refuse(*arguments, **options):
+    def refuse(*_, **__):
         raise MemoryError
 
     with Ntuple(FILES / "cpp_2026.root") as ntuple:
@@ -274,7 +274,7 @@ def test_lengths_beyond_all_memory_mean_a_damaged_file_but_a_lack_of_memory_for_
         with pytest.raises(MemoryError):
             next(ntuple.iterate())
     monkeypatch.setattr(uproot, "open", refuse)
-    with pytest.raises(NtupleError, match=r"cpp_2026.root: not readable .* a length in it asks for more memory than there is"):
+    with pytest.raises(NtupleError, match=r"cpp_2026.root: not readable .*\(a length in it asks for more memory than there is"):
         Ntuple(FILES / "cpp_2026.root")
 
 

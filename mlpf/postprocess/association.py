@@ -5,7 +5,7 @@ events is needed. Inside an event links stay in the order in which they were mad
 N log N.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -79,7 +79,10 @@ def associate_caloparticles(events: Events, policy: CaloParticlePolicy) -> Assoc
     links = caloparticle_links(events, policy)
     particles = _caloparticles(events, links)
     electron = np.isin(np.abs(particles.pid), policy.electron_pids)
-    links = links.where((types[links.element] != ElementType.GSF) | electron[links.particle])
+    to_gsf = np.flatnonzero((types == ElementType.GSF)[links.element])
+    kept = np.ones(len(links.element), dtype=np.bool_)
+    kept[to_gsf] = electron[links.particle[to_gsf]]
+    links = links.where(kept)
     particles, links = _split(events, particles, links, ~electron, policy.split_radius)
     offsets, order = kernels.group(links.element, len(types))
     members = kernels.assign_by_element(_element_order(events, policy), offsets, order, len(particles.pt), links.particle, links.weight)
@@ -118,8 +121,9 @@ def _element_order(events: Events, policy: CaloParticlePolicy) -> np.ndarray:
 
 def _with_left_over(members: np.ndarray, links: Links, pt: np.ndarray) -> np.ndarray:
     """Links by which particles joined: the ``members``, and by descending pt the highest-weight link of each particle that is left over."""
-    best = kernels.best_links(len(pt), links.particle, links.weight)
-    best[links.particle[members]] = -1
+    free = np.ones(len(pt), dtype=np.bool_)
+    free[links.particle[members]] = False
+    best = kernels.best_links(free, links.particle, links.weight)
     left = np.flatnonzero(best >= 0)
     return np.concatenate([members, best[left[descending(pt[left])]]])
 
@@ -223,15 +227,12 @@ def _orphan_links(events: Events, cluster: Links, calo: Links, policy: CaloParti
     linked[cluster.element] = linked[calo.element] = True
     orphans = np.flatnonzero((events["element_type"] == ElementType.TRACK) & (events["element_pt"] > policy.orphan_min_pt) & ~linked)
     event = event_index(events.collection_offsets("element"))[orphans]
-    orphans = orphans[np.lexsort((events["element_eta"][orphans], event))]
-    element_eta, element_phi = (events[f"element_{name}"][orphans].astype(np.float64) for name in ("eta", "phi"))
-    eta, phi = (events[f"simcluster_{name}"].astype(np.float64) for name in ("eta", "phi"))
-    sc, orphan, _ = kernels.pairs_within(
-        eta, phi, event_index(events.collection_offsets("simcluster")), element_eta, element_phi, np.searchsorted(event, np.arange(len(events) + 1)),
-        policy.orphan_radius, chord=True,
-    )  # fmt: skip
-    order = np.lexsort((sc, orphans[orphan]))
-    element = orphans[orphan[order]]
+    by_eta = orphans[np.lexsort((events["element_eta"][orphans], event))]
+    eta, phi, offsets = events["simcluster_eta"], events["simcluster_phi"], events.collection_offsets("simcluster")
+    near_eta, near_phi, near_offsets = events["element_eta"][by_eta], events["element_phi"][by_eta], np.searchsorted(event, np.arange(len(events) + 1))
+    sc, near = kernels.near_pairs(eta, phi, offsets, near_eta, near_phi, near_offsets, policy.orphan_radius)
+    order = np.lexsort((sc, by_eta[near]))
+    element = by_eta[near[order]]
     return Links(sc[order], element, events["element_energy"][element].astype(np.float64))
 
 
@@ -267,9 +268,11 @@ def _index_in_event(events: Events, collection: str) -> np.ndarray:
     return np.arange(offsets[-1]) - np.repeat(offsets[:-1], np.diff(offsets))
 
 
-def is_type(types: np.ndarray, wanted: Sequence[int]) -> np.ndarray:
+def is_type(types: np.ndarray, wanted: Iterable[int]) -> np.ndarray:
     """Whether each element's type is among those wanted."""
-    return np.isin(np.arange(len(ElementType)), wanted)[types]
+    chosen = np.zeros(len(ElementType), dtype=np.bool_)
+    chosen[list(wanted)] = True
+    return chosen[types]
 
 
 def descending(values: np.ndarray) -> np.ndarray:

@@ -54,10 +54,14 @@ def group(key: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
         offsets ``(size + 1,) int32`` and order ``(L,) int32``.
     """
     offsets = np.zeros(size + 1, dtype=np.int32)
+    ascending, last = True, 0
     for k in key:
         offsets[k + 1] += 1
+        ascending, last = ascending and k >= last, k
     for k in range(size):
         offsets[k + 1] += offsets[k]
+    if ascending:  # as links often are by particle
+        return offsets, np.arange(len(key), dtype=np.int32)
     following = offsets[:-1].copy()
     order = np.empty(len(key), dtype=np.int32)
     for position in range(len(key)):
@@ -171,11 +175,13 @@ def hand_over(
     for p in range(num_parents):
         if pair_offsets[p] == pair_offsets[p + 1]:
             continue
-        for link in own_order[own_offsets[p] : own_offsets[p + 1]]:
+        for position in range(own_offsets[p], own_offsets[p + 1]):
+            link = own_order[position]
             own_link[element[link]] = link
-        for pair in pair_order[pair_offsets[p] : pair_offsets[p + 1]]:
-            gift = gift_offsets[pair]
-            for link in child_order[child_offsets[child[pair]] : child_offsets[child[pair] + 1]]:
+        for position in range(pair_offsets[p], pair_offsets[p + 1]):
+            pair = pair_order[position]
+            for gift in range(gift_offsets[pair], gift_offsets[pair + 1]):
+                link = child_order[child_offsets[child[pair]] + gift - gift_offsets[pair]]
                 e = child_element[link]
                 if own_link[e] >= 0 and particle[own_link[e]] == p:
                     if overwrite:
@@ -186,7 +192,6 @@ def hand_over(
                 else:
                     gift_to[e], gift_link[e] = p, gift
                     gift_weight[gift], new[gift] = child_weight[link], True
-                gift += 1
     num_new = np.count_nonzero(new)
     particles, elements, weights = np.empty(num_new, dtype=np.int32), np.empty(num_new, dtype=np.int32), np.empty(num_new)
     position = 0
@@ -223,47 +228,45 @@ def sum_weights(particle: np.ndarray, weight: np.ndarray, chosen: np.ndarray, nu
 
 
 @numba.njit(cache=True, nogil=True)
-def pairs_within(
-    eta_a: np.ndarray, phi_a: np.ndarray, event_a: np.ndarray, eta_b: np.ndarray, phi_b: np.ndarray, offsets_b: np.ndarray, radius: float, chord: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs of a and b of the same event that are no further apart than ``radius``.
+def near_pairs(
+    eta_a: np.ndarray, phi_a: np.ndarray, offsets_a: np.ndarray, eta_b: np.ndarray, phi_b: np.ndarray, offsets_b: np.ndarray, radius: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of a and b of the same event no further apart than ``radius`` in (eta, sin phi, cos phi).
+
+    Fast where there are few b: no grid is made of the many a, as `mlpf.graph.radius.radius_pairs` would.
 
     Args:
-        eta_a, phi_a, event_a: ``(N,)`` points and the event of each.
-        eta_b, phi_b: ``(M,)`` points by event (``offsets_b``) and, inside, by ascending eta.
+        eta_a, phi_a, offsets_a: ``(N,)`` points by event, and the ``(B + 1,)`` event boundaries.
+        eta_b, phi_b, offsets_b: ``(M,)`` points of the same events, in each by ascending eta.
         radius: largest distance, inclusive.
-        chord: measure phi along the chord, the distance in (eta, sin phi, cos phi); else along the arc, delta R.
 
     Returns:
-        positions in a and b and distances, ``(K,)`` each, by ascending position in a.
+        positions in a and b, ``(K,)`` each, by ascending position in a, then in b.
     """
-    capacity = len(eta_a)
-    pair_a, pair_b, distances = np.empty(capacity, dtype=np.int64), np.empty(capacity, dtype=np.int64), np.empty(capacity)
+    pair_a, pair_b = np.empty(256, dtype=np.int64), np.empty(256, dtype=np.int64)
     num_pairs = 0
-    for i in range(len(eta_a)):
-        stop = offsets_b[event_a[i] + 1]
-        j = offsets_b[event_a[i]]
-        j += np.searchsorted(eta_b[j:stop], eta_a[i] - radius - 1e-6)  # 1e-6: above rounding, below any change of cost
-        while j < stop and eta_b[j] <= eta_a[i] + radius + 1e-6:
-            arc = phi_a[i] - phi_b[j]
-            arc -= 2.0 * np.pi * np.round(arc / (2.0 * np.pi))
-            distance = np.sqrt((eta_a[i] - eta_b[j]) ** 2 + (2.0 * np.sin(0.5 * arc) if chord else arc) ** 2)
-            if distance <= radius:
-                if num_pairs == capacity:
-                    capacity *= 2
-                    pair_a, pair_b, distances = enlarged(pair_a, capacity), enlarged(pair_b, capacity), enlarged(distances, capacity)
-                pair_a[num_pairs], pair_b[num_pairs], distances[num_pairs] = i, j, distance
-                num_pairs += 1
-            j += 1
-    return pair_a[:num_pairs], pair_b[:num_pairs], distances[:num_pairs]
-
-
-@numba.njit(cache=True, nogil=True)
-def enlarged(values: np.ndarray, size: int) -> np.ndarray:
-    """The values with room for more."""
-    larger = np.empty(size, dtype=values.dtype)
-    larger[: len(values)] = values
-    return larger
+    reach = radius + 1e-6  # above rounding, below any change of cost
+    for event in range(len(offsets_a) - 1):
+        first, last = offsets_b[event], offsets_b[event + 1]
+        for a in range(offsets_a[event], offsets_a[event + 1] if last > first else offsets_a[event]):
+            eta, phi = np.float64(eta_a[a]), np.float64(phi_a[a])
+            low, high = first, last
+            while low < high:  # the first b with an eta within reach
+                middle = (low + high) // 2
+                if eta_b[middle] < eta - reach:
+                    low = middle + 1
+                else:
+                    high = middle
+            for b in range(low, last):
+                difference = eta - np.float64(eta_b[b])
+                if difference < -reach:
+                    break
+                if difference**2 + (2.0 * np.sin(0.5 * (phi - np.float64(phi_b[b])))) ** 2 <= radius**2:
+                    if num_pairs == len(pair_a):
+                        pair_a, pair_b = np.concatenate((pair_a, pair_a)), np.concatenate((pair_b, pair_b))
+                    pair_a[num_pairs], pair_b[num_pairs] = a, b
+                    num_pairs += 1
+    return pair_a[:num_pairs], pair_b[:num_pairs]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -286,7 +289,8 @@ def assign_by_element(
     num_members = 0
     for e in element_order:
         best = -1
-        for link in order[offsets[e] : offsets[e + 1]]:
+        for position in range(offsets[e], offsets[e + 1]):
+            link = order[position]
             if not taken[particle[link]] and (best < 0 or weight[link] > weight[best]):
                 best = link
         if best >= 0:
@@ -309,7 +313,8 @@ def assign_by_particle(particle_order: np.ndarray, num_elements: int, particle: 
     num_members = 0
     for p in particle_order:
         best = -1
-        for link in order[offsets[p] : offsets[p + 1]]:
+        for position in range(offsets[p], offsets[p + 1]):
+            link = order[position]
             if not taken[element[link]] and (best < 0 or weight[link] > weight[best]):
                 best = link
         if best >= 0:
@@ -320,13 +325,14 @@ def assign_by_particle(particle_order: np.ndarray, num_elements: int, particle: 
 
 
 @numba.njit(cache=True, nogil=True)
-def best_links(num_particles: int, particle: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """``(P,)`` highest-weight link of every particle, the first of equals; -1 where it has none."""
-    best = np.full(num_particles, -1, dtype=np.int64)
+def best_links(wanted: np.ndarray, particle: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """``(P,)`` highest-weight link of every particle that is wanted, the first of equals; -1 where it has none."""
+    best = np.full(len(wanted), -1, dtype=np.int64)
+    largest = np.empty(len(wanted))
     for link in range(len(particle)):
         p = particle[link]
-        if best[p] < 0 or weight[link] > weight[best[p]]:
-            best[p] = link
+        if wanted[p] and (best[p] < 0 or weight[link] > largest[p]):
+            best[p], largest[p] = link, weight[link]
     return best
 
 
@@ -353,7 +359,8 @@ def match_candidates(
     candidate_of = np.full(len(preference), -1, dtype=np.int64)
     for c in candidate_order:
         best = -1
-        for link in order[offsets[c] : offsets[c + 1]]:
+        for position in range(offsets[c], offsets[c + 1]):
+            link = order[position]
             e = element[link]
             if allowed[link] and candidate_of[e] < 0 and (best < 0 or preference[e] > preference[best]):
                 best = e

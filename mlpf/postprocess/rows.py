@@ -1,13 +1,14 @@
 """Ntuple events -> dataset rows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 
 from mlpf import schema
 from mlpf.errors import NtupleError
-from mlpf.events import Events, event_index, offsets_from_counts
+from mlpf.events import Events, concatenate, event_index, offsets_from_counts
 from mlpf.jets import Jets, cluster_jets
 from mlpf.postprocess.association import associate_caloparticles, associate_trackingparticles, is_type
 from mlpf.postprocess.edges import event_edges
@@ -16,6 +17,7 @@ from mlpf.postprocess.summary import Summary, summarize
 from mlpf.postprocess.target import candidate_columns, matched_candidates, target_columns
 
 NonFinite = Literal["error", "zero"]
+BLOCK_ELEMENTS = 20_000  # of events done together: their links then fit the cache of a core
 
 _P4 = ("pt", "eta", "phi", "energy")
 _GEN = tuple(f"gen_{name}" for name in _P4)
@@ -53,15 +55,29 @@ def postprocess_events(events: Events, policy: AnyPolicy, source_index: int = 0,
     for name in policy.required_columns:
         if name not in events:
             raise NtupleError(f"{events.source}: branch '{name}' is missing, which the policy {policy.name} needs; choose another with postprocess.policy")
+    blocks = [_postprocess_block(block, policy, source_index, nonfinite) for block in _blocks(events)]
+    return concatenate([dataset for dataset, _ in blocks]), sum((summary for _, summary in blocks), Summary())
+
+
+def _blocks(events: Events) -> Iterator[Events]:
+    """Events a few at a time, at least one block."""
+    block = events.collection_offsets("element")[:-1] // BLOCK_ELEMENTS
+    edges = [0, *(np.flatnonzero(np.diff(block)) + 1), len(events)]
+    for start, stop in pairwise(edges):
+        yield events.slice(int(start), int(stop))
+
+
+def _postprocess_block(events: Events, policy: AnyPolicy, source_index: int, nonfinite: NonFinite) -> tuple[Events, Summary]:
     columns = columns_to_read(policy)
     events.validate(columns)
     unused = set(schema.NTUPLE.names("element")) - {f"element_{name}" for name in _P4}
     used = [name for name in columns if name in events and name not in unused]
-    clean = _finite(_without_unstable(events, policy), used, nonfinite)
+    non_finite = events.non_finite([name for name in columns if name in events])
+    clean = _finite(_without_unstable(events, policy), [name for name in used if name in non_finite], nonfinite)
     clean.require_non_negative([name for name in used if name.endswith("_energy")])
     with np.errstate(over="ignore", invalid="ignore"):  # absurd momenta overflow; the check below names what they spoil
         dataset, num_matched = _rows(clean.with_columns({"element_pt": _element_pt(clean, policy)}), policy, source_index)
-    return _finite(dataset, _COMPUTED, nonfinite), summarize(events, dataset, columns, num_matched)
+    return _finite(dataset, _COMPUTED, nonfinite), summarize(events, dataset, non_finite, num_matched)
 
 
 def _rows(events: Events, policy: AnyPolicy, source_index: int) -> tuple[Events, int]:

@@ -1,6 +1,7 @@
 """What the postprocessing read, dropped and matched, as counts that add up over chunks and files."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 import numpy as np
@@ -36,15 +37,14 @@ class Summary:
         return Summary(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
 
 
-def summarize(events: Events, dataset: Events, columns: tuple[str, ...], num_matched: int) -> Summary:
+def summarize(events: Events, dataset: Events, non_finite: Mapping[str, np.ndarray], num_matched: int) -> Summary:
     """Counts of one chunk.
 
     Args:
         events, dataset: as read; as it will be written.
-        columns: ntuple columns that were used.
+        non_finite: what `Events.non_finite` found in the ntuple columns that were used.
         num_matched: candidates that found an element.
     """
-    non_finite = events.non_finite([name for name in columns if name in events])
     return Summary(
         num_events=len(events),
         events_without_elements=int((dataset.counts("element") == 0).sum()),

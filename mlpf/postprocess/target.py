@@ -24,13 +24,14 @@ def target_columns(events: Events, association: Association, kept: np.ndarray, p
     members = association.members
     if isinstance(policy, TrackingParticlePolicy):
         members = members.where(association.particles.energy[members.particle] > policy.min_truth_energy)
-    particles = association.particles.where(members.particle)
+    particles, joined = association.particles, members.particle
+    pt, eta, phi, energy = (values[joined] for values in (particles.pt, particles.eta, particles.phi, particles.energy))
     # A particle along the beam has pt 0 and an eta that is infinite or made up; its pz is of no use to anyone.
-    momentum = momentum_from_pt_eta_phi(particles.pt, np.where(particles.pt == 0, 0.0, particles.eta), particles.phi)
-    summed = (*momentum, particles.energy, particles.energy * particles.pileup, particles.to_track, particles.to_cluster)
-    sums, leading, heaviest = sum_members(members.element, members.weight, np.stack(summed, axis=1), particles.energy, events.size("element"))
+    momentum = momentum_from_pt_eta_phi(pt, np.where(pt == 0, 0.0, eta), phi)
+    summed = (*momentum, energy, energy * particles.pileup[joined], particles.to_track[joined], particles.to_cluster[joined])
+    sums, leading, heaviest = sum_members(members.element, members.weight, np.stack(summed, axis=1), energy, events.size("element"))
     px, py, pz, energy, pileup_energy, to_track, to_cluster = sums[kept].T.copy()
-    leading, heaviest = leading[kept], heaviest[kept]
+    leading, heaviest = (np.append(joined, -1)[member[kept]] for member in (leading, heaviest))
     pid, types, eta = _of(particles.pid, leading), events["element_type"][kept], events["element_eta"][kept]
     if isinstance(policy, TrackingParticlePolicy):
         pid = np.where(leading >= 0, _signed_pid(pid, types, eta, policy), 0)

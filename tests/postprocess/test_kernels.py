@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from mlpf.events import offsets_from_counts
 from mlpf.postprocess.association import Links, descending
-from mlpf.postprocess.kernels import compress, group, hand_over, join, pairs_of_members, pairs_within, read_links, unique_links
+from mlpf.postprocess.kernels import compress, group, hand_over, join, near_pairs, pairs_of_members, read_links, unique_links
 
 LINKS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 3)), max_size=40)
 
@@ -90,25 +90,18 @@ def test_descending_order_is_stable(values):
     np.testing.assert_array_equal(descending(values), np.argsort(-values, kind="stable"))
 
 
-@settings(deadline=None, max_examples=30)
-@given(seed=st.integers(0, 1000), radius=st.floats(0, 1), chord=st.booleans())
-def test_pairs_within_are_those_of_a_double_loop(seed, radius, chord):
+@settings(deadline=None, max_examples=50)
+@given(seed=st.integers(0, 1000), radius=st.floats(0, 2), sizes=st.sampled_from([8, 40]))
+def test_near_pairs_are_those_of_a_double_loop(seed, radius, sizes):
     rng = np.random.default_rng(seed)
-    offsets = offsets_from_counts(rng.integers(0, 8, 3))
-    event_b = np.repeat(np.arange(3), np.diff(offsets))
-    eta_b, phi_b = rng.uniform(-1, 1, len(event_b)), rng.uniform(-4, 4, len(event_b))
+    offsets_a, offsets_b = (offsets_from_counts(rng.integers(0, sizes, 3)) for _ in "ab")
+    event_a, event_b = (np.repeat(np.arange(3), np.diff(offsets)) for offsets in (offsets_a, offsets_b))
+    (eta_a, phi_a), (eta_b, phi_b) = (rng.uniform(-1, 1, (2, offsets[-1])) * [[1], [4]] for offsets in (offsets_a, offsets_b))
     eta_b = eta_b[np.lexsort((eta_b, event_b))]
-    event_a, eta_a, phi_a = rng.integers(0, 3, 15), rng.uniform(-1, 1, 15), rng.uniform(-4, 4, 15)
-    found = list(zip(*pairs_within(eta_a, phi_a, event_a, eta_b, phi_b, offsets, radius, chord), strict=True))
-    expected = []
-    for i in range(15):
-        for j in range(len(event_b)):
-            a, b = np.exp(1j * phi_a[i]), np.exp(1j * phi_b[j])
-            distance = np.hypot(eta_a[i] - eta_b[j], abs(a - b) if chord else np.angle(a / b))
-            if event_a[i] == event_b[j] and distance <= radius:
-                expected.append((i, j, distance))
-    assert [pair[:2] for pair in found] == [pair[:2] for pair in expected]
-    np.testing.assert_allclose([pair[2] for pair in found], [pair[2] for pair in expected], atol=1e-12)
+    found = list(zip(*near_pairs(eta_a, phi_a, offsets_a, eta_b, phi_b, offsets_b, radius), strict=True))
+    chord = np.hypot(eta_a[:, None] - eta_b, abs(np.exp(1j * phi_a)[:, None] - np.exp(1j * phi_b)))
+    near = (chord <= radius) & (event_a[:, None] == event_b)
+    assert found == list(zip(*np.nonzero(near), strict=True))
 
 
 @settings(deadline=None)

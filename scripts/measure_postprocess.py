@@ -24,10 +24,10 @@ from mlpf.io.inputs import open_input
 from mlpf.io.shards import write_parquet
 from mlpf.jets import cluster_jets
 from mlpf.postprocess.association import associate_caloparticles
-from mlpf.postprocess.files import CHUNK_BYTES
 from mlpf.postprocess.policy import CaloParticlePolicy
 from mlpf.postprocess.rows import columns_to_read, postprocess_events
 from mlpf.postprocess.target import matched_candidates, target_columns
+from mlpf.postprocess.tasks import CHUNK_BYTES
 
 POLICY = CaloParticlePolicy()
 REFERENCE = Path(__file__).parents[1] / "tests" / "postprocess" / "reference.py"
@@ -58,8 +58,9 @@ def print_stages(path: Path, num_events: int, rounds: int) -> None:
 
     def by_uproot() -> None:
         with uproot.open(path, object_cache=None, array_cache=None) as file:
+            tree = file[tree_path]
             for branch in branches:
-                file[tree_path][branch].array(entry_stop=num_events)
+                tree[branch].array(entry_stop=num_events)
 
     def read() -> None:
         with open_input(path) as ntuple:

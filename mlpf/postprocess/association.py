@@ -215,9 +215,10 @@ def _clean_up(links: Links, energy: np.ndarray, is_cluster: np.ndarray, types: n
 def _read_links(events: Events, truth: str, policy: CaloParticlePolicy | TrackingParticlePolicy) -> Links:
     """Links of one kind of truth to elements; of a pair listed twice the last one counts."""
     name = f"{truth}_to_element"
-    offsets = (events.collection_offsets(collection) for collection in (name, truth, "element"))
+    first, second, weight = (events[f"{name}{part}"] for part in (".first", ".second", "_cmp"))
+    link_offsets, first_offsets, second_offsets = (events.collection_offsets(collection) for collection in (name, truth, "element"))
     wanted = ~is_type(events["element_type"], policy.dropped_types)
-    links = kernels.read_links(events[f"{name}.first"], events[f"{name}.second"], events[f"{name}_cmp"], *offsets, wanted)
+    links = kernels.read_links(first, second, weight, link_offsets, first_offsets, second_offsets, wanted)
     return Links(*kernels.unique_links(*links, events.size(truth), events.size("element")))
 
 

@@ -5,22 +5,19 @@ uproot's objects per basket nor awkward's per branch. Every number that comes fr
 because of it. Layout of keys and baskets: TKey and TBasket, https://root.cern/doc/master/classTBasket.html.
 """
 
-import lzma
 import struct
-import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import awkward as ak
-import cramjam
 import numba
 import numpy as np
 import uproot
-import xxhash
+
+from mlpf.io.compression import decompress, find_blocks, require
 
 _KEY = struct.Struct(">ihiIh")  # bytes with the key, version, bytes uncompressed, date, bytes of the key
 _BASKET = struct.Struct(">Hiiiib")  # last bytes of the key: version, buffer size, size of an entry or of the offsets, entries, end of the values, flag
-_BLOCK_HEADER = 9  # algorithm (2 letters), method, compressed and uncompressed bytes (3 each, little endian)
 _VECTOR_HEADER = 10  # of each std::vector: bytes, version, length
 _VECTORS = {"vector<float>": ">f4", "vector<int>": ">i4"}  # uproot needs 1.6 ms per branch to find this out
 # Touching new pages takes 8 times as long as copying into them, but numpy asks for large pages from 4 MB on: smaller columns share blocks of memory.
@@ -60,10 +57,10 @@ class BasketFile:
 
     def read(self, position: int, size: int) -> np.ndarray:
         """``size`` bytes, valid until the next call."""
-        _require(0 < size <= self._size and 0 <= position <= self._size - size, f"a basket of {size} bytes at {position} lies outside the file")
+        require(0 < size <= self._size and 0 <= position <= self._size - size, f"a basket of {size} bytes at {position} lies outside the file")
         buffer = self.buffer("compressed", size)
         self._stream.seek(position)
-        _require(self._stream.readinto(buffer.data) == size, "the file ends inside a basket")
+        require(self._stream.readinto(buffer.data) == size, "the file ends inside a basket")
         return buffer
 
     def buffer(self, name: str, size: int) -> np.ndarray:
@@ -120,8 +117,8 @@ class Branch:
         self.name = branch.object_path
         self.total_bytes = int(branch.uncompressed_bytes)
         self.edges = np.array(branch.entry_offsets, dtype=np.int64)
-        _require(self.edges[0] == 0 and bool((np.diff(self.edges) >= 0).all()), "entries of its baskets decrease")
-        _require(self.total_bytes >= 0, f"{self.total_bytes} bytes of baskets")
+        require(self.edges[0] == 0 and bool((np.diff(self.edges) >= 0).all()), "entries of its baskets decrease")
+        require(self.total_bytes >= 0, f"{self.total_bytes} bytes of baskets")
         self._seeks, self._sizes = branch.member("fBasketSeek"), branch.member("fBasketBytes")
         self._jagged, self._header, self._stored = _stored_type(branch)
         self._direct = self._stored.kind != "V" and not branch.embedded_baskets
@@ -167,40 +164,40 @@ class Branch:
             target[...] = data[edges[0] : edges[-1]].view(self._stored)
             return
         wrong = _copy_vectors(data, edges, target.view(np.uint32))
-        _require(wrong < 0, "the length of a vector disagrees with the place it takes")
+        require(wrong < 0, "the length of a vector disagrees with the place it takes")
 
     def _load(self, file: BasketFile, number: int) -> _Basket:
         raw = file.read(int(self._seeks[number]), int(self._sizes[number]))
-        _require(len(raw) >= _KEY.size + _BASKET.size, f"basket {number} has {len(raw)} bytes")
+        require(len(raw) >= _KEY.size + _BASKET.size, f"basket {number} has {len(raw)} bytes")
         num_bytes, _, size, _, key_size = _KEY.unpack_from(raw.data)
-        _require(num_bytes == len(raw) and _KEY.size + _BASKET.size <= key_size <= num_bytes, f"the header of basket {number} disagrees with the tree")
-        _require(0 <= size <= self.total_bytes, f"basket {number} claims {size} bytes, all baskets have {self.total_bytes}")
+        require(num_bytes == len(raw) and _KEY.size + _BASKET.size <= key_size <= num_bytes, f"the header of basket {number} disagrees with the tree")
+        require(0 <= size <= self.total_bytes, f"basket {number} claims {size} bytes, all baskets have {self.total_bytes}")
         *_, num_entries, end, _ = _BASKET.unpack_from(raw.data, key_size - _BASKET.size)
         expected = int(self.edges[number + 1] - self.edges[number])
-        _require(num_entries == expected, f"basket {number} has {num_entries} entries, {expected} by the tree")
-        _require(0 <= end - key_size <= size, f"the values of basket {number} end outside it")
+        require(num_entries == expected, f"basket {number} has {num_entries} entries, {expected} by the tree")
+        require(0 <= end - key_size <= size, f"the values of basket {number} end outside it")
         data = raw[key_size:]
         if len(data) != size:
-            data = _decompress(data, size, file)
+            blocks = find_blocks(data, size)
+            data = file.buffer("data", size)
+            decompress(blocks, data)
         edges = self._entry_edges(data, end - key_size, key_size, num_entries)
         sizes = edges[1:] - edges[:-1] - self._header
         counts = sizes // self._stored.itemsize
-        _require(
-            bool((sizes >= 0).all()) and np.array_equal(counts * self._stored.itemsize, sizes), f"offsets of the entries of basket {number} are impossible"
-        )
+        require(bool((sizes >= 0).all()) and np.array_equal(counts * self._stored.itemsize, sizes), f"offsets of the entries of basket {number} are impossible")
         return _Basket(number, data[: end - key_size], edges, counts)
 
     def _entry_edges(self, data: np.ndarray, end: int, key_size: int, num_entries: int) -> np.ndarray:
         """Byte positions of the entries: multiples of the size of a value, or behind the values (a count, then a position in the key and buffer each)."""
         if not self._jagged:
-            _require(end == num_entries * self._stored.itemsize, f"{end} bytes for {num_entries} values")
+            require(end == num_entries * self._stored.itemsize, f"{end} bytes for {num_entries} values")
             return np.arange(0, end + 1, self._stored.itemsize)
-        _require(len(data) >= end + 4 * (num_entries + 1), "offsets of the entries are missing")
+        require(len(data) >= end + 4 * (num_entries + 1), "offsets of the entries are missing")
         edges = np.empty(num_entries + 1, np.int64)
         edges[:-1] = data[end + 4 : end + 4 * (num_entries + 1)].view(">i4")
         edges[:-1] -= key_size
         edges[-1] = end
-        _require(edges[0] == 0, "the first entry does not start where the basket does")
+        require(edges[0] == 0, "the first entry does not start where the basket does")
         return edges
 
     def _read_by_uproot(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray | None]:
@@ -209,7 +206,7 @@ class Branch:
         if self._member:
             array = array[self._member if self._member in array.fields else {"first": "0", "second": "1"}[self._member]]
         problem = ak.validity_error(array)
-        _require(not problem and len(array) == stop - start, problem or f"{len(array)} entries")
+        require(not problem and len(array) == stop - start, problem or f"{len(array)} entries")
         if array.ndim == 1:
             return ak.to_numpy(array), None
         return ak.to_numpy(ak.flatten(array)), ak.to_numpy(ak.num(array))
@@ -228,11 +225,6 @@ def _stored_type(branch: uproot.TBranch) -> tuple[bool, int, np.dtype]:
     if jagged and (header not in (0, _VECTOR_HEADER) or values.from_dtype.itemsize != 4 or branch.member("fEntryOffsetLen") == 0):
         return jagged, 0, np.dtype("V")
     return jagged, header, values.from_dtype
-
-
-def _require(condition: bool, problem: str) -> None:
-    if not condition:
-        raise ValueError(problem)
 
 
 @numba.njit(cache=True)
@@ -257,39 +249,3 @@ def _copy_vectors(data: np.ndarray, edges: np.ndarray, out: np.ndarray) -> int:
             target[k] = (a << np.uint32(24)) | (b << np.uint32(16)) | (c << np.uint32(8)) | d
         used += size
     return -1
-
-
-def _decompress(compressed: np.ndarray, size: int, file: BasketFile) -> np.ndarray:
-    """All blocks of a basket, which must give ``size`` bytes; valid until the next call."""
-    blocks = []
-    start = filled = 0
-    while filled < size:
-        header = compressed[start : start + _BLOCK_HEADER].tobytes()
-        _require(len(header) == _BLOCK_HEADER, "blocks of a basket are missing")
-        num_compressed, num_bytes = int.from_bytes(header[3:6], "little"), int.from_bytes(header[6:], "little")
-        start += _BLOCK_HEADER + num_compressed
-        _require(start <= len(compressed) and 0 < num_bytes <= size - filled, "sizes of a basket's blocks are impossible")
-        blocks.append((header[:2], compressed[start - num_compressed : start], filled, filled + num_bytes))
-        filled += num_bytes
-    data = file.buffer("data", size)  # only now, as every 16 MB of it are backed by a block
-    for algorithm, block, first, last in blocks:
-        _decompress_block(algorithm, block, data[first:last])
-    return data
-
-
-def _decompress_block(algorithm: bytes, block: np.ndarray, target: np.ndarray) -> None:
-    """Fill the target, never more."""
-    if algorithm == b"ZS":
-        filled = cramjam.zstd.decompress_into(block.data, target.data)
-    elif algorithm == b"L4":
-        _require(xxhash.xxh64(block[8:].data).digest() == block[:8].tobytes(), "a checksum is wrong")
-        filled = cramjam.lz4.decompress_block_into(block[8:].data, target.data)
-    elif algorithm in (b"ZL", b"XZ"):
-        decompressor = zlib.decompressobj() if algorithm == b"ZL" else lzma.LZMADecompressor()
-        values = decompressor.decompress(block.data, len(target) + 1)
-        filled = len(values)
-        if filled == len(target):
-            target[...] = np.frombuffer(values, np.uint8)
-    else:
-        raise ValueError(f"unknown compression {algorithm!r}")
-    _require(filled == len(target), f"a block of {len(target)} bytes decompressed to {filled}")

@@ -6,6 +6,7 @@ from setuptools import find_packages, setup
 
 CORE = [
     "awkward>=2.6",
+    "cramjam>=2.5",
     "fastjet>=3.5",
     "matplotlib>=3.8",
     "mplhep>=0.3",
@@ -21,6 +22,7 @@ CORE = [
     "scipy>=1.12",
     "typer>=0.12",
     "uproot>=5.5",
+    "xxhash>=3.0",
 ]
 EXTRAS = {
     "train": ["lightning>=2.4", "onnxscript>=0.3", "tensorboard>=2.16", "torch>=2.6", "torch-geometric>=2.6"],

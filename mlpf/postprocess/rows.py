@@ -52,11 +52,17 @@ def postprocess_events(events: Events, policy: AnyPolicy, source_index: int = 0,
         NtupleError: a truth column of the policy is missing, a link points outside its event, an element type is unknown, an energy is negative, or a value
             is not finite.
     """
+    blocks = list(postprocess_blocks(events, policy, source_index, nonfinite))
+    return concatenate([dataset for dataset, _ in blocks]), sum((summary for _, summary in blocks), Summary())
+
+
+def postprocess_blocks(events: Events, policy: AnyPolicy, source_index: int = 0, nonfinite: NonFinite = "error") -> Iterator[tuple[Events, Summary]]:
+    """What `postprocess_events` gives, a few events at a time."""
     for name in policy.required_columns:
         if name not in events:
             raise NtupleError(f"{events.source}: branch '{name}' is missing, which the policy {policy.name} needs; choose another with postprocess.policy")
-    blocks = [_postprocess_block(block, policy, source_index, nonfinite) for block in _blocks(events)]
-    return concatenate([dataset for dataset, _ in blocks]), sum((summary for _, summary in blocks), Summary())
+    for block in _blocks(events):
+        yield _postprocess_block(block, policy, source_index, nonfinite)
 
 
 def _blocks(events: Events) -> Iterator[Events]:

@@ -49,6 +49,17 @@ def assert_same(a, b):
         assert np.array_equal(a.offsets[name], b.offsets[name]), name
 
 
+@pytest.mark.parametrize("step", [1, 7, 16, 50])
+def test_the_bytes_of_a_shard_do_not_depend_on_the_chunks(tmp_path, step):
+    rows = some_rows(50)
+    write_parquet(tmp_path / "whole.parquet", [rows])
+    counts = write_parquet(tmp_path / "chunks.parquet", [rows.slice(start, min(start + step, 50)) for start in range(0, 50, step)])
+    assert counts == (50, rows.size("element"))
+    assert (tmp_path / "chunks.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+    groups = pq.ParquetFile(tmp_path / "chunks.parquet").metadata
+    assert [groups.row_group(i).num_rows for i in range(groups.num_row_groups)] == [16, 16, 16, 2]
+
+
 def test_a_dataset_is_read_back_whole_and_in_chunks(dataset, rows):
     expected = concatenate(rows)
     read = ShardedDataset(dataset, verify=True)

@@ -10,7 +10,6 @@ from rich.markup import escape
 from mlpf.cli.console import console, event_progress, rate
 
 if TYPE_CHECKING:
-    from mlpf.io.cluster import ClusterConfig
     from mlpf.postprocess.files import Progress, Report
 
 

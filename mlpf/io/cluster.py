@@ -20,7 +20,7 @@ import pydantic
 
 from mlpf.config import Config, load_parameters, parse_section
 from mlpf.errors import ConfigError, MissingDependencyError, MlpfError
-from mlpf.io.workers import TASKS_AHEAD, Result, Task
+from mlpf.io.workers import NO_PROCESS_SURVIVES, TASKS_AHEAD, Result, Task
 
 if TYPE_CHECKING:
     from dask_jobqueue import HTCondorCluster, SLURMCluster
@@ -79,7 +79,8 @@ def read_cluster(path: str | Path) -> ClusterConfig:
 class ClusterWorkers:
     """Processes of a Dask cluster, as `mlpf.io.workers.Workers`.
 
-    What a process did that dies is done again elsewhere; a task that Dask's ``allowed-failures`` (3) + 1 processes died of is lost.
+    What a process did that dies is done again elsewhere. Dask gives up a task when more than its ``allowed-failures`` (3) processes died that had it, be it in
+    a queue behind another; such a task is given to them once more, alone.
 
     Args:
         client: of the cluster.
@@ -96,30 +97,39 @@ class ClusterWorkers:
         """See `mlpf.io.workers.Workers.map_in_order`."""
         waiting: deque[tuple[Task, Future]] = deque()
         for task in tasks:
-            waiting.append((task, self.client.submit(_do, function, task, Path.cwd(), pure=False)))
+            waiting.append((task, self._submit(function, task)))
             if len(waiting) > TASKS_AHEAD * self.workers:
-                yield _result(*waiting.popleft(), lost)
+                yield self._first(function, waiting, lost)
         while waiting:
-            yield _result(*waiting.popleft(), lost)
+            yield self._first(function, waiting, lost)
+
+    def _submit(self, function: Callable[[Task], Result], task: Task) -> "Future":
+        return self.client.submit(_do, function, task, Path.cwd(), pure=False)
+
+    def _first(self, function: Callable[[Task], Result], waiting: "deque[tuple[Task, Future]]", lost: Callable[[Task], Result] | None) -> Result:
+        """Wait for the result of the first task, and take it from the queue."""
+        from distributed.scheduler import KilledWorker
+
+        task, future = waiting.popleft()
+        try:
+            try:
+                return future.result()
+            except KilledWorker:
+                for _, other in waiting:
+                    other.exception()  # waits for its end
+                return self._submit(function, task).result()
+        except KilledWorker as error:
+            if lost is None:
+                raise MlpfError(f"{task}: {NO_PROCESS_SURVIVES}") from error
+            return lost(task)
+        except CancelledError as error:
+            raise MlpfError("the connection to the cluster was lost; the same command goes on from here") from error
 
 
 def _do(function: Callable[[Task], Result], task: Task, folder: Path) -> Result:
     """Do a task in the folder of the command, as paths may be relative."""
     os.chdir(folder)
     return function(task)
-
-
-def _result(task: Task, future: "Future", lost: Callable[[Task], Result] | None) -> Result:
-    from distributed.scheduler import KilledWorker
-
-    try:
-        return future.result()
-    except KilledWorker as error:
-        if lost is None:
-            raise MlpfError(f"{task}: every process that worked on it died; for lack of memory?") from error
-        return lost(task)
-    except CancelledError as error:
-        raise MlpfError("the connection to the cluster was lost; the same command goes on from here") from error
 
 
 @contextmanager
@@ -139,20 +149,21 @@ def open_client(config: ClusterConfig) -> Iterator["Client"]:
         MlpfError: no scheduler at the address.
     """
     try:
+        import dask
         from distributed import Client, LocalCluster
     except ModuleNotFoundError as error:
         raise _missing(error) from error
     with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mlpf-dask-", ignore_cleanup_errors=True))
+        stack.enter_context(dask.config.set(temporary_directory=folder))
         cluster: Any = config.address
         if config.kind == "local":
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mlpf-dask-", ignore_cleanup_errors=True))
             cluster = stack.enter_context(
                 LocalCluster(
                     n_workers=config.workers,
                     threads_per_worker=1,
                     memory_limit=config.memory,
                     dashboard_address=ANY_PORT,
-                    local_directory=folder,
                     silence_logs="CRITICAL",
                     preload=__name__,
                     env=ONE_THREAD,

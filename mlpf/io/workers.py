@@ -23,6 +23,7 @@ from mlpf.errors import MlpfError
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 TASKS_AHEAD = 2  # per process, so that results do not pile up where they are used more slowly than made
+NO_PROCESS_SURVIVES = "every process that worked on it died, at last with nothing else to do; for lack of memory?"
 DEATHS_IN_COMPANY = 2  # of processes at work on a task, after which it is done alone
 
 
@@ -146,10 +147,11 @@ class LocalWorkers:
         wait([future])
         self._stop()
         if isinstance(future.exception(), BrokenProcessPool):
+            future = Future()  # so that it comes in its turn
             if lost is None:
-                raise MlpfError(f"{task}: every process that worked on it died, the last one alone; for lack of memory?")
-            future = Future()
-            future.set_result(lost(task))
+                future.set_exception(MlpfError(f"{task}: {NO_PROCESS_SURVIVES}"))
+            else:
+                future.set_result(lost(task))
         return future
 
     def _start(self, jobs: int) -> ProcessPoolExecutor:

@@ -19,6 +19,7 @@ from mlpf.io.files import flush_to_disk, sha256, write_text
 from mlpf.io.inputs import Input, open_input
 from mlpf.io.resumable import Unfinished
 from mlpf.io.shards import Shard, table_to_events, write_parquet
+from mlpf.io.workers import NO_PROCESS_SURVIVES
 from mlpf.postprocess.duplicates import NO_MARKS, event_marks
 from mlpf.postprocess.policy import AnyPolicy
 from mlpf.postprocess.rows import NonFinite, columns_to_read, postprocess_events
@@ -133,7 +134,7 @@ def summary_from(content: Mapping[str, Any]) -> Summary:
 
 def lost_shard(task: ShardTask) -> ShardDone:
     """What becomes of a task that no process survives."""
-    return ShardDone(problem=f"{task}: every process that worked on it died, the last one alone; for lack of memory?")
+    return ShardDone(problem=f"{task}: {NO_PROCESS_SURVIVES}")
 
 
 def make_shard(task: ShardTask) -> ShardDone:

@@ -95,7 +95,7 @@ def test_a_lock_that_its_last_owner_removed_is_no_lock(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS])
 def test_a_file_system_without_locks_is_no_error(tmp_path, monkeypatch, number):
-    def refuse(stream, operation):
+    def refuse(*_):
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(fcntl, "flock", refuse)

@@ -88,16 +88,17 @@ def test_what_a_process_did_that_dies_is_done_again(tmp_path):
 def test_a_process_killed_from_outside_loses_nothing(tmp_path):
     results = map_in_order(note_and_wait, [(number, tmp_path) for number in range(40)], 2)
     assert next(results) == 0
-    for process in processes_of(tmp_path):
+    killed = processes_of(tmp_path)
+    for process in killed:
         os.kill(process, signal.SIGKILL)
     assert list(results) == list(range(1, 40))
-    assert len(processes_of(tmp_path)) == 4
+    assert processes_of(tmp_path) > killed
 
 
-def test_a_task_that_kills_its_process_even_alone_is_named(tmp_path):
+def test_a_task_that_kills_its_process_even_alone_is_named():
     results = map_in_order(die_at, [1, 7, 2, 3], 2)
     assert next(results) == 1
-    with pytest.raises(MlpfError, match=r"^7: every process that worked on it died, the last one alone; for lack of memory\?$"):
+    with pytest.raises(MlpfError, match=r"^7: every process that worked on it died, at last with nothing else to do; for lack of memory\?$"):
         list(results)
     with pytest.raises(MlpfError, match=r"Deadly.*: every process that worked on it died"):
         list(map_in_order(abs, [Deadly(), Deadly()], 2))

@@ -1,8 +1,7 @@
 """Which particle belongs to which element: links, their contraction, and the assignment.
 
 Everything runs over a whole chunk of events at once: particles and elements are counted through the chunk, so that links never cross events and no loop over
-events is needed. Inside an event links stay in the order in which they were made; equal weights and equal momenta are decided by that order. Time grows like
-N log N.
+events is needed. Links stay in the order in which they were made; equal weights and equal momenta are decided by that order. Time grows like N log N.
 """
 
 from collections.abc import Iterable
@@ -20,7 +19,7 @@ TRACK_TYPES = (ElementType.TRACK, ElementType.GSF)
 
 
 class Links(NamedTuple):
-    """Links by event and inside in the order in which they were made: ``(L,)`` particle, element (both counted through the chunk) and weight."""
+    """Links in the order in which they were made: ``(L,)`` particle, element (both counted through the chunk) and weight."""
 
     particle: np.ndarray
     element: np.ndarray
@@ -31,6 +30,10 @@ class Links(NamedTuple):
         if kept.dtype == np.bool_:
             return Links(*kernels.compress(*self, kept))
         return Links(self.particle[kept], self.element[kept], self.weight[kept])
+
+    def and_then(self, others: "Links") -> "Links":
+        """These links and after them the others."""
+        return Links(*(np.concatenate(pair) for pair in zip(self, others, strict=True)))
 
 
 class Particles(NamedTuple):
@@ -59,6 +62,10 @@ class Particles(NamedTuple):
         """The particles that a mask or an index array selects."""
         return Particles(*(values[kept] for values in self))
 
+    def and_then(self, others: "Particles") -> "Particles":
+        """These particles and after them the others."""
+        return Particles(*(np.concatenate(pair) for pair in zip(self, others, strict=True)))
+
 
 class Association(NamedTuple):
     """Particles, all their links, and ``members``: the links by which particles joined elements, the representative of an element before later ones."""
@@ -79,11 +86,10 @@ def associate_caloparticles(events: Events, policy: CaloParticlePolicy) -> Assoc
     links = caloparticle_links(events, policy)
     particles = _caloparticles(events, links)
     electron = np.isin(np.abs(particles.pid), policy.electron_pids)
-    to_gsf = np.flatnonzero((types == ElementType.GSF)[links.element])
-    kept = np.ones(len(links.element), dtype=np.bool_)
-    kept[to_gsf] = electron[links.particle[to_gsf]]
-    links = links.where(kept)
-    particles, links = _split(events, particles, links, ~electron, policy.split_radius)
+    shares, share_links, divided = _split(events, particles, links, ~electron, policy.split_radius)
+    kept = ~divided[links.particle]
+    kept[kernels.select(links.particle, links.element, ~electron, types == ElementType.GSF)] = False
+    particles, links = particles.and_then(shares), links.where(kept).and_then(share_links)
     offsets, order = kernels.group(links.element, len(types))
     members = kernels.assign_by_element(_element_order(events, policy), offsets, order, len(particles.pt), links.particle, links.weight)
     return Association(particles, links, links.where(_with_left_over(members, links, particles.pt)))
@@ -174,7 +180,7 @@ def caloparticle_links(events: Events, policy: CaloParticlePolicy) -> Links:
     tracking = tracking._replace(weight=tracking.weight * events["element_energy"][tracking.element])
     cluster = _hand_over(events, tracking, cluster, *_parents(events, "trackingparticle", "simcluster"))
     calo = _hand_over(events, tracking, calo, *_parents(events, "trackingparticle", "caloparticle"))
-    cluster = _join(events, cluster, _orphan_links(events, cluster, calo, policy))
+    cluster = cluster.and_then(_orphan_links(events, cluster, calo, policy))
     cp = to_chunk(events["simcluster_idx_caloparticle"], events, "simcluster", "caloparticle")
     sc = np.flatnonzero(cp >= 0)
     return _hand_over(events, cluster, calo, sc, cp[sc], len(cp), events.size("caloparticle"))
@@ -197,7 +203,7 @@ def _trackingparticle_links(events: Events, policy: TrackingParticlePolicy) -> L
     sc = np.flatnonzero(tp >= 0)
     tracking = _hand_over(events, cluster, tracking, sc, tp[sc], len(tp), num_tracking, overwrite=True)
     own = cluster.where(tp[cluster.particle] < 0)
-    return _join(events, tracking, own._replace(particle=own.particle + num_tracking))
+    return tracking.and_then(own._replace(particle=own.particle + num_tracking))
 
 
 def _clean_up(links: Links, energy: np.ndarray, is_cluster: np.ndarray, types: np.ndarray, policy: TrackingParticlePolicy) -> Links:
@@ -237,9 +243,13 @@ def _orphan_links(events: Events, cluster: Links, calo: Links, policy: CaloParti
     return Links(sc[order], element, events["element_energy"][element].astype(np.float64))
 
 
-def _split(events: Events, particles: Particles, links: Links, divisible: np.ndarray, radius: float) -> tuple[Particles, Links]:
-    """Replace each particle that has several tracks near by with one per track, in proportion to the link weights."""
-    near = np.flatnonzero((events["element_type"] == ElementType.TRACK)[links.element] & divisible[links.particle])
+def _split(events: Events, particles: Particles, links: Links, divisible: np.ndarray, radius: float) -> tuple[Particles, Links, np.ndarray]:
+    """What replaces each particle that has several tracks near by: one per track, in proportion to the link weights.
+
+    Returns:
+        new particles, their links, and ``(P,) bool``: which particles are replaced.
+    """
+    near = kernels.select(links.particle, links.element, divisible, events["element_type"] == ElementType.TRACK)
     particle, element = links.particle[near], links.element[near]
     eta, phi = (events[f"element_{name}"][element].astype(np.float64) for name in ("eta", "phi"))
     near = near[delta_r(particles.eta[particle], particles.phi[particle], eta, phi) < radius]
@@ -253,9 +263,7 @@ def _split(events: Events, particles: Particles, links: Links, divisible: np.nda
     new = particles.where(old)
     scaled = {name: getattr(new, name) * fraction for name in ("pt", "energy", "to_track", "to_cluster")}
     new_links = Links(len(divisible) + np.arange(len(old), dtype=np.int32), links.element[shares], links.weight[shares])
-    parts = zip(particles, new._replace(**scaled), strict=True)
-    undivided = links.where((num_tracks <= 1)[links.particle])
-    return Particles(*(np.concatenate(pair) for pair in parts)), _join(events, undivided, new_links)
+    return new._replace(**scaled), new_links, num_tracks > 1
 
 
 def to_chunk(index: np.ndarray, events: Events, collection: str, target: str) -> np.ndarray:
@@ -283,13 +291,10 @@ def descending(values: np.ndarray) -> np.ndarray:
     return order
 
 
-def _join(events: Events, first: Links, second: Links) -> Links:
-    """Links of both, in each event the first ones first."""
-    return Links(*kernels.join(*first, *second, events.collection_offsets("element")))
-
-
 def _hand_over(
     events: Events, gifts: Links, own: Links, child: np.ndarray, parent: np.ndarray, num_children: int, num_parents: int, overwrite: bool = False
 ) -> Links:
-    """Links of the parents and those of their children to elements to which they have none; see `kernels.hand_over`."""
-    return Links(*kernels.hand_over(*own, *gifts, child, parent, num_children, num_parents, events.collection_offsets("element"), overwrite))
+    """Links of the parents, and after them those of their children to elements to which they have none; see `kernels.hand_over`."""
+    if overwrite:
+        own = own._replace(weight=own.weight.copy())
+    return own.and_then(Links(*kernels.hand_over(*own, *gifts, child, parent, num_children, num_parents, events.size("element"), overwrite)))

@@ -112,27 +112,14 @@ def compress(particle: np.ndarray, element: np.ndarray, weight: np.ndarray, kept
 
 
 @numba.njit(cache=True, nogil=True)
-def join(
-    particle_a: np.ndarray,
-    element_a: np.ndarray,
-    weight_a: np.ndarray,
-    particle_b: np.ndarray,
-    element_b: np.ndarray,
-    weight_b: np.ndarray,
-    element_offsets: np.ndarray,
-) -> Arrays:
-    """Links a and, in each event after them, links b."""
-    size = len(particle_a) + len(particle_b)
-    particles, elements, weights = np.empty(size, dtype=np.int32), np.empty(size, dtype=np.int32), np.empty(size)
-    a = b = 0
-    for end in element_offsets[1:]:
-        while a < len(particle_a) and element_a[a] < end:
-            particles[a + b], elements[a + b], weights[a + b] = particle_a[a], element_a[a], weight_a[a]
-            a += 1
-        while b < len(particle_b) and element_b[b] < end:
-            particles[a + b], elements[a + b], weights[a + b] = particle_b[b], element_b[b], weight_b[b]
-            b += 1
-    return particles, elements, weights
+def select(particle: np.ndarray, element: np.ndarray, wanted_particle: np.ndarray, wanted_element: np.ndarray) -> np.ndarray:
+    """Positions of the links of which both ends are wanted."""
+    positions = np.empty(len(particle), dtype=np.int64)
+    num_links = 0
+    for link in range(len(particle)):
+        positions[num_links] = link
+        num_links += wanted_element[element[link]] and wanted_particle[particle[link]]
+    return positions[:num_links].copy()
 
 
 @numba.njit(cache=True, nogil=True)
@@ -147,18 +134,17 @@ def hand_over(
     parent: np.ndarray,
     num_children: int,
     num_parents: int,
-    element_offsets: np.ndarray,
+    num_elements: int,
     overwrite: bool,
 ) -> Arrays:
-    """Links of the parents, each pair once, and in each event after them those that their children have and they have not.
+    """Links of the children that their parents have not, as links of the parents.
 
     Args:
-        particle, element, weight: links of the parents.
+        particle, element, weight: links of the parents, each pair once.
         child_particle, child_element, child_weight: links of the children.
         child, parent: ``(K,)`` who is whose, in the order in which the children give.
-        num_children, num_parents: how many there are.
-        element_offsets: ``(B + 1,)`` event boundaries.
-        overwrite: a link that a parent has already takes the weight of the child's.
+        num_children, num_parents, num_elements: how many there are.
+        overwrite: a link that a parent has already takes the weight of the child's, in place.
     """
     own_offsets, own_order = group(particle, num_parents)
     child_offsets, child_order = group(child_particle, num_children)
@@ -166,42 +152,36 @@ def hand_over(
     gift_offsets = np.zeros(len(child) + 1, dtype=np.int64)  # what is given, pair by pair
     for pair in range(len(child)):
         gift_offsets[pair + 1] = gift_offsets[pair] + child_offsets[child[pair] + 1] - child_offsets[child[pair]]
-    gift_weight, new = np.empty(gift_offsets[-1]), np.zeros(gift_offsets[-1], dtype=np.bool_)
-    own_link = np.full(element_offsets[-1], -1, dtype=np.int32)  # of every element the last own link and the last gift that was seen,
-    gift_to = np.full(element_offsets[-1], -1, dtype=np.int32)  # and to whom that went
-    gift_link = np.empty(element_offsets[-1], dtype=np.int32)
-    if overwrite:
-        weight = weight.copy()
+    given_link = np.full(gift_offsets[-1], -1, dtype=np.int32)  # the child's link whose weight counts, -1 for gifts that are not taken
+    owner = np.full(num_elements, -1, dtype=np.int32)  # the last parent that was seen to have a link to the element,
+    place = np.empty(num_elements, dtype=np.int64)  # and which: an own link, or ~ a gift
     for p in range(num_parents):
         if pair_offsets[p] == pair_offsets[p + 1]:
             continue
         for position in range(own_offsets[p], own_offsets[p + 1]):
             link = own_order[position]
-            own_link[element[link]] = link
+            owner[element[link]], place[element[link]] = p, link
         for position in range(pair_offsets[p], pair_offsets[p + 1]):
             pair = pair_order[position]
             for gift in range(gift_offsets[pair], gift_offsets[pair + 1]):
                 link = child_order[child_offsets[child[pair]] + gift - gift_offsets[pair]]
                 e = child_element[link]
-                if own_link[e] >= 0 and particle[own_link[e]] == p:
-                    if overwrite:
-                        weight[own_link[e]] = child_weight[link]
-                elif gift_to[e] == p:
-                    if overwrite:
-                        gift_weight[gift_link[e]] = child_weight[link]
-                else:
-                    gift_to[e], gift_link[e] = p, gift
-                    gift_weight[gift], new[gift] = child_weight[link], True
-    num_new = np.count_nonzero(new)
+                if owner[e] != p:
+                    owner[e], place[e], given_link[gift] = p, ~gift, link
+                elif overwrite and place[e] >= 0:
+                    weight[place[e]] = child_weight[link]
+                elif overwrite:
+                    given_link[~place[e]] = link
+    num_new = np.count_nonzero(given_link >= 0)
     particles, elements, weights = np.empty(num_new, dtype=np.int32), np.empty(num_new, dtype=np.int32), np.empty(num_new)
     position = 0
     for pair in range(len(child)):
         for gift in range(gift_offsets[pair], gift_offsets[pair + 1]):
-            if new[gift]:
-                link = child_order[child_offsets[child[pair]] + gift - gift_offsets[pair]]
-                particles[position], elements[position], weights[position] = parent[pair], child_element[link], gift_weight[gift]
+            link = given_link[gift]
+            if link >= 0:
+                particles[position], elements[position], weights[position] = parent[pair], child_element[link], child_weight[link]
                 position += 1
-    return join(particle, element, weight, particles, elements, weights, element_offsets)
+    return particles, elements, weights
 
 
 @numba.njit(cache=True, nogil=True)

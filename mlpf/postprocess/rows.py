@@ -17,7 +17,7 @@ from mlpf.postprocess.summary import Summary, summarize
 from mlpf.postprocess.target import candidate_columns, matched_candidates, target_columns
 
 NonFinite = Literal["error", "zero"]
-BLOCK_ELEMENTS = 20_000  # of events done together: their links then fit the cache of a core
+BLOCK_ELEMENTS = 40_000  # of events done together: their links then fit the cache of a core
 
 _P4 = ("pt", "eta", "phi", "energy")
 _GEN = tuple(f"gen_{name}" for name in _P4)

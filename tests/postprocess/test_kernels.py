@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from mlpf.events import offsets_from_counts
 from mlpf.postprocess.association import Links, descending
-from mlpf.postprocess.kernels import compress, group, hand_over, join, near_pairs, pairs_of_members, read_links, unique_links
+from mlpf.postprocess.kernels import compress, group, hand_over, near_pairs, pairs_of_members, read_links, select, unique_links
 
 LINKS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 3)), max_size=40)
 
@@ -43,21 +43,17 @@ def test_parents_get_the_links_of_their_children_as_dictionaries_would(rows, gif
             elif particle == child:
                 expected.setdefault((parent, element), weight)
     child, parent = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-    found = hand_over(*links_of(own), *links_of(gifts), child, parent, 6, 6, np.array([0, 6]), overwrite)
+    links = links_of(own)
+    found = links.and_then(Links(*hand_over(*links, *links_of(gifts), child, parent, 6, 6, 6, overwrite)))  # own weights are overwritten in place
     assert list(zip(*found, strict=True)) == [(*pair, weight) for pair, weight in expected.items()]
 
 
 @settings(deadline=None)
-@given(first=LINKS, second=LINKS, ends=st.lists(st.integers(0, 6), max_size=4))
-def test_join_puts_the_links_of_every_event_together(first, second, ends):
-    offsets = np.array([0, *sorted(ends), 6])
-
-    def event(row):
-        return np.searchsorted(offsets, row[1], side="right")
-
-    first, second = sorted(first, key=event), sorted(second, key=event)  # links lie event by event
-    found = list(zip(*join(*links_of(first), *links_of(second), offsets), strict=True))
-    assert found == sorted(first + second, key=event)
+@given(rows=LINKS, particles=st.sets(st.integers(0, 5)), elements=st.sets(st.integers(0, 5)))
+def test_select_finds_the_links_between_what_is_wanted(rows, particles, elements):
+    particle, element, _ = links_of(rows)
+    found = select(particle, element, np.isin(np.arange(6), list(particles)), np.isin(np.arange(6), list(elements)))
+    assert found.tolist() == [i for i, row in enumerate(rows) if row[0] in particles and row[1] in elements]
 
 
 @settings(deadline=None)

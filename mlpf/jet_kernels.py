@@ -17,6 +17,8 @@ A pseudojet is known by its label: particles come first, then the merged ones in
     places (4, P): rapidity, azimuth, pt^2 and reach of what lies there; holder (P,): its label, -1 where empty
     first (tiles + 1,): first place of every tile
     heap_key, heap_label (3 M,): binary heap; an entry counts only while its label lives and has that key
+
+The functions of the innermost loop are inlined by force: numba hands over every array as seven or more values, which takes as long as the work in them.
 """
 
 import numba
@@ -55,7 +57,7 @@ def _set_momentum(pseudojet: np.ndarray, px: float, py: float, pz: float, energy
     pseudojet[PT2] = pt2
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def _key(label: int, pseudojets: np.ndarray) -> float:
     """``reach / pt^2``: the least of all says what merges next, or what is a jet."""
     pt2 = pseudojets[label, PT2]
@@ -99,14 +101,14 @@ def _make_heap(live: np.ndarray, pseudojets: np.ndarray, heap_key: np.ndarray, h
         _sink(i, heap_key[i], heap_label[i], len(live), heap_key, heap_label)
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def _tile(grid: Grid, rapidity: float, phi: float) -> int:
     low, per_side, rows, columns = grid
     row = int(min(max((rapidity - low) * per_side, 0.0), rows - 1.0))
     return row * columns + min(int(phi * (columns / TWO_PI)), columns - 1)
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def _occupy(place: int, label: int, pseudojets: np.ndarray, links: np.ndarray, places: np.ndarray, holder: np.ndarray) -> None:
     for row in range(4):
         places[row, place] = pseudojets[label, RAPIDITY + row]
@@ -114,7 +116,7 @@ def _occupy(place: int, label: int, pseudojets: np.ndarray, links: np.ndarray, p
     links[label, PLACE] = place
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def _leave(label: int, links: np.ndarray, places: np.ndarray, holder: np.ndarray) -> None:
     place = links[label, PLACE]
     places[0, place] = FAR
@@ -147,7 +149,7 @@ def _arrange(live: np.ndarray, radius: float, pseudojets: np.ndarray, links: np.
     return grid
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def _stretches(tile: int, grid: Grid, num_places: int, num_spare: int, first: np.ndarray, stretches: np.ndarray) -> int:
     """Beginnings and ends ``(count, 2)`` of the stretches of places that hold all within R of anything in the tile."""
     rows, columns = grid[2], grid[3]
@@ -170,7 +172,7 @@ def _stretches(tile: int, grid: Grid, num_places: int, num_spare: int, first: np
     return count
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def _squared_distance(place: np.uint64, places: np.ndarray, rapidity: float, phi: float) -> float:
     arc = abs(places[PLACE_PHI, place] - phi)
     arc = TWO_PI - arc if arc > np.pi else arc
@@ -178,7 +180,7 @@ def _squared_distance(place: np.uint64, places: np.ndarray, rapidity: float, phi
     return gap * gap + arc * arc
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def _least(
     begin: np.uint64, size: np.uint64, own: np.uint64, rapidity: float, phi: float, pt2: float, least: np.int64, places: np.ndarray
 ) -> tuple[np.int64, bool]:
@@ -197,7 +199,20 @@ def _least(
     return least, within_reach > 0
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
+def _position(begin: np.uint64, size: np.uint64, own: np.uint64, rapidity: float, phi: float, pt2: float, least: np.int64, places: np.ndarray) -> np.uint64:
+    """Place of the softer one at the squared distance ``least``: a second pass, since compilers do not turn a search for minimum and place into vectors."""
+    own -= begin
+    position = np.uint64(0)
+    for i in range(size):
+        squared = _squared_distance(begin + i, places, rapidity, phi)
+        softer = places[PLACE_PT2, begin + i] <= pt2
+        bits = np.float64(squared if softer & (i != own) else FAR).view(np.int64)
+        position = np.uint64(i) if bits == least else position
+    return begin + position
+
+
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def _search(
     label: int, count: int, radius: float, pseudojets: np.ndarray, links: np.ndarray, places: np.ndarray, holder: np.ndarray, stretches: np.ndarray
 ) -> bool:
@@ -215,12 +230,9 @@ def _search(
     reach = np.int64(least).view(np.float64)
     nearest = -1
     if nearest_stretch >= 0:
-        begin, end = stretches[nearest_stretch, 0], stretches[nearest_stretch, 1] + LANES
-        for signed_place in range(begin, end):
-            place = np.uint64(signed_place)
-            if place != own and places[PLACE_PT2, place] <= pt2 and _squared_distance(place, places, rapidity, phi) == reach:
-                nearest = holder[place]
-                break
+        begin = np.uint64(stretches[nearest_stretch, 0])
+        size = np.uint64((stretches[nearest_stretch, 1] - stretches[nearest_stretch, 0] + LANES - 1) // LANES * LANES)
+        nearest = holder[_position(begin, size, own, rapidity, phi, pt2, least, places)]
     pseudojets[label, REACH] = reach
     links[label, NEAREST] = nearest
     return within_reach
@@ -253,7 +265,7 @@ def _offer(
     return heap
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, forceinline=True)
 def _place_for(parents: tuple[int, int], begin: int, end: int, spare: int, holder: np.ndarray) -> int:
     """An empty place in the tile from ``begin`` to ``end``: that of a parent or any other, or the spare one."""
     for place in parents:

@@ -3,7 +3,7 @@
 What a run leaves undone, by an error, Ctrl-C, a kill or a power cut, the next run with the same arguments does; what is done, it finds.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from mlpf.errors import NtupleError
 from mlpf.io.cluster import ClusterConfig, open_cluster
 from mlpf.io.files import check_replaceable
-from mlpf.io.resumable import resumable_directory
+from mlpf.io.resumable import Unfinished, resumable_directory
 from mlpf.io.shards import MANIFEST
 from mlpf.io.workers import LocalWorkers, Workers
 from mlpf.postprocess.finished import adopt, keep_only, problems_of, publish, read_finished
@@ -80,9 +80,9 @@ def postprocess_files(
     part_bytes: int = PART_BYTES,
     on_progress: Callable[[Progress], object] = lambda _: None,
 ) -> Report:
-    """Make a dataset from files of events, or what is missing of it. Its bytes do not depend on who makes it, nor on how often that was interrupted.
+    """Make a dataset from files of events, or what is missing of it; who makes it, and how often that was interrupted, does not change its bytes.
 
-    A dataset that is there already stays as it is if nothing is missing, and gets more shards if files were added; older files keep their place in it.
+    A dataset that is there stays as it is if nothing is missing, and grows if files were added; older files keep their place in it.
 
     Args:
         inputs: files that `open_input` knows; their positions are the values of the column ``source``.
@@ -107,7 +107,7 @@ def postprocess_files(
         finished = None if overwrite else read_finished(unfinished.final)
         policy = choose_policy(inputs, config or PostprocessConfig())
         sources = survey(inputs, policy, workers, part_bytes, max_events)
-        _check([source.problem for source in sources if source.problem], sources, skip_bad)
+        _check([source.problem for source in sources], sources, skip_bad)
         if finished:
             sources = number_like(finished["sources"], sources)
         tasks = plan(sources, policy, nonfinite, unfinished)
@@ -116,26 +116,31 @@ def postprocess_files(
             if all(task.trusted for task in tasks):
                 unfinished.discard()
                 return _report(finished, len(tasks), complete=True)
-        keep_only(unfinished.new, {task.shard.name for task in tasks})
-        keep_only(unfinished.notes, {task.note.name for task in tasks})
+        _remove_strays(unfinished, tasks)
         made = []
         for task, done in _make(tasks, workers, on_progress):
-            _check([done.problem] if done.problem else [], sources, skip_bad)
+            _check([done.problem], sources, skip_bad)
             made.append((task, done))
         problems = problems_of(sources, made)
-        _check(list(problems.values()), sources, skip_bad)
+        _check(problems.values(), sources, skip_bad)
         good = [(task, done) for task, done in made if task.source.index not in problems]
         description = publish(unfinished, sources, good, problems, policy, nonfinite)
     return _report(description, sum(done.found for _, done in good))
 
 
-def _check(problems: Sequence[str], sources: Sequence[Source], skip_bad: bool) -> None:
-    """Give up because of the problems, unless they are to be skipped and leave something."""
+def _check(found: Iterable[str], sources: Sequence[Source], skip_bad: bool) -> None:
+    """Give up because of the problems (empty: none), unless they are to be skipped and leave something."""
+    problems = [problem for problem in found if problem]
     if len(problems) == len(sources):
         raise none_usable(problems)
     if problems and not skip_bad:
         more = f" (and {len(problems) - 1} more files cannot be used)" if len(problems) > 1 else ""
         raise NtupleError(f"{problems[0]}{more}; pass --skip-bad to set such files aside")
+
+
+def _remove_strays(unfinished: Unfinished, tasks: Sequence[ShardTask]) -> None:
+    keep_only(unfinished.new, {task.shard.name for task in tasks})
+    keep_only(unfinished.notes, {task.note.name for task in tasks})
 
 
 def _make(tasks: Sequence[ShardTask], workers: Workers, on_progress: Callable[[Progress], object]) -> Iterator[tuple[ShardTask, ShardDone]]:

@@ -123,6 +123,17 @@ def select(particle: np.ndarray, element: np.ndarray, wanted_particle: np.ndarra
 
 
 @numba.njit(cache=True, nogil=True)
+def _links_of(particle: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Positions of the links of the particles that are wanted."""
+    positions = np.empty(len(particle), dtype=np.int32)
+    num_links = 0
+    for link in range(len(particle)):
+        positions[num_links] = link
+        num_links += wanted[particle[link]]
+    return positions[:num_links]
+
+
+@numba.njit(cache=True, nogil=True)
 def hand_over(
     particle: np.ndarray,
     element: np.ndarray,
@@ -146,7 +157,11 @@ def hand_over(
         num_children, num_parents, num_elements: how many there are.
         overwrite: a link that a parent has already takes the weight of the child's, in place.
     """
-    own_offsets, own_order = group(particle, num_parents)
+    gets = np.zeros(num_parents, dtype=np.bool_)
+    for p in parent:
+        gets[p] = True
+    own = _links_of(particle, gets)
+    own_offsets, own_order = group(particle[own], num_parents)
     child_offsets, child_order = group(child_particle, num_children)
     pair_offsets, pair_order = group(parent, num_parents)
     gift_offsets = np.zeros(len(child) + 1, dtype=np.int64)  # what is given, pair by pair
@@ -159,7 +174,7 @@ def hand_over(
         if pair_offsets[p] == pair_offsets[p + 1]:
             continue
         for position in range(own_offsets[p], own_offsets[p + 1]):
-            link = own_order[position]
+            link = own[own_order[position]]
             owner[element[link]], place[element[link]] = p, link
         for position in range(pair_offsets[p], pair_offsets[p + 1]):
             pair = pair_order[position]
@@ -350,29 +365,30 @@ def match_candidates(
 
 
 @numba.njit(cache=True, nogil=True)
-def sum_members(element: np.ndarray, weight: np.ndarray, quantities: np.ndarray, energy: np.ndarray, num_elements: int) -> Arrays:
-    """Sums over the members of every element, and which of them leads.
+def sum_members(particle: np.ndarray, row: np.ndarray, weight: np.ndarray, quantities: np.ndarray, energy: np.ndarray, num_rows: int) -> Arrays:
+    """Sums over the members of every row, and which of them leads.
 
     Args:
-        element, weight: ``(K,)`` links by which particles joined.
-        quantities: ``(K, X)`` of each member, to sum.
-        energy: ``(K,)`` of each member.
-        num_elements: N.
+        particle, row, weight: ``(K,)`` links by which particles joined.
+        quantities: ``(P, X)`` of the particles, to sum.
+        energy: ``(P,)`` of the particles.
+        num_rows: N.
 
     Returns:
-        sums ``(N, X)``; ``(N,) int64`` highest-energy and highest-weight member, the first of equals, -1 where there is none.
+        sums ``(N, X)``; ``(N,) int64`` highest-energy and highest-weight particle, the first of equals, -1 where there is none.
     """
-    sums = np.zeros((num_elements, quantities.shape[1]))
-    most_energy = np.full(num_elements, -1, dtype=np.int64)
-    heaviest = np.full(num_elements, -1, dtype=np.int64)
-    for member in range(len(element)):
-        e = element[member]
+    sums = np.zeros((num_rows, quantities.shape[1]))
+    most_energy = np.full(num_rows, -1, dtype=np.int64)
+    heaviest = np.full(num_rows, -1, dtype=np.int64)
+    largest_weight = np.empty(num_rows)
+    for link in range(len(particle)):
+        p, r = particle[link], row[link]
         for x in range(quantities.shape[1]):
-            sums[e, x] += quantities[member, x]
-        if most_energy[e] < 0 or energy[member] > energy[most_energy[e]]:
-            most_energy[e] = member
-        if heaviest[e] < 0 or weight[member] > weight[heaviest[e]]:
-            heaviest[e] = member
+            sums[r, x] += quantities[p, x]
+        if most_energy[r] < 0 or energy[p] > energy[most_energy[r]]:
+            most_energy[r] = p
+        if heaviest[r] < 0 or weight[link] > largest_weight[r]:
+            heaviest[r], largest_weight[r] = p, weight[link]
     return sums, most_energy, heaviest
 
 

@@ -5,7 +5,7 @@ import numpy as np
 from mlpf import schema
 from mlpf.candidates import charge_of_pdgid
 from mlpf.events import Events
-from mlpf.kinematics import eta_from_pt_pz, momentum_from_pt_eta_phi
+from mlpf.kinematics import eta_from_pt_pz
 from mlpf.postprocess.association import Association, descending, is_type, to_chunk
 from mlpf.postprocess.kernels import match_candidates, sum_members
 from mlpf.postprocess.policy import AnyPolicy, Policy, TrackingParticlePolicy
@@ -24,14 +24,16 @@ def target_columns(events: Events, association: Association, kept: np.ndarray, p
     members = association.members
     if isinstance(policy, TrackingParticlePolicy):
         members = members.where(association.particles.energy[members.particle] > policy.min_truth_energy)
-    particles, joined = association.particles, members.particle
-    pt, eta, phi, energy = (values[joined] for values in (particles.pt, particles.eta, particles.phi, particles.energy))
-    # A particle along the beam has pt 0 and an eta that is infinite or made up; its pz is of no use to anyone.
-    momentum = momentum_from_pt_eta_phi(pt, np.where(pt == 0, 0.0, eta), phi)
-    summed = (*momentum, energy, energy * particles.pileup[joined], particles.to_track[joined], particles.to_cluster[joined])
-    sums, leading, heaviest = sum_members(members.element, members.weight, np.stack(summed, axis=1), energy, events.size("element"))
-    px, py, pz, energy, pileup_energy, to_track, to_cluster = sums[kept].T.copy()
-    leading, heaviest = (np.append(joined, -1)[member[kept]] for member in (leading, heaviest))
+    particles = association.particles
+    row_of = np.full(events.size("element"), -1, dtype=np.int32)
+    row_of[kept] = np.arange(len(kept))
+    pt, energy = particles.pt, particles.energy
+    # A particle along the beam has pt 0 and an eta that is infinite or made up; its pz is of no use to anyone. NumPy's functions are several times faster here
+    # than numba's, as they take many values at once.
+    pz = pt * np.sinh(np.where(pt == 0, 0.0, particles.eta))
+    summed = (pt * np.cos(particles.phi), pt * np.sin(particles.phi), pz, energy, energy * particles.pileup, particles.to_track, particles.to_cluster)
+    sums, leading, heaviest = sum_members(members.particle, row_of[members.element], members.weight, np.stack(summed, axis=1), energy, len(kept))
+    px, py, pz, energy, pileup_energy, to_track, to_cluster = sums.T.copy()
     pid, types, eta = _of(particles.pid, leading), events["element_type"][kept], events["element_eta"][kept]
     if isinstance(policy, TrackingParticlePolicy):
         pid = np.where(leading >= 0, _signed_pid(pid, types, eta, policy), 0)

@@ -4,7 +4,7 @@ Everything runs over a whole chunk of events at once: particles and elements are
 events is needed. Links stay in the order in which they were made; equal weights and equal momenta are decided by that order. Time grows like N log N.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -176,22 +176,33 @@ def _tracking_and_clusters(events: Events) -> Particles:
 
 def caloparticle_links(events: Events, policy: CaloParticlePolicy) -> Links:
     """Links of CaloParticles after TrackingParticles and SimClusters gave them theirs."""
+    num_elements, num_clusters = events.size("element"), events.size("simcluster")
     tracking, cluster, calo = (_read_links(events, truth, policy) for truth in ("trackingparticle", "simcluster", "caloparticle"))
     tracking = tracking._replace(weight=tracking.weight * events["element_energy"][tracking.element])
-    cluster = _hand_over(events, tracking, cluster, *_parents(events, "trackingparticle", "simcluster"))
-    calo = _hand_over(events, tracking, calo, *_parents(events, "trackingparticle", "caloparticle"))
-    cluster = cluster.and_then(_orphan_links(events, cluster, calo, policy))
+    cluster = cluster.and_then(_of_tracks(events, tracking, cluster, "simcluster"))
+    calo_of_tracks = _of_tracks(events, tracking, calo, "caloparticle")
+    cluster = cluster.and_then(_orphan_links(events, (cluster, calo, calo_of_tracks), policy))
     cp = to_chunk(events["simcluster_idx_caloparticle"], events, "simcluster", "caloparticle")
-    sc = np.flatnonzero(cp >= 0)
-    return _hand_over(events, cluster, calo, sc, cp[sc], len(cp), events.size("caloparticle"))
+    known = kernels.elements_of(calo.particle, calo.element, events.size("caloparticle"), num_elements)
+    new = cluster.where(kernels.is_new(cp[cluster.particle], cluster.element, *known))
+    new = new.where(kernels.group(new.particle, num_clusters)[1])  # SimClusters give in the order of their indices
+    given = calo_of_tracks.and_then(new._replace(particle=cp[new.particle].astype(np.int32)))
+    return calo.and_then(_unique(events, given, events.size("caloparticle")))
 
 
-def _parents(events: Events, child: str, parent: str) -> tuple[np.ndarray, np.ndarray, int, int]:
-    """Pairs (child, parent) by ascending child, from the parent's column ``idx_<child>``; how many children and parents there are."""
-    index = to_chunk(events[f"{parent}_idx_{child}"], events, parent, child)
+def _of_tracks(events: Events, tracking: Links, own: Links, parent: str) -> Links:
+    """Links that the parents of TrackingParticles get from these, where they have none to the element already."""
+    index = to_chunk(events[f"{parent}_idx_trackingparticle"], events, parent, "trackingparticle")
     parents = np.flatnonzero(index >= 0)
-    parents = parents[kernels.group(index[parents], events.size(child))[1]]
-    return index[parents], parents, events.size(child), len(index)
+    parents = parents[kernels.group(index[parents], events.size("trackingparticle"))[1]]  # TrackingParticles give in the order of their indices
+    given = Links(*kernels.inherit(index[parents], parents, *tracking, events.size("trackingparticle")))
+    known = kernels.elements_of(own.particle, own.element, len(index), events.size("element"))
+    return _unique(events, given.where(kernels.is_new(given.particle, given.element, *known)), len(index))
+
+
+def _unique(events: Events, links: Links, num_particles: int, last_counts: bool = False) -> Links:
+    """Each pair once, at the place of its first link; its weight is that of the first or of the last."""
+    return Links(*kernels.unique_links(*links, num_particles, events.size("element"), last_counts))
 
 
 def _trackingparticle_links(events: Events, policy: TrackingParticlePolicy) -> Links:
@@ -201,7 +212,8 @@ def _trackingparticle_links(events: Events, policy: TrackingParticlePolicy) -> L
     tracking = tracking._replace(weight=np.full(len(tracking.weight), policy.track_link_weight))
     tp = to_chunk(events["simcluster_idx_trackingparticle"], events, "simcluster", "trackingparticle")
     sc = np.flatnonzero(tp >= 0)
-    tracking = _hand_over(events, cluster, tracking, sc, tp[sc], len(tp), num_tracking, overwrite=True)
+    given = Links(*kernels.inherit(sc, tp[sc], *cluster, len(tp)))
+    tracking = _unique(events, tracking.and_then(given), num_tracking, last_counts=True)
     own = cluster.where(tp[cluster.particle] < 0)
     return tracking.and_then(own._replace(particle=own.particle + num_tracking))
 
@@ -224,14 +236,15 @@ def _read_links(events: Events, truth: str, policy: CaloParticlePolicy | Trackin
     first, second, weight = (events[f"{name}{part}"] for part in (".first", ".second", "_cmp"))
     link_offsets, first_offsets, second_offsets = (events.collection_offsets(collection) for collection in (name, truth, "element"))
     wanted = ~is_type(events["element_type"], policy.dropped_types)
-    links = kernels.read_links(first, second, weight, link_offsets, first_offsets, second_offsets, wanted)
-    return Links(*kernels.unique_links(*links, events.size(truth), events.size("element")))
+    links = Links(*kernels.read_links(first, second, weight, link_offsets, first_offsets, second_offsets, wanted))
+    return _unique(events, links, events.size(truth), last_counts=True)
 
 
-def _orphan_links(events: Events, cluster: Links, calo: Links, policy: CaloParticlePolicy) -> Links:
-    """Links from SimClusters near by for tracks that have none."""
+def _orphan_links(events: Events, others: Sequence[Links], policy: CaloParticlePolicy) -> Links:
+    """Links from SimClusters near by for tracks that have none among the ``others``."""
     linked = np.zeros(events.size("element"), dtype=np.bool_)
-    linked[cluster.element] = linked[calo.element] = True
+    for links in others:
+        linked[links.element] = True
     orphans = np.flatnonzero((events["element_type"] == ElementType.TRACK) & (events["element_pt"] > policy.orphan_min_pt) & ~linked)
     event = event_index(events.collection_offsets("element"))[orphans]
     by_eta = orphans[np.lexsort((events["element_eta"][orphans], event))]
@@ -289,12 +302,3 @@ def descending(values: np.ndarray) -> np.ndarray:
     order = np.argsort(-values)
     kernels.order_ties(order, values)
     return order
-
-
-def _hand_over(
-    events: Events, gifts: Links, own: Links, child: np.ndarray, parent: np.ndarray, num_children: int, num_parents: int, overwrite: bool = False
-) -> Links:
-    """Links of the parents, and after them those of their children to elements to which they have none; see `kernels.hand_over`."""
-    if overwrite:
-        own = own._replace(weight=own.weight.copy())
-    return own.and_then(Links(*kernels.hand_over(*own, *gifts, child, parent, num_children, num_parents, events.size("element"), overwrite)))

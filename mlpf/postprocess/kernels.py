@@ -72,9 +72,9 @@ def group(key: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @numba.njit(cache=True, nogil=True)
-def unique_links(particle: np.ndarray, element: np.ndarray, weight: np.ndarray, num_particles: int, num_elements: int) -> Arrays:
-    """Every pair of particle and element once, at the place of its first link and with the weight of its last."""
-    if _ascending(particle, element):  # as most files have them
+def unique_links(particle: np.ndarray, element: np.ndarray, weight: np.ndarray, num_particles: int, num_elements: int, last_counts: bool) -> Arrays:
+    """Every pair of particle and element once, at the place of its first link, with the weight of the first or of the last."""
+    if ascending(particle, element):
         return particle, element, weight
     kept = np.ones(len(particle), dtype=np.bool_)
     weight = weight.copy()
@@ -83,19 +83,50 @@ def unique_links(particle: np.ndarray, element: np.ndarray, weight: np.ndarray, 
         first = first_link[element[link]]
         if first >= 0 and particle[first] == particle[link]:
             kept[link] = False
-            weight[first] = weight[link]
+            if last_counts:
+                weight[first] = weight[link]
         else:
             first_link[element[link]] = link
     return compress(particle, element, weight, kept)
 
 
 @numba.njit(cache=True, nogil=True)
-def _ascending(particle: np.ndarray, element: np.ndarray) -> bool:
-    """Whether every link has a larger particle than the one before it, or the same particle and a larger element."""
+def ascending(particle: np.ndarray, element: np.ndarray) -> bool:
+    """Whether links are sorted by particle, those of a particle by element, and all different: as most files have them."""
     for link in range(1, len(particle)):
         if particle[link] < particle[link - 1] or (particle[link] == particle[link - 1] and element[link] <= element[link - 1]):
             return False
     return True
+
+
+@numba.njit(cache=True, nogil=True)
+def elements_of(particle: np.ndarray, element: np.ndarray, num_particles: int, num_elements: int) -> tuple[np.ndarray, np.ndarray]:
+    """Elements of particle p, sorted, are ``elements[offsets[p]:offsets[p + 1]]``."""
+    if ascending(particle, element):
+        return group(particle, num_particles)[0], element
+    by_element = group(element, num_elements)[1]
+    offsets, order = group(particle[by_element], num_particles)
+    return offsets, element[by_element][order]
+
+
+@numba.njit(cache=True, nogil=True)
+def is_new(particle: np.ndarray, element: np.ndarray, offsets: np.ndarray, elements: np.ndarray) -> np.ndarray:
+    """``(L,) bool``: which links are not among those of `elements_of`; none of particle -1 is."""
+    found = np.zeros(len(particle), dtype=np.bool_)
+    for link in range(len(particle)):
+        p, e = particle[link], element[link]
+        if p < 0:
+            continue
+        low, end = offsets[p], offsets[p + 1]
+        high = end
+        while low < high:
+            middle = (low + high) // 2
+            if elements[middle] < e:
+                low = middle + 1
+            else:
+                high = middle
+        found[link] = low == end or elements[low] != e
+    return found
 
 
 @numba.njit(cache=True, nogil=True)
@@ -123,79 +154,25 @@ def select(particle: np.ndarray, element: np.ndarray, wanted_particle: np.ndarra
 
 
 @numba.njit(cache=True, nogil=True)
-def _links_of(particle: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Positions of the links of the particles that are wanted."""
-    positions = np.empty(len(particle), dtype=np.int32)
-    num_links = 0
-    for link in range(len(particle)):
-        positions[num_links] = link
-        num_links += wanted[particle[link]]
-    return positions[:num_links]
-
-
-@numba.njit(cache=True, nogil=True)
-def hand_over(
-    particle: np.ndarray,
-    element: np.ndarray,
-    weight: np.ndarray,
-    child_particle: np.ndarray,
-    child_element: np.ndarray,
-    child_weight: np.ndarray,
-    child: np.ndarray,
-    parent: np.ndarray,
-    num_children: int,
-    num_parents: int,
-    num_elements: int,
-    overwrite: bool,
-) -> Arrays:
-    """Links of the children that their parents have not, as links of the parents.
+def inherit(child: np.ndarray, parent: np.ndarray, particle: np.ndarray, element: np.ndarray, weight: np.ndarray, num_children: int) -> Arrays:
+    """Links of the children as links of their parents, pair by pair.
 
     Args:
-        particle, element, weight: links of the parents, each pair once.
-        child_particle, child_element, child_weight: links of the children.
-        child, parent: ``(K,)`` who is whose, in the order in which the children give.
-        num_children, num_parents, num_elements: how many there are.
-        overwrite: a link that a parent has already takes the weight of the child's, in place.
+        child, parent: ``(K,)`` pairs.
+        particle, element, weight: links of the children.
+        num_children: children there are.
     """
-    gets = np.zeros(num_parents, dtype=np.bool_)
-    for p in parent:
-        gets[p] = True
-    own = _links_of(particle, gets)
-    own_offsets, own_order = group(particle[own], num_parents)
-    child_offsets, child_order = group(child_particle, num_children)
-    pair_offsets, pair_order = group(parent, num_parents)
-    gift_offsets = np.zeros(len(child) + 1, dtype=np.int64)  # what is given, pair by pair
-    for pair in range(len(child)):
-        gift_offsets[pair + 1] = gift_offsets[pair] + child_offsets[child[pair] + 1] - child_offsets[child[pair]]
-    given_link = np.full(gift_offsets[-1], -1, dtype=np.int32)  # the child's link whose weight counts, -1 for gifts that are not taken
-    owner = np.full(num_elements, -1, dtype=np.int32)  # the last parent that was seen to have a link to the element,
-    place = np.empty(num_elements, dtype=np.int64)  # and which: an own link, or ~ a gift
-    for p in range(num_parents):
-        if pair_offsets[p] == pair_offsets[p + 1]:
-            continue
-        for position in range(own_offsets[p], own_offsets[p + 1]):
-            link = own[own_order[position]]
-            owner[element[link]], place[element[link]] = p, link
-        for position in range(pair_offsets[p], pair_offsets[p + 1]):
-            pair = pair_order[position]
-            for gift in range(gift_offsets[pair], gift_offsets[pair + 1]):
-                link = child_order[child_offsets[child[pair]] + gift - gift_offsets[pair]]
-                e = child_element[link]
-                if owner[e] != p:
-                    owner[e], place[e], given_link[gift] = p, ~gift, link
-                elif overwrite and place[e] >= 0:
-                    weight[place[e]] = child_weight[link]
-                elif overwrite:
-                    given_link[~place[e]] = link
-    num_new = np.count_nonzero(given_link >= 0)
-    particles, elements, weights = np.empty(num_new, dtype=np.int32), np.empty(num_new, dtype=np.int32), np.empty(num_new)
+    offsets, order = group(particle, num_children)
+    num_links = 0
+    for c in child:
+        num_links += offsets[c + 1] - offsets[c]
+    particles, elements, weights = np.empty(num_links, dtype=np.int32), np.empty(num_links, dtype=np.int32), np.empty(num_links)
     position = 0
     for pair in range(len(child)):
-        for gift in range(gift_offsets[pair], gift_offsets[pair + 1]):
-            link = given_link[gift]
-            if link >= 0:
-                particles[position], elements[position], weights[position] = parent[pair], child_element[link], child_weight[link]
-                position += 1
+        for place in range(offsets[child[pair]], offsets[child[pair] + 1]):
+            link = order[place]
+            particles[position], elements[position], weights[position] = parent[pair], element[link], weight[link]
+            position += 1
     return particles, elements, weights
 
 

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from mlpf.events import offsets_from_counts
 from mlpf.postprocess.association import Links, descending
-from mlpf.postprocess.kernels import compress, group, hand_over, near_pairs, pairs_of_members, read_links, select, unique_links
+from mlpf.postprocess.kernels import compress, elements_of, group, inherit, is_new, near_pairs, pairs_of_members, read_links, select, unique_links
 
 LINKS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 3)), max_size=40)
 
@@ -24,28 +24,36 @@ def test_group_is_a_stable_sort(key):
 
 
 @settings(deadline=None)
-@given(rows=LINKS)
-def test_unique_links_are_those_of_a_dictionary(rows):
-    expected = {(particle, element): weight for particle, element, weight in rows}
-    found = zip(*unique_links(*links_of(rows), 6, 6), strict=True)
-    assert list(found) == [(*pair, weight) for pair, weight in expected.items()]
+@given(rows=LINKS, last=st.booleans())
+def test_unique_links_are_those_of_a_dictionary(rows, last):
+    expected = {}
+    for particle, element, value in rows:
+        if last:
+            expected[particle, element] = value
+        else:
+            expected.setdefault((particle, element), value)
+    found = zip(*unique_links(*links_of(rows), 6, 6, last), strict=True)
+    assert list(found) == [(*pair, value) for pair, value in expected.items()]
 
 
 @settings(deadline=None)
-@given(rows=LINKS, gifts=LINKS, pairs=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=10), overwrite=st.booleans())
-def test_parents_get_the_links_of_their_children_as_dictionaries_would(rows, gifts, pairs, overwrite):
-    expected = {(particle, element): weight for particle, element, weight in rows}
-    own = [(*pair, weight) for pair, weight in expected.items()]
-    for child, parent in pairs:
-        for particle, element, weight in gifts:
-            if particle == child and overwrite:
-                expected[parent, element] = weight
-            elif particle == child:
-                expected.setdefault((parent, element), weight)
+@given(rows=LINKS, pairs=st.lists(st.tuples(st.integers(0, 7), st.integers(0, 3)), max_size=10))
+def test_inherit_lists_the_links_of_every_child_for_its_parent(rows, pairs):
     child, parent = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-    links = links_of(own)
-    found = links.and_then(Links(*hand_over(*links, *links_of(gifts), child, parent, 6, 6, 6, overwrite)))  # own weights are overwritten in place
-    assert list(zip(*found, strict=True)) == [(*pair, weight) for pair, weight in expected.items()]
+    found = inherit(child, parent, *links_of(rows), 8)
+    expected = [(p, element, weight) for c, p in pairs for particle, element, weight in rows if particle == c]
+    assert list(zip(*found, strict=True)) == expected
+
+
+@settings(deadline=None)
+@given(rows=LINKS, others=LINKS, is_sorted=st.booleans())
+def test_links_are_new_if_no_pair_is_the_same(rows, others, is_sorted):
+    pairs = list(dict.fromkeys((particle, element) for particle, element, _ in rows))
+    particle, element = np.array(sorted(pairs) if is_sorted else pairs, dtype=np.int64).reshape(-1, 2).T
+    other_particle, other_element, _ = links_of(others)
+    other_particle[::5] = -1
+    found = is_new(other_particle, other_element, *elements_of(particle.copy(), element.copy(), 6, 6))
+    assert found.tolist() == [p >= 0 and (p, e) not in pairs for p, e in zip(other_particle, other_element, strict=True)]
 
 
 @settings(deadline=None)

@@ -31,9 +31,9 @@ class Links(NamedTuple):
             return Links(*kernels.compress(*self, kept))
         return Links(self.particle[kept], self.element[kept], self.weight[kept])
 
-    def and_then(self, others: "Links") -> "Links":
+    def and_then(self, *others: "Links") -> "Links":
         """These links and after them the others."""
-        return Links(*(np.concatenate(pair) for pair in zip(self, others, strict=True)))
+        return Links(*(np.concatenate(columns) for columns in zip(self, *others, strict=True)))
 
 
 class Particles(NamedTuple):
@@ -87,7 +87,8 @@ def associate_caloparticles(events: Events, policy: CaloParticlePolicy) -> Assoc
     particles = _caloparticles(events, links)
     electron = np.isin(np.abs(particles.pid), policy.electron_pids)
     shares, share_links, divided = _split(events, particles, links, ~electron, policy.split_radius)
-    kept = ~divided[links.particle]
+    kept = np.ones(len(links.weight), dtype=np.bool_)
+    kept[kernels.select(links.particle, links.element, divided, np.ones(len(types), dtype=np.bool_))] = False
     kept[kernels.select(links.particle, links.element, ~electron, types == ElementType.GSF)] = False
     particles, links = particles.and_then(shares), links.where(kept).and_then(share_links)
     offsets, order = kernels.group(links.element, len(types))
@@ -179,24 +180,25 @@ def caloparticle_links(events: Events, policy: CaloParticlePolicy) -> Links:
     num_elements, num_clusters = events.size("element"), events.size("simcluster")
     tracking, cluster, calo = (_read_links(events, truth, policy) for truth in ("trackingparticle", "simcluster", "caloparticle"))
     tracking = tracking._replace(weight=tracking.weight * events["element_energy"][tracking.element])
-    cluster = cluster.and_then(_of_tracks(events, tracking, cluster, "simcluster"))
-    calo_of_tracks = _of_tracks(events, tracking, calo, "caloparticle")
-    cluster = cluster.and_then(_orphan_links(events, (cluster, calo, calo_of_tracks), policy))
-    cp = to_chunk(events["simcluster_idx_caloparticle"], events, "simcluster", "caloparticle")
     known = kernels.elements_of(calo.particle, calo.element, events.size("caloparticle"), num_elements)
+    calo_of_tracks = _of_tracks(events, tracking, "caloparticle", known)
+    known_cluster = kernels.elements_of(cluster.particle, cluster.element, num_clusters, num_elements)
+    cluster_of_tracks = _of_tracks(events, tracking, "simcluster", known_cluster)
+    orphans = _orphan_links(events, (cluster, cluster_of_tracks, calo, calo_of_tracks), policy)
+    cluster = cluster.and_then(cluster_of_tracks, orphans)
+    cp = to_chunk(events["simcluster_idx_caloparticle"], events, "simcluster", "caloparticle")
     new = cluster.where(kernels.is_new(cp[cluster.particle], cluster.element, *known))
     new = new.where(kernels.group(new.particle, num_clusters)[1])  # SimClusters give in the order of their indices
     given = calo_of_tracks.and_then(new._replace(particle=cp[new.particle].astype(np.int32)))
     return calo.and_then(_unique(events, given, events.size("caloparticle")))
 
 
-def _of_tracks(events: Events, tracking: Links, own: Links, parent: str) -> Links:
-    """Links that the parents of TrackingParticles get from these, where they have none to the element already."""
+def _of_tracks(events: Events, tracking: Links, parent: str, known: tuple[np.ndarray, np.ndarray]) -> Links:
+    """Links that the parents of TrackingParticles get from these, where they have none to the element already (`kernels.elements_of` gives those known)."""
     index = to_chunk(events[f"{parent}_idx_trackingparticle"], events, parent, "trackingparticle")
     parents = np.flatnonzero(index >= 0)
     parents = parents[kernels.group(index[parents], events.size("trackingparticle"))[1]]  # TrackingParticles give in the order of their indices
     given = Links(*kernels.inherit(index[parents], parents, *tracking, events.size("trackingparticle")))
-    known = kernels.elements_of(own.particle, own.element, len(index), events.size("element"))
     return _unique(events, given.where(kernels.is_new(given.particle, given.element, *known)), len(index))
 
 

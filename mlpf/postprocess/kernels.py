@@ -53,15 +53,7 @@ def group(key: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         offsets ``(size + 1,) int32`` and order ``(L,) int32``.
     """
-    offsets = np.zeros(size + 1, dtype=np.int32)
-    ascending, last = True, 0
-    for k in key:
-        offsets[k + 1] += 1
-        ascending, last = ascending and k >= last, k
-    for k in range(size):
-        offsets[k + 1] += offsets[k]
-    if ascending:  # as links often are by particle
-        return offsets, np.arange(len(key), dtype=np.int32)
+    offsets = _offsets(key, size)
     following = offsets[:-1].copy()
     order = np.empty(len(key), dtype=np.int32)
     for position in range(len(key)):
@@ -69,6 +61,16 @@ def group(key: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
         order[following[k]] = position
         following[k] += 1
     return offsets, order
+
+
+@numba.njit(cache=True, nogil=True)
+def _offsets(key: np.ndarray, size: int) -> np.ndarray:
+    offsets = np.zeros(size + 1, dtype=np.int32)
+    for k in key:
+        offsets[k + 1] += 1
+    for k in range(size):
+        offsets[k + 1] += offsets[k]
+    return offsets
 
 
 @numba.njit(cache=True, nogil=True)
@@ -103,7 +105,7 @@ def ascending(particle: np.ndarray, element: np.ndarray) -> bool:
 def elements_of(particle: np.ndarray, element: np.ndarray, num_particles: int, num_elements: int) -> tuple[np.ndarray, np.ndarray]:
     """Elements of particle p, sorted, are ``elements[offsets[p]:offsets[p + 1]]``."""
     if ascending(particle, element):
-        return group(particle, num_particles)[0], element
+        return _offsets(particle, num_particles), element
     by_element = group(element, num_elements)[1]
     offsets, order = group(particle[by_element], num_particles)
     return offsets, element[by_element][order]

@@ -9,7 +9,7 @@ import numpy as np
 from mlpf import schema
 from mlpf.errors import NtupleError
 from mlpf.events import Events, concatenate, event_index, offsets_from_counts
-from mlpf.jets import Jets, cluster_jets
+from mlpf.jets import Jets, cluster_jets, cluster_momenta
 from mlpf.postprocess.association import associate_caloparticles, associate_trackingparticles, is_type
 from mlpf.postprocess.edges import event_edges
 from mlpf.postprocess.policy import AnyPolicy, CaloParticlePolicy, Policy
@@ -136,10 +136,9 @@ def _particles_and_jets(
     stable, particle_offsets = _stable(events, policy)
     particles = {name: events[f"gen_{name}"][stable] for name in (*_P4, "pdgid")}
     genjets = cluster_jets(**{name: particles[name] for name in _P4}, offsets=particle_offsets, min_pt=policy.jet_min_pt, radius=policy.jet_radius)
-    phi = np.arctan2(elements["target_sin_phi"], elements["target_cos_phi"])
-    targetjets = cluster_jets(
-        elements["target_pt"], elements["target_eta"], phi, elements["target_energy"], offsets, policy.jet_min_pt, policy.jet_radius
-    )  # fmt: skip
+    pt, eta = elements["target_pt"], elements["target_eta"]
+    momenta = pt * elements["target_cos_phi"], pt * elements["target_sin_phi"], pt * np.sinh(eta), elements["target_energy"]
+    targetjets = cluster_momenta(*momenta, offsets, policy.jet_min_pt, policy.jet_radius)
     columns = {f"particle_{name}": values for name, values in particles.items()}
     columns |= _jet_columns("genjet", genjets) | _jet_columns("targetjet", targetjets) | {"target_jet_index": targetjets.constituent_jet}
     return columns, {"particle": particle_offsets, "genjet": genjets.offsets, "targetjet": targetjets.offsets}

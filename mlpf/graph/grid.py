@@ -77,8 +77,9 @@ def checked_points(eta: np.ndarray, phi: np.ndarray, offsets: np.ndarray) -> Poi
             raise MlpfError(f"{name}: {len(bad)} non-finite values (first at point {bad[0]}): replace them or leave these points out")
     assert len(eta) == len(phi) == offsets[-1]
     angle = wrap_phi(np.ascontiguousarray(phi, dtype=np.float64))
-    # an angle just below -pi wraps to pi itself
-    return Points(np.ascontiguousarray(eta, dtype=np.float64), np.where(angle < np.pi, angle, -np.pi), np.ascontiguousarray(offsets, dtype=np.int64))
+    # An angle just below -pi wraps to pi itself; one of 1e15 turns, which has no direction left, to anything.
+    angle = np.where((angle >= -np.pi) & (angle < np.pi), angle, -np.pi)
+    return Points(np.ascontiguousarray(eta, dtype=np.float64), angle, np.ascontiguousarray(offsets, dtype=np.int64))
 
 
 def edges_of(targets: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Edges:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
 from mlpf.errors import MlpfError
+from mlpf.graph.knn import knn_graph
 from mlpf.graph.radius import radius_graph, radius_pairs
 
 RADII = st.sampled_from([0.0, 0.05, 0.25, 0.5, 2.0, 3.5, 8.0, 1e7, 1e200])
@@ -86,6 +87,17 @@ def test_rotation_and_turns_of_phi_change_nothing_but_rounding():
         assert np.array_equal(after.source, before.source)
         assert np.array_equal(after.target, before.target)
         np.testing.assert_allclose(after.distance, before.distance, rtol=1e-9)
+
+
+@pytest.mark.parametrize("absurd", [3e38, -1e308, 2e14])
+def test_angles_without_a_direction_left_lie_somewhere_and_disturb_no_others(absurd):
+    eta, phi, offsets = plane.points(np.random.default_rng(5), 300, 300)
+    kept = np.arange(600) % 7 > 0
+    for k, edges in ((0.3, radius_graph), (600, knn_graph)):
+        found = edges(eta, np.where(kept, phi, absurd * np.linspace(0.5, 1, 600)), offsets, k)
+        expected = edges(eta, phi, offsets, k)
+        pairs, right = ({(s, t) for s, t, _ in as_list(e) if kept[s] and kept[t]} for e in (found, expected))
+        assert pairs == right
 
 
 def test_permuting_points_permutes_edges():

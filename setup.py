@@ -7,7 +7,6 @@ from setuptools import find_packages, setup
 CORE = [
     "awkward>=2.6",
     "cramjam>=2.5",
-    "fastjet>=3.5",
     "matplotlib>=3.8",
     "mplhep>=0.3",
     "networkx>=3.4",
@@ -31,6 +30,7 @@ EXTRAS = {
     "tune": ["optuna>=4.0"],
     "cluster": ["dask[distributed]>=2024.5", "dask-jobqueue>=0.9"],
     "dev": [
+        "fastjet>=3.5",
         "hypothesis>=6.100",
         "ipykernel>=6.29",
         "mypy>=1.11",

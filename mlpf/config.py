@@ -12,7 +12,7 @@ import yaml
 
 from mlpf.errors import ConfigError, nearest
 
-SECTIONS = ("simulation", "postprocess", "model", "loss", "training", "clue", "cluster")
+SECTIONS = ("simulation", "postprocess", "model", "loss", "training", "clue", "cluster", "images")
 
 
 class Config(pydantic.BaseModel):

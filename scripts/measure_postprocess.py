@@ -13,23 +13,26 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import uproot
 
 from mlpf.events import Events
+from mlpf.io.files import sha256
 from mlpf.io.inputs import open_input
 from mlpf.io.shards import write_parquet
 from mlpf.jets import cluster_jets
 from mlpf.postprocess.association import associate_caloparticles
 from mlpf.postprocess.policy import CaloParticlePolicy
-from mlpf.postprocess.rows import columns_to_read, postprocess_events
-from mlpf.postprocess.target import matched_candidates, target_columns
+from mlpf.postprocess.rows import columns_to_read, postprocess_blocks, postprocess_events
+from mlpf.postprocess.target import candidate_columns, matched_candidates, target_columns
 from mlpf.postprocess.tasks import CHUNK_BYTES
 
 POLICY = CaloParticlePolicy()
+BLOCK_EVENTS = 4  # about as many as the postprocessing takes at a time
 REFERENCE = Path(__file__).parents[1] / "tests" / "postprocess" / "reference.py"
 
 
@@ -50,11 +53,11 @@ def print_stages(path: Path, num_events: int, rounds: int) -> None:
     """Milliseconds per event of every stage, and as multiples of uproot's time."""
     with open_input(path) as ntuple:
         columns = [name for name in columns_to_read(POLICY) if name in ntuple.branches]
-        chunks = list(ntuple.iterate(columns, CHUNK_BYTES, num_events))
         branches, tree_path = [ntuple.branches[name] for name in columns], ntuple.tree_path
-    num_events = sum(len(chunk) for chunk in chunks)
-    rows = [postprocess_events(chunk, POLICY)[0] for chunk in chunks]
-    associations = [(chunk, associate_caloparticles(chunk, POLICY), kept_elements(chunk)) for chunk in chunks]
+        num_events = min(num_events, ntuple.num_events)
+        some = next(ntuple.iterate(columns, CHUNK_BYTES, BLOCK_EVENTS))
+    association, kept = associate_caloparticles(some, POLICY), kept_elements(some)
+    rows, _ = postprocess_events(some, POLICY)
 
     def by_uproot() -> None:
         with uproot.open(path, object_cache=None, array_cache=None) as file:
@@ -62,36 +65,44 @@ def print_stages(path: Path, num_events: int, rounds: int) -> None:
             for branch in branches:
                 tree[branch].array(entry_stop=num_events)
 
-    def read() -> None:
+    def chunks() -> Iterator[Events]:
         with open_input(path) as ntuple:
-            for _ in ntuple.iterate(columns, CHUNK_BYTES, num_events):
-                pass
+            yield from ntuple.iterate(columns, CHUNK_BYTES, num_events)
+
+    def blocks() -> Iterator[Events]:
+        for chunk in chunks():
+            for dataset, _ in postprocess_blocks(chunk, POLICY):
+                yield dataset
+
+    def write() -> None:
+        shard = Path(folder) / "rows.parquet"
+        write_parquet(shard, blocks())
+        sha256(shard)
 
     def targets() -> None:
-        for chunk, association, kept in associations:
-            target_columns(chunk, association, kept, POLICY)
-            matched_candidates(chunk, POLICY)
+        target_columns(some, association, kept, POLICY)
+        candidate_columns(some, matched_candidates(some, POLICY)[kept], POLICY)
 
     with tempfile.TemporaryDirectory() as folder:
-        steps: dict[str, Callable[[], object]] = {
-            "uproot, the same branches": by_uproot,
-            "read": read,
-            "associate": lambda: [associate_caloparticles(chunk, POLICY) for chunk in chunks],
-            "targets, candidates": targets,
-            "jets": lambda: [target_jets(dataset) for dataset in rows],
-            "all between read and write": lambda: [postprocess_events(chunk, POLICY) for chunk in chunks],
-            "write": lambda: write_parquet(Path(folder) / "rows.parquet", rows),
+        steps: dict[str, tuple[int, Callable[[], object]]] = {
+            "uproot, the same branches": (num_events, by_uproot),
+            "read": (num_events, lambda: deque(chunks(), maxlen=0)),
+            "read, postprocess": (num_events, lambda: deque(blocks(), maxlen=0)),
+            "read, postprocess, write": (num_events, write),
+            "in memory: associate": (len(some), lambda: associate_caloparticles(some, POLICY)),
+            "in memory: targets, candidates": (len(some), targets),
+            "in memory: jets of the targets": (len(some), lambda: target_jets(rows)),
+            "in memory: all of postprocess": (len(some), lambda: postprocess_events(some, POLICY)),
+            "in memory: write": (len(some), lambda: write_parquet(Path(folder) / "some.parquet", [rows])),
         }
         times: dict[str, list[float]] = {name: [] for name in steps}
         for _ in range(rounds + 1):  # the first one compiles and warms up
-            for name, step in steps.items():
-                times[name].append(1e3 * cpu_seconds(step) / num_events)
+            for name, (events, step) in steps.items():
+                times[name].append(1e3 * cpu_seconds(step) / events)
     medians = {name: statistics.median(values[1:]) for name, values in times.items()}
-    medians["read, all between, write"] = medians["read"] + medians["all between read and write"] + medians["write"]
-    elements = sum(chunk.size("element") for chunk in chunks) / num_events
-    print(f"{num_events} events of {elements:.0f} elements; CPU ms per event, median of {rounds}, and in units of uproot's")
+    print(f"{num_events} events of {some.size('element') / len(some):.0f} elements; CPU ms per event, median of {rounds}, and in units of uproot's")
     for name, value in medians.items():
-        print(f"  {name:28} {value:8.2f} {value / medians['uproot, the same branches']:8.2f}")
+        print(f"  {name:32} {value:8.2f} {value / medians['uproot, the same branches']:8.2f}")
 
 
 def kept_elements(events: Events) -> np.ndarray:
@@ -108,9 +119,11 @@ def print_networkx(path: Path, num_events: int) -> None:
     """How many times longer the readable implementation of the tests takes for the association and the targets."""
     in_networkx = runpy.run_path(str(REFERENCE))["caloparticle_targets"]
     with open_input(path) as ntuple:
-        events = next(ntuple.iterate(columns_to_read(POLICY), CHUNK_BYTES, 10))
+        events = next(ntuple.iterate(columns_to_read(POLICY), CHUNK_BYTES, BLOCK_EVENTS))
     kept = kept_elements(events)
-    ours = statistics.median(cpu_seconds(lambda: target_columns(events, associate_caloparticles(events, POLICY), kept, POLICY)) for _ in range(9)) / len(events)
+    ours = statistics.median(cpu_seconds(lambda: target_columns(events, associate_caloparticles(events, POLICY), kept, POLICY)) for _ in range(25)) / len(
+        events
+    )
     theirs = statistics.median(cpu_seconds(lambda number=number: in_networkx(events, number)) for number in range(num_events))
     print(f"association and targets: {1e3 * ours:.2f} ms; in networkx {1e3 * theirs:.0f} ms per event: {theirs / ours:.0f} times")
 

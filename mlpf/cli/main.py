@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 import mlpf
-from mlpf.cli import benchmark, blocks, classical, display, evaluate, export, inspect, postprocess, produce, simulate, train
+from mlpf.cli import benchmark, blocks, classical, display, evaluate, export, images, inspect, postprocess, produce, simulate, train
 from mlpf.cli.console import errors
 from mlpf.errors import MissingDependencyError, MlpfError
 
@@ -36,6 +36,7 @@ for command in (
     export,
     produce,
     display,
+    images,
     classical,
     blocks,
     benchmark,

@@ -225,7 +225,7 @@ def read_images(path: str | Path) -> StoredImages:
         raise DatasetError(f"{path}: not readable as Parquet, missing, damaged or truncated? ({' '.join(str(error).split())[:200]})") from error
     metadata = table.schema.metadata or {}
     if METADATA not in metadata:
-        raise DatasetError(f"{path}: holds no images; make them with postprocess.images")
+        raise DatasetError(f"{path}: holds no images; make them with mlpf images")
     config = ImageConfig.model_validate_json(metadata[METADATA])
     images = {}
     for content in config.contents:

@@ -22,7 +22,7 @@ if [[ ! -f "$stamp" || "$(cat "$stamp")" != "$want" ]]; then
   pip=("$venv/bin/python" -m pip --quiet --disable-pip-version-check)
   # torch goes first: a later resolve then keeps the build that the machine's index offers for this very version.
   "${pip[@]}" install "$(grep -E '^torch==' "$root/constraints.txt")"
-  "${pip[@]}" install --constraint "$root/constraints.txt" --editable "$root[train,simulate,tune,dev]"
+  "${pip[@]}" install --constraint "$root/constraints.txt" --editable "$root[train,simulate,tune,cluster,dev]"
   echo "$want" > "$stamp"
 fi
 # shellcheck disable=SC1091

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from mlpf.errors import NtupleError
 from mlpf.events import Events, event_index
+from mlpf.io.ntuple import read_ntuple
 from mlpf.kinematics import momentum_from_pt_eta_phi
 from mlpf.postprocess.association import associate_caloparticles
 from mlpf.postprocess.policy import CaloParticlePolicy, TrackingParticlePolicy
@@ -51,6 +52,12 @@ def test_kernels_give_what_the_readable_reference_gives(policy, version, ties, r
 def test_kernels_give_what_the_reference_gives_for_any_seed(reference, seed, mean_elements, ties, calo):
     events = random_events(np.random.default_rng(seed), 6, mean_elements, "2026", ties)
     assert_equals_reference(events, CALO if calo else TRACKING, reference)
+
+
+@pytest.mark.parametrize("num_events", [4, pytest.param(105, marks=pytest.mark.slow)])
+def test_kernels_give_what_the_reference_gives_on_simulated_events(reference, repository, num_events):
+    events = read_ntuple(repository / "data" / "ttbar.root", columns_to_read(CALO), stop=num_events)
+    assert_equals_reference(events, CALO, reference)
 
 
 def without(events, *collections):

@@ -4,9 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mlpf.errors import MlpfError
 from mlpf.events import offsets_from_counts
 from mlpf.jet_kernels import cluster
 from mlpf.kinematics import momentum_from_pt_eta_phi, pt_eta_phi_from_momentum
+
+LARGEST_RADIUS = 1000.0  # as in fastjet
 
 
 class Jets(NamedTuple):
@@ -50,7 +53,12 @@ def cluster_momenta(px: np.ndarray, py: np.ndarray, pz: np.ndarray, energy: np.n
         offsets: ``(B + 1,)`` event boundaries.
         min_pt: jets below are left out [GeV].
         radius: distance parameter R.
+
+    Raises:
+        MlpfError: the radius is not positive, or larger than any distance.
     """
+    if not 0.0 < radius <= LARGEST_RADIUS:
+        raise MlpfError(f"jet radius {radius}: must lie above 0, and not above {LARGEST_RADIUS:g}")
     px, py, pz, energy = (np.ascontiguousarray(values, dtype=np.float64) for values in (px, py, pz, energy))
     jets, counts, constituent_jet = cluster(px, py, pz, energy, np.ascontiguousarray(offsets, dtype=np.int64), float(min_pt), float(radius))
     pt, eta, phi, energy = (np.asarray(v, dtype=np.float32) for v in (*pt_eta_phi_from_momentum(jets[:, 0], jets[:, 1], jets[:, 2]), jets[:, 3]))

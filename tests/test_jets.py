@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlpf.errors import MlpfError
 from mlpf.events import offsets_from_counts
 from mlpf.jets import cluster_jets, cluster_momenta
 
@@ -216,3 +217,9 @@ def test_absurd_directions_and_energies_neither_hang_nor_fail():
         jets = cluster_jets(pt, eta, phi, energy, offsets)
     assert jets.offsets[-1] > 0
     assert (jets.constituent_jet[pt > 3] >= 0).all()
+
+
+@pytest.mark.parametrize("radius", [0.0, -0.4, np.nan, np.inf, 1e31])
+def test_a_radius_that_cannot_be_meant_is_refused(radius):
+    with pytest.raises(MlpfError, match=rf"jet radius {radius}: must lie above 0".replace("+", r"\+")):
+        clustered(in_clumps(np.random.default_rng(12), 20), radius=radius)

@@ -206,7 +206,7 @@ class DelphesFile(ForeignFile):
     """One open Delphes file; see `ForeignFile`."""
 
     tree_path = delphes.TREE
-    version = "delphes"
+    version = "Delphes"
 
     def _find_branches(self) -> dict[str, str]:
         self._members = has = find_members(self._tree)

@@ -43,7 +43,7 @@ class ForeignChunk(ABC):
     @property
     @abstractmethod
     def gen(self) -> Table:
-        """Generator particles, of all statuses."""
+        """Generator particles, of all statuses and collisions."""
 
     @property
     @abstractmethod
@@ -79,6 +79,11 @@ class ForeignChunk(ABC):
     @abstractmethod
     def candidates(self) -> Links:
         """Rows of ``element`` and ``pfcandidate``: which elements a candidate was made of."""
+
+    @cached_property
+    def _hard(self) -> Table:
+        """Generator particles of the hard event, the only ones that the ntuple's ``gen`` has: its jets and missing momentum are made of them."""
+        return self.gen.where(self.gen["ev"] == 0)
 
     @cached_property
     def _visible(self) -> np.ndarray:
@@ -144,7 +149,7 @@ class ForeignChunk(ABC):
             if schema.NTUPLE.collections[collection].scalar:
                 values |= {name: self.scalars[name] for name in columns if name in self.scalars}
                 continue
-            table: Table = getattr(self, collection)
+            table: Table = self._hard if collection == "gen" else getattr(self, collection)
             offsets[collection] = table.offsets
             names = {name: name.removeprefix(collection) for name in columns if schema.NTUPLE.collection_of[name] == collection}
             values |= {name: table[short if short in table else short.removeprefix("_")] for name, short in names.items()}

@@ -109,6 +109,13 @@ def test_towers_are_shared_by_what_particles_leave_in_their_calorimeter():
     events.validate()
 
 
+def test_pileup_is_truth_of_elements_but_no_part_of_the_hard_event():
+    events = chunk(Particle=[PARTICLES], Tower=[[tower([11], had=7.0)]]).events(["gen_pdgid", "gen_energy", *TRUTH_COLUMNS], "made up", 0)
+    assert events["gen_pdgid"].tolist() == [211, 111, 22, 12, 130, -13]  # 310 is from pileup: not in generator jets, nor in missing momentum
+    assert links(events, "caloparticle_to_element") == [(0, 3, 0, 7.0)]
+    assert events["caloparticle_pid"][3] == 310
+
+
 def test_what_tracks_explain_has_no_share_of_an_e_flow_tower_unless_it_is_alone_there():
     events = events_of(
         chunk(
@@ -222,7 +229,7 @@ def test_a_real_file_has_the_truth_links_that_a_loop_over_its_objects_finds():
 @needs_real_file
 def test_a_real_file_reads_the_same_in_chunks_and_in_columns():
     with DelphesFile(REAL) as file:
-        assert (file.num_events, file.version, file.tree_path) == (10, "delphes", "Delphes")
+        assert (file.num_events, file.version, file.tree_path) == (10, "Delphes", "Delphes")
         assert "genmet_pt" in file.missing
         assert "element_pt" not in file.missing
         (whole,) = file.iterate()

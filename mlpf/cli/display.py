@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def run(
-    path: Annotated[Path, typer.Argument(metavar="path", help="Ntuple (.root) or dataset folder.")],
+    path: Annotated[Path, typer.Argument(metavar="path", help="Ntuple, Delphes or EDM4hep file (.root), or dataset folder.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Picture: .png, .pdf or .svg (a graph also .graphml or .json); replaced if it exists.")],
     event: Annotated[int, typer.Option(min=0, help="Which event, counted from 0.")] = 0,
     predictions: Annotated[Path | None, typer.Option(help="Candidates of a model: .parquet (mlpf evaluate, mlpf produce) or .root (mlpf produce).")] = None,
     min_pt: Annotated[float, typer.Option(help="True particles and candidates below are not drawn [GeV]; not with --graph.")] = 0.5,
-    graph: Annotated[bool, typer.Option("--graph", help="Of an ntuple: which particles are linked to which elements, and joined them in the dataset.")] = False,
+    graph: Annotated[bool, typer.Option("--graph", help="Of a file: which particles are linked to which elements, and joined them in the dataset.")] = False,
     particle: Annotated[int | None, typer.Option(help="Graph around a true particle: target_particle_number - 1 of a dataset.")] = None,
     element: Annotated[int | None, typer.Option(help="Graph around an element: element_index of a dataset.")] = None,
     candidate: Annotated[int | None, typer.Option(help="Graph around a rule-based candidate.")] = None,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def run(
-    inputs: Annotated[list[Path], typer.Argument(help="Ntuples (.root).")],
+    inputs: Annotated[list[Path], typer.Argument(help="Ntuples, Delphes or EDM4hep files (.root).")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the dataset; what an earlier run left undone is done.")],
     parameters: Annotated[Path | None, typer.Option("--parameters", "-p", help="Parameter file; its section 'postprocess' holds the choices.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes on this machine; the result does not depend on it.")] = 1,

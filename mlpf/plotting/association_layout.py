@@ -26,9 +26,9 @@ class Shown(NamedTuple):
 def shown(graph: nx.DiGraph, max_nodes: int = MAX_NODES) -> Shown:
     """Leave out the weakest links, and the nodes that no link holds any more, until at most ``max_nodes`` remain.
 
-    Links that were not chosen go first, by their share; then chosen ones, by the energy of their element; among each, those of selected nodes last. Parts
-    are drawn where their particle is selected, the hardest `MAX_PARTS`; they do not count, and their links to elements are not drawn. Elements that a dataset
-    leaves out are drawn only where they are selected.
+    Links of selected nodes go last; of both kinds those that were not chosen go first, by their share, then chosen ones, by the energy of their element.
+    Parts are drawn where their particle is selected, the hardest `MAX_PARTS`; they do not count, and their links to elements are not drawn. Elements that a
+    dataset leaves out are drawn only where they are selected.
 
     Args:
         graph: of `mlpf.postprocess.association_graph`, whole or a neighbourhood.
@@ -63,7 +63,7 @@ def _importance(graph: nx.DiGraph, pair: Pair) -> tuple[bool, bool, float]:
     link = graph.edges[pair]
     element = pair[0] if pair[0][0] == "element" else pair[1]
     selected = any(graph.nodes[node].get("selected", False) for node in pair)
-    return link["chosen"], selected, graph.nodes[element]["energy"] if link["chosen"] else link["share"]
+    return selected, link["chosen"], graph.nodes[element]["energy"] if link["chosen"] else link["share"]
 
 
 def _parts(graph: nx.DiGraph, nodes: set[Node]) -> list[Node]:
@@ -75,7 +75,7 @@ def _parts(graph: nx.DiGraph, nodes: set[Node]) -> list[Node]:
 
 def _hidden_links(graph: nx.DiGraph, links: list[Pair], num_drawn: int) -> list[str]:
     hidden = [_importance(graph, pair) for pair in links[num_drawn:]]
-    weak, chosen = [share for is_chosen, _, share in hidden if not is_chosen], [energy for is_chosen, _, energy in hidden if is_chosen]
+    weak, chosen = [share for _, is_chosen, share in hidden if not is_chosen], [energy for _, is_chosen, energy in hidden if is_chosen]
     notes = [f"{len(weak)} links with up to {100 * max(weak):.0f} % of their element"] if weak else []
     return notes + ([f"{len(chosen)} chosen links of elements of up to {max(chosen):.3g} GeV"] if chosen else [])
 

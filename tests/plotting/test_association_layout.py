@@ -33,14 +33,14 @@ def test_no_more_nodes_are_drawn_than_fit(graph, max_nodes):
     assert bool(hidden)  # at the least the elements that the dataset drops
 
 
-def test_chosen_links_and_those_of_the_selected_are_the_last_to_go(graph):
+def test_links_of_the_selected_and_then_chosen_ones_are_the_last_to_go(graph):
     particle = hardest_particle(graph)
     part = neighbourhood(graph, [particle], steps=4)
 
     def rank(pair):
         link = part.edges[pair]
         element = next(node for node in pair if node[0] == "element")
-        return link["chosen"], particle in pair, part.nodes[element]["energy"] if link["chosen"] else link["share"]
+        return particle in pair, link["chosen"], part.nodes[element]["energy"] if link["chosen"] else link["share"]
 
     drawn, hidden = shown(part, 40)
     pairs = {pair for pair in part.edges if part.edges[pair]["kind"] != "part" and part.nodes[pair[0]]["role"] != "part"}

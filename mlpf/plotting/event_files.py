@@ -41,14 +41,16 @@ def find_candidates(path: str | Path, event: Events) -> Events:
     """Candidates of the event with the same run, lumi and event number, from what `mlpf evaluate` (``.parquet``) or `mlpf produce` wrote.
 
     Raises:
-        MlpfError: the file is neither, cannot be read or has no such event.
+        MlpfError: the file is neither, cannot be read, has no such event, or several: simulations number the events of all their files alike.
     """
     candidates = read_candidates(path)
     same = np.ones(len(candidates), dtype=bool)
     for name in IDENTITY:
         same &= candidates[name].astype(np.int64) == int(event[name][0])
-    if not same.any():
-        identity = ", ".join(f"{name} {int(event[name][0])}" for name in IDENTITY)
+    found = np.flatnonzero(same)
+    identity = ", ".join(f"{name} {int(event[name][0])}" for name in IDENTITY)
+    if len(found) == 0:
         raise MlpfError(f"{path}: has no candidates of {identity}; run mlpf produce on it, or mlpf evaluate with --split all")
-    found = int(np.argmax(same))
-    return candidates.slice(found, found + 1)
+    if len(found) > 1:
+        raise MlpfError(f"{path}: has {len(found)} events of {identity}, from different files; run mlpf produce on the one file")
+    return candidates.slice(int(found[0]), int(found[0]) + 1)

@@ -122,6 +122,12 @@ def test_candidates_are_found_by_run_lumi_and_event_in_both_formats(ntuple, tmp_
         find_candidates(tmp_path / "c.parquet", ntuple.slice(0, 1))
 
 
+def test_candidates_of_two_files_that_number_their_events_alike_are_not_mixed_up(ntuple, tmp_path):
+    write_parquet(tmp_path / "c.parquet", [candidates(ntuple), candidates(ntuple)])
+    with pytest.raises(MlpfError, match=r"c\.parquet: has 2 events of run .*, from different files; run mlpf produce on the one file"):
+        find_candidates(tmp_path / "c.parquet", ntuple.slice(1, 2))
+
+
 def test_a_dataset_given_as_predictions_is_one_clear_error(random_dataset, ntuple, tmp_path):
     write_parquet(tmp_path / "shard.parquet", [random_dataset(2)])
     with pytest.raises(MlpfError, match=r"shard\.parquet: no predictions, column mlpfcandidate_pt is missing"):

@@ -118,17 +118,9 @@ def build_grid(points: Points, points_per_cell: float, smallest: float) -> Grid:
     for event in range(num_events):
         num_rows, columns, lowest[event], height[event] = _shape(eta[offsets[event] : offsets[event + 1]], points_per_cell, smallest)
         num_columns[event], first_cell[event + 1] = columns, first_cell[event] + num_rows * columns
-    return sort_into(Grid(first_cell, num_columns, lowest, height, offsets, offsets, offsets, eta, phi), points)
-
-
-@numba.njit(cache=True, nogil=True)
-def sort_into(grid: Grid, points: Points) -> Grid:
-    """Other points of the same events sorted into the cells of a grid by counting; those outside its rows into the nearest."""
-    eta, phi, offsets = points
-    first_cell, num_columns, lowest, height = grid.first_cell, grid.num_columns, grid.lowest, grid.height
     cells = np.empty(len(eta), dtype=np.int64)
     start = np.zeros(first_cell[-1] + 1, dtype=np.int64)
-    for event in range(len(offsets) - 1):
+    for event in range(num_events):
         columns = num_columns[event]
         num_rows = (first_cell[event + 1] - first_cell[event]) // columns
         for i in range(offsets[event], offsets[event + 1]):

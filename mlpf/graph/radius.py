@@ -1,4 +1,4 @@
-"""All points within a radius of each other, or of those of another set."""
+"""All points within a radius of each other."""
 
 import math
 from typing import NamedTuple
@@ -7,10 +7,9 @@ import numba
 import numpy as np
 
 from mlpf.errors import MlpfError
-from mlpf.graph.grid import MARGIN, Edges, Grid, Points, build_grid, checked_points, edges_of, sort_into, square_of_distance
+from mlpf.graph.grid import MARGIN, Edges, Grid, Points, build_grid, checked_points, edges_of, square_of_distance
 
 POINTS_PER_CELL = 2.0
-ALL, OTHERS, LATER = range(3)  # which points of its block a point is joined with
 
 
 def radius_graph(eta: np.ndarray, phi: np.ndarray, offsets: np.ndarray, radius: float, once: bool = False) -> Edges:
@@ -28,58 +27,20 @@ def radius_graph(eta: np.ndarray, phi: np.ndarray, offsets: np.ndarray, radius: 
     Raises:
         MlpfError: a coordinate is not finite, or the radius negative or not finite.
     """
-    _check(radius)
-    points = checked_points(eta, phi, offsets)
-    return edges_of(_search(points, points, radius, LATER if once else OTHERS))
-
-
-def radius_pairs(
-    eta_a: np.ndarray, phi_a: np.ndarray, offsets_a: np.ndarray, eta_b: np.ndarray, phi_b: np.ndarray, offsets_b: np.ndarray, radius: float, chord: bool = False
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
-    """Pairs of a point of a and one of b, of the same event, no further apart than ``radius``.
-
-    Args:
-        eta_a, phi_a, offsets_a: ``(N,)`` points by event, in any order inside, and the ``(B + 1,)`` event boundaries.
-        eta_b, phi_b, offsets_b: ``(M,)`` points of the same events.
-        radius: largest distance, inclusive.
-        chord: measure phi along the chord, the distance in (eta, sin phi, cos phi); else along the arc, delta R.
-
-    Returns:
-        positions in a and b and distances, ``(K,)`` each, by growing position in a, then in b.
-
-    Raises:
-        MlpfError: as `radius_graph`.
-    """
-    _check(radius)
-    a, b = checked_points(eta_a, phi_a, offsets_a), checked_points(eta_b, phi_b, offsets_b)
-    edges = edges_of(_search(a, b, _largest_arc(radius) if chord else radius, ALL))
-    if not chord:
-        return edges.source, edges.target, edges.distance
-    distance = _chords(a, b, edges.source, edges.target)
-    near = distance <= radius
-    return edges.source[near], edges.target[near], distance[near]
-
-
-def _check(radius: float) -> None:
     if not 0.0 <= radius < math.inf:
         raise MlpfError(f"radius {radius}: must be finite and not negative")
+    points = checked_points(eta, phi, offsets)
+    return edges_of(_search(points, radius, once))
 
 
-def _largest_arc(radius: float) -> float:
-    """No smaller than the delta R of any two points whose distance along the chord is at most ``radius``."""
-    arc = 2.0 * math.asin(0.5 * radius) if radius <= 2.0 else math.hypot(radius, math.pi)
-    return arc * (1.0 + MARGIN)
-
-
-def _search(a: Points, b: Points, radius: float, which: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Offsets, targets and distances of the edges from points a to points b."""
-    grid = build_grid(b, POINTS_PER_CELL, radius * (1.0 + MARGIN) + MARGIN)
-    sources = grid if a is b else sort_into(grid, a)
-    offsets, limit = np.zeros(len(a.eta) + 1, dtype=np.int64), _largest_square(radius)
-    _visit(sources, a, grid, b, limit, which, offsets, np.empty(0, dtype=np.int64), np.empty(0))
+def _search(points: Points, radius: float, once: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Offsets, targets and distances of the edges."""
+    grid = build_grid(points, POINTS_PER_CELL, radius * (1.0 + MARGIN) + MARGIN)
+    offsets, limit = np.zeros(len(points.eta) + 1, dtype=np.int64), _largest_square(radius)
+    _visit(grid, points, limit, once, offsets, np.empty(0, dtype=np.int64), np.empty(0))
     np.cumsum(offsets, out=offsets)
     target, distance = np.empty(offsets[-1], dtype=np.int64), np.empty(offsets[-1])
-    _visit(sources, a, grid, b, limit, which, offsets, target, distance)
+    _visit(grid, points, limit, once, offsets, target, distance)
     return offsets, target, distance
 
 
@@ -91,15 +52,6 @@ def _largest_square(radius: float) -> float:
     while math.sqrt(math.nextafter(square, math.inf)) <= radius:
         square = math.nextafter(square, math.inf)
     return square
-
-
-@numba.njit(cache=True, nogil=True)
-def _chords(a: Points, b: Points, source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    distance = np.empty(len(source))
-    for i in range(len(source)):
-        half = 0.5 * (a.phi[source[i]] - b.phi[target[i]])
-        distance[i] = np.sqrt((a.eta[source[i]] - b.eta[target[i]]) ** 2 + (2.0 * np.sin(half)) ** 2)
-    return distance
 
 
 class Blocks(NamedTuple):
@@ -172,35 +124,32 @@ def _write(num_found: int, found: np.ndarray, squares: np.ndarray, first: int, t
 
 
 @numba.njit(cache=True, nogil=True)
-def _visit(
-    sources: Grid, a: Points, grid: Grid, b: Points, limit: float, which: int, offsets: np.ndarray, target: np.ndarray, distance: np.ndarray
-) -> None:  # fmt: skip
-    """Cell by cell compare its sources with the block of points around; count into ``offsets`` if there is no room, else write."""
+def _visit(grid: Grid, points: Points, limit: float, once: bool, offsets: np.ndarray, target: np.ndarray, distance: np.ndarray) -> None:
+    """Cell by cell compare its points with the block of points around; count into ``offsets`` if there is no room, else write."""
     filling = len(target) > 0
     most_points, most_cells = 0, 0
     for event in range(len(grid.num_columns)):
-        most_points = max(most_points, b.offsets[event + 1] - b.offsets[event])
+        most_points = max(most_points, points.offsets[event + 1] - points.offsets[event])
         most_cells = max(most_cells, grid.first_cell[event + 1] - grid.first_cell[event])
     size = 9 * most_points
     blocks = Blocks(np.empty(most_cells + 1, np.int64), np.empty(size, np.int64), np.empty(size), np.empty(size))
     found, squares = np.empty(most_points + 1, np.int64), np.empty(most_points + 1)
     block_start, block, block_eta, block_phi = blocks
-    eta_a, phi_a, source, start = a.eta, a.phi, sources.point, sources.start
+    eta, phi, source, start = points.eta, points.phi, grid.point, grid.start
     for event in range(len(grid.num_columns)):
-        _fill_blocks(grid, event, b, blocks)
+        _fill_blocks(grid, event, points, blocks)
         for cell in range(grid.first_cell[event + 1] - grid.first_cell[event]):
             first, last = block_start[cell], block_start[cell + 1]
-            before, after = first, first  # of a source's own place in the block
+            after = first  # of a source's own place in the block
             for k in range(start[grid.first_cell[event] + cell], start[grid.first_cell[event] + cell + 1]):
                 i = source[k]
-                if which != ALL:
-                    while after < last and block[after] <= i:
-                        after += 1
-                    before = first if which == LATER else after - 1
+                while after < last and block[after] <= i:
+                    after += 1
+                before = first if once else after - 1
                 if not filling:
-                    offsets[i + 1] = _count_near(first, before, block_eta, block_phi, eta_a[i], phi_a[i], limit)
-                    offsets[i + 1] += _count_near(after, last, block_eta, block_phi, eta_a[i], phi_a[i], limit)
+                    offsets[i + 1] = _count_near(first, before, block_eta, block_phi, eta[i], phi[i], limit)
+                    offsets[i + 1] += _count_near(after, last, block_eta, block_phi, eta[i], phi[i], limit)
                     continue
-                num_found = _collect_near(first, before, block, block_eta, block_phi, eta_a[i], phi_a[i], limit, found, squares, 0)
-                num_found = _collect_near(after, last, block, block_eta, block_phi, eta_a[i], phi_a[i], limit, found, squares, num_found)
+                num_found = _collect_near(first, before, block, block_eta, block_phi, eta[i], phi[i], limit, found, squares, 0)
+                num_found = _collect_near(after, last, block, block_eta, block_phi, eta[i], phi[i], limit, found, squares, num_found)
                 _write(num_found, found, squares, offsets[i], target, distance)

@@ -22,13 +22,7 @@ def distances(eta_a, phi_a, eta_b, phi_b):
     return np.sqrt((eta_a[:, None] - eta_b) ** 2 + np.minimum(dphi, turn - dphi) ** 2)
 
 
-def chords(eta_a, phi_a, eta_b, phi_b):
-    """Distance in (eta, sin phi, cos phi) of all a (rows) to all b (columns)."""
-    a, b = (np.stack([eta, np.sin(phi), np.cos(phi)], axis=1) for eta, phi in ((eta_a, phi_a), (eta_b, phi_b)))
-    return np.linalg.norm(a[:, None] - b, axis=2)
-
-
-def pairs_within(a, b, radius, distances=distances):
+def pairs_within(a, b, radius):
     """Pairs of points of one event up to a radius apart, event by event: position in a, in b, distance."""
     found = []
     for first_a, last_a, first_b, last_b in zip(a[2], a[2][1:], b[2], b[2][1:], strict=False):

@@ -7,7 +7,7 @@ from scipy.spatial import cKDTree
 
 from mlpf.errors import MlpfError
 from mlpf.graph.knn import knn_graph
-from mlpf.graph.radius import radius_graph, radius_pairs
+from mlpf.graph.radius import radius_graph
 
 RADII = st.sampled_from([0.0, 0.05, 0.25, 0.5, 2.0, 3.5, 8.0, 1e7, 1e200])
 
@@ -27,15 +27,6 @@ def test_edges_are_those_of_a_double_loop(events, radius):
     assert as_list(radius_graph(*points, radius, once=True)) == [pair for pair in expected if pair[0] < pair[1]]
 
 
-@settings(deadline=None, max_examples=200)
-@given(plane.EVENTS, plane.EVENTS, RADII)
-def test_pairs_of_two_sets_are_those_of_a_double_loop(events_a, events_b, radius):
-    number = min(len(events_a), len(events_b))
-    a, b = plane.flat(events_a[:number]), plane.flat(events_b[:number])
-    found = radius_pairs(*a, *b, radius)
-    assert list(zip(*(column.tolist() for column in found), strict=True)) == plane.pairs_within(a, b, radius)
-
-
 @pytest.mark.parametrize("radius", [0.05, 0.1, 0.2, 0.4, 1.0, 4.0])
 @pytest.mark.parametrize("pool", [None, 40])
 def test_edges_are_those_of_a_periodic_tree(radius, pool):
@@ -45,19 +36,6 @@ def test_edges_are_those_of_a_periodic_tree(radius, pool):
     expected = tree.query_pairs(radius, output_type="ndarray")
     assert len(edges.source) == len(expected)
     assert np.array_equal(np.stack([edges.source, edges.target], axis=1), expected[np.lexsort(expected.T[::-1])])
-
-
-@pytest.mark.parametrize("radius", [0.001, 0.05, 0.3, 1.9, 2.5, 4.0])
-def test_pairs_along_the_chord_are_those_in_eta_and_sine_and_cosine_of_phi(radius):
-    rng = np.random.default_rng(2)
-    a, b = plane.points(rng, 0, 300, 1, 40, 5, pool=60), plane.points(rng, 3, 200, 30, 0, 50)
-    b[1][::7] = np.pi
-    b[0][3:100], b[1][3:100] = a[0][:97], a[1][:97]  # at the very same place
-    expected = plane.pairs_within(a, b, radius, plane.chords)
-    source, target, distance = radius_pairs(*a, *b, radius, chord=True)
-    assert list(zip(source, target, strict=True)) == [pair[:2] for pair in expected]
-    np.testing.assert_allclose(distance, [pair[2] for pair in expected], rtol=1e-9, atol=1e-14)
-    assert len(expected) > 0
 
 
 def test_the_radius_counts_even_where_its_square_is_rounded():
@@ -120,6 +98,3 @@ def test_what_cannot_be_meant_is_refused(eta, phi, radius, message):
     points = np.array(eta), np.array(phi), np.array([0, 2])
     with pytest.raises(MlpfError, match=message):
         radius_graph(*points, radius)
-    for chord in (False, True):
-        with pytest.raises(MlpfError, match=message):
-            radius_pairs(*points, *points, radius, chord)

@@ -27,7 +27,7 @@ class Source:
         version: kind and version of the file.
         num_events: events to use.
         missing: element columns that it lacks.
-        numbered: its events have numbers.
+        numbered: its events have numbers; run and lumi may be missing.
         parts: ranges of events, one shard each.
         problem: why it cannot be used; empty if it can.
     """
@@ -143,7 +143,7 @@ def _look(look: _Look) -> Source:
                 version=source.version,
                 num_events=stop,
                 missing=tuple(name for name in schema.NTUPLE.names("element") if name not in source.branches),
-                numbered=all(name in source.branches for name in NUMBERS),
+                numbered="event" in source.branches,  # Delphes and EDM4hep have no lumi, some of these files no run: 0
                 parts=tuple((start, min(end, stop)) for start, end in parts if start < stop),
             )
     except NtupleError as error:

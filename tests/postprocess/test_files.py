@@ -293,6 +293,15 @@ def test_only_a_dataset_is_overwritten(ntuples, tmp_path):
     assert (tmp_path / "precious.txt").exists()
 
 
+def test_events_are_found_twice_by_their_number_where_a_format_has_no_run_or_lumi(tmp_path):
+    events = random_events(np.random.default_rng(4), 5)
+    columns = {name: values for name, values in events.columns.items() if name not in ("run", "lumi")}
+    for name in ("a.root", "b.root"):
+        write_ntuple(tmp_path / name, [Events(columns, events.offsets, 5)])
+    with pytest.raises(NtupleError, match=r"b\.root: event 0: duplicate of event 0 of .*a\.root"):
+        postprocess_files([tmp_path / "a.root", tmp_path / "b.root"], tmp_path / "dataset")
+
+
 def test_events_without_numbers_are_not_counted_as_duplicates(tmp_path):
     events = random_events(np.random.default_rng(4), 5)
     columns = {name: values for name, values in events.columns.items() if name not in ("run", "lumi", "event")}

@@ -238,14 +238,14 @@ def _read_columns(branches: dict[str, Branch], baskets: BasketFile, layout: sche
 
 
 def _convert(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Values in the type that the schema wants; fractions are no integers."""
-    if values.dtype.kind != "f" or dtype.kind == "f":
-        return values.astype(dtype, copy=False)
-    with np.errstate(invalid="ignore"):
+    """Values in the type that the schema wants, integers only if they are the same number in it; real ones too large become infinite."""
+    if values.dtype == dtype:
+        return values
+    with np.errstate(invalid="ignore", over="ignore"):
         converted = values.astype(dtype)
-    wrong = np.flatnonzero(converted != values)
+    wrong = np.flatnonzero(converted != values) if dtype.kind != "f" else ()
     if len(wrong):
-        raise ValueError(f"{values[wrong[0]]} is no integer")
+        raise ValueError(f"{values[wrong[0]]} is no integer that {dtype} holds")
     return converted
 
 
@@ -283,7 +283,7 @@ def _branch_arrays(events: Events) -> dict[str, ak.Array | np.ndarray]:
     """What `uproot` writes: a record per jagged collection, whose fields are column names without the collection's."""
     arrays: dict[str, ak.Array | np.ndarray] = {}
     for name, collection in events.layout.collections.items():
-        values = {c.name: events[c.name].astype(_tree_dtype(events.layout, c.name)) for c in collection.columns if c.name in events}
+        values = {c.name: events[c.name].astype(_tree_dtype(events.layout, c.name), copy=False) for c in collection.columns if c.name in events}
         if collection.scalar:
             arrays.update(values)
         elif values:

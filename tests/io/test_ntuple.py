@@ -165,12 +165,31 @@ def test_memory_does_not_grow_from_chunk_to_chunk(tmp_path):
     assert peak < 2.5 * 144_000_000  # the chunk that the loop still holds, the next one, a basket
 
 
-def test_fractions_where_integers_belong_are_an_error(tmp_path):
+@pytest.mark.parametrize(
+    ("column", "value", "problem"),
+    [
+        ("caloparticle_ev", np.float32("nan"), "nan is no integer that int32 holds"),
+        ("caloparticle_ev", np.float32(0.5), "0.5 is no integer"),
+        ("gen_status", np.float32(2**31), "2147483648.0 is no integer"),
+        ("gen_status", np.int64(2**32 + 1), "4294967297 is no integer"),
+        ("gen_status", np.uint32(2**32 - 1), "4294967295 is no integer"),
+        ("gen_status", np.int64(-(2**31)), None),
+        ("event", np.int64(-1), "-1 is no integer that uint64 holds"),
+        ("event", np.int32(2**31 - 1), None),
+        ("gen_pt", np.float64(1e300), None),
+    ],
+)
+def test_values_of_other_types_are_converted_unless_integers_would_change(tmp_path, column, value, problem):
+    needed = dict.fromkeys(("element_type", "element_pt", "element_eta", "element_phi", "element_energy"), np.float32(1))
+    arrays = {name: number[None] if name == "event" else ak.from_regular(number[None, None]) for name, number in (needed | {column: value}).items()}
     with uproot.recreate(tmp_path / "a.root") as file:
-        jagged = {name: ak.Array([[1.0], [2.0]]) for name in ("element_pt", "element_eta", "element_phi", "element_energy", "caloparticle_ev")}
-        jagged |= {"element_type": ak.values_astype(ak.Array([[1], [1]]), np.int32), "caloparticle_ev": ak.Array([[0.0], [np.nan]])}
-        file.mktree("pfana/pftree", {name: array.type.content for name, array in jagged.items()}).extend(jagged)
-    with pytest.raises(NtupleError, match=r"a.root: events 0 to 1: caloparticle_ev: .*nan is no integer"):
+        types = {name: array.type.content if isinstance(array, ak.Array) else array.dtype for name, array in arrays.items()}
+        file.mktree("pfana/pftree", types).extend(arrays)
+    if problem is None:
+        with np.errstate(over="ignore"):
+            assert read_ntuple(tmp_path / "a.root")[column].tolist() == [value.astype(schema.NTUPLE.dtype(column))]
+        return
+    with pytest.raises(NtupleError, match=rf"a.root: events 0 to 0: {column}: .*{problem}"):
         read_ntuple(tmp_path / "a.root")
 
 

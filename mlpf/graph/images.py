@@ -108,10 +108,10 @@ def eta_phi_images(events: Events, config: ImageConfig, content: Content = "elem
     eta, phi, kind = events[f"{prefix}_eta"].astype(np.float64), _phi(events, prefix), events[f"{prefix}_{'type' if content == 'elements' else 'class'}"]
     weight = np.ones(len(eta)) if config.quantity == "count" else events[f"{prefix}_{config.quantity}"].astype(np.float64)
     channels = config.channels(content)
-    table = np.full(1 + max(int(kind.max(initial=0)), *channels), -1)
-    table[list(channels)] = np.arange(len(channels))
-    offsets = events.collection_offsets("element")
-    return Images(*_fill(offsets, table[kind], eta, phi, weight, config.eta_edges, config.phi_edges, len(channels)))
+    channel = np.full(len(kind), -1)
+    for number, wanted in enumerate(channels):
+        channel[kind == wanted] = number
+    return Images(*_fill(events.collection_offsets("element"), channel, eta, phi, weight, config.eta_edges, config.phi_edges, len(channels)))
 
 
 def _phi(events: Events, prefix: str) -> np.ndarray:

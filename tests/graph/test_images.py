@@ -90,8 +90,9 @@ def test_what_is_not_finite_is_counted_as_outside():
     assert images.num_outside.sum() == 4
 
 
-def test_other_types_are_in_no_image_and_not_outside():
-    images = eta_phi_images(elements([0.0, 9.0], 0.0, kind=ElementType.PS1), CONFIG)
+@pytest.mark.parametrize("kind", [ElementType.PS1, 12, 2**31 - 1, -1, -9, -(2**31)])
+def test_other_types_are_in_no_image_and_not_outside(kind):
+    images = eta_phi_images(elements([0.0, 9.0], 0.0, kind=kind), CONFIG)
     assert images.values.sum() == 0.0
     assert images.num_outside.sum() == 0
 

@@ -243,9 +243,9 @@ def _convert(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
         return values
     with np.errstate(invalid="ignore", over="ignore"):
         converted = values.astype(dtype)
-    wrong = np.flatnonzero(converted != values) if dtype.kind != "f" else ()
-    if len(wrong):
-        raise ValueError(f"{values[wrong[0]]} is no integer that {dtype} holds")
+    wrong = converted != values
+    if dtype.kind != "f" and wrong.any():
+        raise ValueError(f"{values[wrong][0]} is no integer that {dtype} holds")
     return converted
 
 

@@ -26,9 +26,9 @@ class Shown(NamedTuple):
 def shown(graph: nx.DiGraph, max_nodes: int = MAX_NODES) -> Shown:
     """Leave out the weakest links, and the nodes that no link holds any more, until at most ``max_nodes`` remain.
 
-    Links of selected nodes go last; of both kinds those that were not chosen go first, by their share, then chosen ones, by the energy of their element.
-    Parts are drawn where their particle is selected, the hardest `MAX_PARTS`; they do not count, and their links to elements are not drawn. Elements that a
-    dataset leaves out are drawn only where they are selected.
+    Links that were not chosen go first, by their share; then chosen ones, by the energy of their element; among each, those of selected nodes last. Of these
+    the strongest, as many as a third of ``max_nodes``, stay in any case. Parts are drawn where their particle is selected, the hardest `MAX_PARTS`; they do
+    not count, and their links to elements are not drawn. Elements that a dataset leaves out are drawn only where they are selected.
 
     Args:
         graph: of `mlpf.postprocess.association_graph`, whole or a neighbourhood.
@@ -39,6 +39,8 @@ def shown(graph: nx.DiGraph, max_nodes: int = MAX_NODES) -> Shown:
     dropped = {node for node in graph if graph.nodes[node].get("dropped", False) and node not in selected}
     links = [pair for pair in graph.edges if graph.edges[pair]["kind"] != "part" and graph.nodes[pair[0]]["role"] != "part" and dropped.isdisjoint(pair)]
     links.sort(key=lambda pair: _importance(graph, pair), reverse=True)
+    own = [pair for pair in links if not nodes.isdisjoint(pair)][: max_nodes // 3]
+    links = [*own, *(pair for pair in links if pair not in own)]
     num_links = 0
     for pair in links:
         if len(nodes.union(pair)) > max_nodes:
@@ -63,7 +65,7 @@ def _importance(graph: nx.DiGraph, pair: Pair) -> tuple[bool, bool, float]:
     link = graph.edges[pair]
     element = pair[0] if pair[0][0] == "element" else pair[1]
     selected = any(graph.nodes[node].get("selected", False) for node in pair)
-    return selected, link["chosen"], graph.nodes[element]["energy"] if link["chosen"] else link["share"]
+    return link["chosen"], selected, graph.nodes[element]["energy"] if link["chosen"] else link["share"]
 
 
 def _parts(graph: nx.DiGraph, nodes: set[Node]) -> list[Node]:
@@ -75,7 +77,7 @@ def _parts(graph: nx.DiGraph, nodes: set[Node]) -> list[Node]:
 
 def _hidden_links(graph: nx.DiGraph, links: list[Pair], num_drawn: int) -> list[str]:
     hidden = [_importance(graph, pair) for pair in links[num_drawn:]]
-    weak, chosen = [share for _, is_chosen, share in hidden if not is_chosen], [energy for _, is_chosen, energy in hidden if is_chosen]
+    weak, chosen = [share for is_chosen, _, share in hidden if not is_chosen], [energy for is_chosen, _, energy in hidden if is_chosen]
     notes = [f"{len(weak)} links with up to {100 * max(weak):.0f} % of their element"] if weak else []
     return notes + ([f"{len(chosen)} chosen links of elements of up to {max(chosen):.3g} GeV"] if chosen else [])
 

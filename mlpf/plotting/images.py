@@ -38,6 +38,8 @@ def draw_images(values: np.ndarray, config: ImageConfig, path: str | Path, conte
         panels = figure.subplots(rows, COLUMNS, sharex=True, sharey=True, squeeze=False)
         for axes in panels.flat[len(names) :]:
             axes.set_axis_off()
+        for axes in panels.flat[max(len(names) - COLUMNS, 0) : len(names)]:  # the last of every column, which may have an empty place below
+            axes.tick_params(labelbottom=True)
         for axes, name, image in zip(panels.flat, names, values, strict=False):
             mesh = axes.pcolormesh(config.eta_edges, config.phi_edges, np.ma.masked_less_equal(image.T, 0.0), norm=scale, cmap="viridis", rasterized=True)
             axes.set_title(f"{name.replace('_', ' ')}: {image.sum():.4g}{total_unit}", fontsize="small")

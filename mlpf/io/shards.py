@@ -112,7 +112,8 @@ def _whole_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 def _open_writer(path: Path, table_schema: pa.Schema) -> pq.ParquetWriter:
     """The best trade of time and size (docs/measurements.md): zstd files are a fifth smaller, but take a third longer to write and to read; dictionaries make
-    float columns larger."""
+    float columns larger.
+    """
     scalars = [field.name for field in table_schema if not pa.types.is_list(field.type)]
     return pq.ParquetWriter(path, table_schema, compression="lz4", use_dictionary=False, write_statistics=scalars)
 

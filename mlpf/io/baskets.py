@@ -44,7 +44,7 @@ class BasketFile:
     """
 
     def __init__(self, path: Path, keep_bytes: int) -> None:
-        self._stream = path.open("rb", buffering=0)
+        self._stream = path.open("rb")  # buffered: raw reads may return less than there is
         self._size = path.stat().st_size
         self._buffers = {"compressed": np.empty(0, np.uint8), "data": np.empty(0, np.uint8)}
         self._block, self._block_used = np.empty(0, np.uint8), 0

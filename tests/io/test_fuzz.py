@@ -85,8 +85,8 @@ def use(path: Path) -> None:
     with Ntuple(path) as ntuple:
         ntuple.parts(list(schema.NTUPLE.columns), 10_000)
         for events in ntuple.iterate(chunk_bytes=100_000):
-            policy = CaloParticlePolicy() if "caloparticle_pt" in events else TrackingParticlePolicy()
-            postprocess_events(events, policy, nonfinite="zero")
+            policy = CaloParticlePolicy if "caloparticle_pt" in events else TrackingParticlePolicy
+            postprocess_events(events, policy(edges=("links", "radius", "knn")), nonfinite="zero")
 
 
 def fuzz(source: Path, first: int, stop: int) -> Counter[str]:

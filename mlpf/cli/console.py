@@ -26,15 +26,18 @@ def progress() -> Progress:
 def event_progress(seconds_between_lines: float = 30.0) -> Iterator[Callable[[int, int], None]]:
     """Gives a function to call with events made and events to make; shows them, their rate and the remaining time.
 
-    In a terminal that is a bar; elsewhere, as in the log of a job, a line on standard error now and then.
+    In a terminal that is a bar; elsewhere, as in the log of a job, a line on standard error now and then. The clock starts with the first call.
     """
-    start = last = time.monotonic()
+    start = last = 0.0
     with progress() as bar:
-        task = bar.add_task("events")
+        task = bar.add_task("events", start=False)
 
         def show(made: int, total: int) -> None:
-            nonlocal last
+            nonlocal start, last
             now = time.monotonic()
+            if not start:
+                start = last = now
+                bar.start_task(task)
             bar.update(task, description=f"events, {rate(made, now - start)}", completed=made, total=total)
             if bar.disable and now - last >= seconds_between_lines:
                 last = now

@@ -66,7 +66,7 @@ def run(
             max_events=events,
             on_progress=on_progress,
         )
-    _print(report, len(inputs), nonfinite)
+    _print(report, nonfinite)
     seconds = time.perf_counter() - start
     if report.complete:
         console.print(f"{escape(str(output))}: nothing is missing")
@@ -74,7 +74,7 @@ def run(
         console.print(f"wrote {escape(str(output))}: {report.summary.num_events} events, {made} of them new, in {seconds:.1f} s ({rate(made, seconds)})")
 
 
-def _print(report: "Report", num_files: int, nonfinite: str) -> None:
+def _print(report: "Report", nonfinite: str) -> None:
     from rich.table import Table
 
     summary = report.summary
@@ -88,7 +88,7 @@ def _print(report: "Report", num_files: int, nonfinite: str) -> None:
     table = Table(title=f"policy {report.policy}", title_justify="left", show_header=False)
     dropped = ", ".join(f"{name} {count}" for name, count in sorted(summary.dropped_by_type.items())) or "none"
     rows = {
-        "files read": f"{num_files - len(report.skipped)} of {num_files}",
+        "files read": f"{report.num_files - len(report.skipped)} of {report.num_files}",
         "events": f"{summary.num_events} ({summary.events_without_elements} without elements)",
         "event numbers used again": f"{report.repeated_numbers} (by events with other elements)",
         "shards": f"{report.num_shards} ({report.shards_found} were there)",

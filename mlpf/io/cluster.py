@@ -128,7 +128,10 @@ class ClusterWorkers:
 
 def _do(function: Callable[[Task], Result], task: Task, folder: Path) -> Result:
     """Do a task in the folder of the command, as paths may be relative."""
-    os.chdir(folder)
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise MlpfError(f"{folder}: a worker of the cluster cannot enter it ({error.strerror}); workers must see the same file system") from error
     return function(task)
 
 

@@ -30,11 +30,15 @@ class Unfinished:
         self.new, self.notes, self._old = (self.scratch / name for name in ("new", "notes", "old"))
 
     def prepare(self) -> None:
-        """Make the folders; bring an older ``final`` back if a kill came just between its going and the coming of the new one."""
-        if self._old.exists() and not self.final.exists():
-            self._old.replace(self.final)
+        """Make the folders; what a kill in the middle of `publish` left, `restore` mends."""
+        self.restore()
         self.new.mkdir(exist_ok=True)
         self.notes.mkdir(exist_ok=True)
+
+    def restore(self) -> None:
+        """Bring an older ``final`` back if something came just between its going and the coming of the new one."""
+        if self._old.exists() and not self.final.exists():
+            self._old.replace(self.final)
 
     def publish(self) -> None:
         """Give the folder its name; an older one goes only then, whole and whatever it holds.
@@ -75,6 +79,7 @@ def resumable_directory(final: str | Path) -> Iterator[Unfinished]:
         try:
             yield unfinished
         finally:
+            unfinished.restore()
             if not unfinished.notes.is_dir() or not any(unfinished.notes.iterdir()):
                 unfinished.discard()
 

@@ -49,6 +49,7 @@ class Report:
         policy: name of the policy.
         summary: counts over all files.
         repeated_numbers: events whose (run, lumi, event) was there before, with other elements.
+        num_files: in all.
         skipped: unusable file -> reason.
         missing_columns: element columns that at least one file lacks; they are 0 there.
         num_shards: shards of the dataset.
@@ -59,6 +60,7 @@ class Report:
     policy: str
     summary: Summary
     repeated_numbers: int
+    num_files: int
     skipped: dict[str, str] = field(default_factory=dict)
     missing_columns: tuple[str, ...] = ()
     num_shards: int = 0
@@ -151,7 +153,8 @@ def _make(tasks: Sequence[ShardTask], workers: Workers, on_progress: Callable[[P
     for task, done in zip(tasks, workers.map_in_order(make_shard, tasks, lost_shard), strict=True):
         yield task, done
         if not done.found:
-            progress = replace(progress, events_made=progress.events_made + task.num_events)
+            made = progress.events_made + task.num_events
+            progress = replace(progress, events_made=made, events=max(made, progress.events))  # more where a shard that was there is damaged
             on_progress(progress)
 
 
@@ -161,6 +164,7 @@ def _report(description: Mapping[str, Any], shards_found: int, complete: bool = 
         policy=description["policy"],
         repeated_numbers=counts.pop("repeated_numbers"),
         summary=summary_from(counts),
+        num_files=len(description["sources"]),
         skipped={source["file"]: source["skipped"] for source in description["sources"] if "skipped" in source},
         missing_columns=tuple(description["missing_columns"]),
         num_shards=len(description["records"]),

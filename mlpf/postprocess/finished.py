@@ -12,7 +12,7 @@ import numpy as np
 from mlpf.errors import DatasetError, MlpfError
 from mlpf.io.files import write_text, writing
 from mlpf.io.resumable import Unfinished
-from mlpf.io.shards import Shard, ShardedDataset, write_manifest
+from mlpf.io.shards import MANIFEST, Shard, ShardedDataset, write_manifest
 from mlpf.postprocess.duplicates import find_twins, repeated_numbers
 from mlpf.postprocess.policy import AnyPolicy
 from mlpf.postprocess.rows import NonFinite
@@ -34,7 +34,8 @@ def read_finished(folder: Path) -> dict[str, Any] | None:
     try:
         manifest = ShardedDataset(folder).manifest
     except DatasetError as error:
-        raise MlpfError(f"{folder}: exists already; choose another output or pass --overwrite") from error
+        remedy = "choose another output or pass --overwrite" if (folder / MANIFEST).is_file() else "choose another output"
+        raise MlpfError(f"{folder}: exists already and is no dataset that could grow ({error}); {remedy}") from error
     if "records" not in manifest:
         raise _not_the_same(folder)
     return manifest
@@ -104,6 +105,9 @@ def publish(
 
     Returns:
         the part of the manifest that says how it was made.
+
+    Raises:
+        MlpfError: shards are not there, or the file system refuses.
     """
     notes = [done.note for _, done in made if done.note]
     description = {
@@ -118,6 +122,9 @@ def publish(
     }
     skipped = [f"{source.path}\t{problems[source.index]}\n" for source in sources if source.index in problems]
     keep_only(unfinished.new, {note.shard.name for note in notes})
+    unseen = [note.shard.name for note in notes if not (unfinished.new / note.shard.name).is_file()]
+    if unseen:
+        raise MlpfError(f"{unfinished.new / unseen[0]}: made by a worker, but not there; workers must see the same file system as this command")
     if skipped:
         write_text(unfinished.new / SKIPPED, "".join(skipped))
     write_manifest(unfinished.new, [note.shard for note in notes], description)

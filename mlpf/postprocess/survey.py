@@ -122,6 +122,9 @@ def number_like(previous: Sequence[Mapping[str, Any]], sources: Sequence[Source]
             new.append(source)
         else:
             old[number] = source
+    for number, entry in enumerate(previous):
+        if number not in old and "skipped" in entry:  # no longer given, but it keeps its number
+            old[number] = Source(Path(entry["file"]), problem=entry["skipped"])
     return [replace(source, index=index) for index, source in enumerate([*(old[number] for number in sorted(old)), *new])]
 
 
@@ -148,3 +151,5 @@ def _look(look: _Look) -> Source:
             )
     except NtupleError as error:
         return Source(look.path, problem=str(error))
+    except FileNotFoundError:
+        return Source(look.path, problem=f"{look.path}: removed while it was in use")

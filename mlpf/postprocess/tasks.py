@@ -4,18 +4,20 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 import mlpf
 from mlpf import schema
 from mlpf.errors import NtupleError
 from mlpf.events import Events
-from mlpf.io.files import flush_to_disk, sha256, write_text
+from mlpf.io.files import flush_to_disk, sha256, write_text, writing
 from mlpf.io.inputs import Input, open_input
 from mlpf.io.resumable import Unfinished
 from mlpf.io.shards import Shard, table_to_events, write_parquet
@@ -141,7 +143,8 @@ def make_shard(task: ShardTask) -> ShardDone:
     """Make a shard and its note, unless they are there."""
     note = read_note(task)
     if note is not None and (task.trusted or sha256(task.shard) == note.shard.sha256):
-        return ShardDone(note, _marks_of_shard(task), found=True)
+        with suppress(pa.ArrowException, OSError):  # damaged since then: made again
+            return ShardDone(note, _marks_of_shard(task), found=True)
     rows = _Rows(task)
     try:
         with open_input(task.source.path) as source:
@@ -150,7 +153,8 @@ def make_shard(task: ShardTask) -> ShardDone:
             num_events, num_elements = write_parquet(task.shard, rows.of(source))
     except NtupleError as error:
         return ShardDone(problem=str(error))
-    flush_to_disk(task.shard)
+    with writing(task.shard):
+        flush_to_disk(task.shard)
     note = Note(task.key, Shard(task.shard.name, num_events, num_elements, sha256(task.shard)), rows.summary)
     note.write(task.note)
     return ShardDone(note, np.concatenate([NO_MARKS, *rows.marks]))

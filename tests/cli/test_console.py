@@ -1,4 +1,5 @@
 import io
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -42,3 +43,13 @@ def test_a_bar_stays_out_of_redirected_output(screens):
     use()
     assert "work" in errors.file.getvalue()
     assert not output.file.getvalue()
+
+
+def test_a_log_gets_the_rate_and_the_time_left_of_the_work_alone(screens, monkeypatch):
+    _, errors = screens(False, False)
+    clock = iter([1000.0, 1031.0, 1040.0, 1062.0])  # the files were looked at until second 1000
+    monkeypatch.setattr(console, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    with console.event_progress() as show:
+        for made in (0, 310, 400, 620):
+            show(made, 1000)
+    assert errors.file.getvalue().splitlines() == ["310 of 1000 events, 10/s, 0:01:09 left", "620 of 1000 events, 10/s, 0:00:38 left"]

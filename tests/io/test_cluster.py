@@ -109,6 +109,12 @@ def test_tasks_see_the_folder_of_the_command_and_one_thread(workers, tmp_path, m
     assert set(workers.map_in_order(surroundings, range(4))) == {(str(tmp_path), 1)}
 
 
+def test_a_folder_that_workers_do_not_see_is_a_clear_error(workers, tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "cwd", lambda: tmp_path / "elsewhere")
+    with pytest.raises(MlpfError, match=r"elsewhere: a worker of the cluster cannot enter it \(No such file or directory\)"):
+        list(workers.map_in_order(square, [1]))
+
+
 def test_an_error_in_a_task_is_raised_here(workers):
     results = workers.map_in_order(fail_at_two, range(8))
     assert [next(results), next(results)] == [0, 1]

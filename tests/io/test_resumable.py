@@ -3,6 +3,7 @@ import fcntl
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -65,6 +66,24 @@ def test_a_kill_between_the_old_and_the_new_name_brings_the_old_folder_back(tmp_
         assert names(tmp_path / "d") == ["old"]
         unfinished.discard()
     assert names(tmp_path) == ["d", "d/old"]
+
+
+def test_an_end_between_the_old_and_the_new_name_brings_the_old_folder_back(tmp_path, monkeypatch):
+    make(tmp_path / "d", "old")
+    replace = Path.replace
+
+    def stop(path, target):
+        if path.name == "new":
+            raise SystemExit
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", stop)
+    with pytest.raises(SystemExit):
+        make(tmp_path / "d", "new")
+    assert names(tmp_path / "d") == ["old"]
+    monkeypatch.undo()
+    make(tmp_path / "d", "newer")
+    assert names(tmp_path) == ["d", "d/new", "d/newer"]
 
 
 def test_two_at_once_are_an_error_for_the_second(tmp_path):

@@ -1,4 +1,5 @@
 import dataclasses
+import errno
 import json
 import os
 import signal
@@ -10,7 +11,7 @@ from typer.testing import CliRunner
 from mlpf.cli.main import app
 from mlpf.errors import MlpfError, NtupleError
 from mlpf.events import Events
-from mlpf.io.ntuple import write_ntuple
+from mlpf.io.ntuple import Ntuple, write_ntuple
 from mlpf.io.shards import ShardedDataset
 from mlpf.postprocess import CaloParticlePolicy, PostprocessConfig, postprocess_events, postprocess_files
 from mlpf.postprocess import tasks as tasks_module
@@ -258,6 +259,19 @@ def test_events_that_an_earlier_file_or_the_same_one_holds_are_found(ntuples, tm
         postprocess_files([twice], tmp_path / "twice")
 
 
+def test_a_file_that_vanishes_while_it_is_looked_at_is_unusable(ntuples, tmp_path, monkeypatch):
+    parts = Ntuple.parts
+
+    def vanish(ntuple, columns, part_bytes):
+        if ntuple.path == ntuples[1]:
+            ntuple.path.unlink()
+        return parts(ntuple, columns, part_bytes)
+
+    monkeypatch.setattr(Ntuple, "parts", vanish)
+    report = postprocess_files(ntuples, tmp_path / "dataset", skip_bad=True)
+    assert report.skipped == {str(ntuples[1]): f"{ntuples[1]}: removed while it was in use"}
+
+
 def test_a_file_without_events_is_unusable(ntuples, tmp_path):
     empty = tmp_path / "empty.root"
     write_ntuple(empty, [random_events(np.random.default_rng(1), 0)])
@@ -284,6 +298,60 @@ def test_an_existing_output_is_kept_unless_it_is_to_be_overwritten(ntuples, tmp_
     postprocess_files(ntuples, tmp_path / "dataset", overwrite=True, max_events=3)
     assert len(ShardedDataset(tmp_path / "dataset")) == 9
     assert names(tmp_path) == ["dataset"]
+
+
+def test_what_is_no_dataset_is_kept_and_the_remedy_works(ntuples, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    for name in ("folder", "file"):
+        with pytest.raises(MlpfError, match=r"exists already and is no dataset.*; choose another output$"):
+            postprocess_files(ntuples, tmp_path / name)
+    postprocess_files(ntuples, tmp_path / "dataset")
+    (tmp_path / "dataset" / "shard_00001_000.parquet").unlink()
+    with pytest.raises(MlpfError, match=r"shard_00001_000.parquet is listed in manifest.json but missing.*choose another output or pass --overwrite$"):
+        postprocess_files(ntuples, tmp_path / "dataset")
+    assert postprocess_files(ntuples, tmp_path / "dataset", overwrite=True).summary.num_events == 35
+
+
+def test_a_file_that_was_set_aside_keeps_its_number_when_it_is_no_longer_given(ntuples, tmp_path):
+    bad = damaged(tmp_path / "bad.root")
+    postprocess_files([ntuples[0], bad, ntuples[1]], tmp_path / "dataset", skip_bad=True)
+    assert postprocess_files(ntuples[:2], tmp_path / "dataset").complete
+    report = postprocess_files(ntuples, tmp_path / "dataset", skip_bad=True)
+    assert (report.shards_found, report.num_files, list(report.skipped)) == (2, 4, [str(bad)])
+    assert set(ShardedDataset(tmp_path / "dataset", verify=True).read()["source"]) == {0, 2, 3}
+
+
+def test_a_damaged_shard_of_a_dataset_that_grows_is_made_again(ntuples, tmp_path):
+    postprocess_files(ntuples[:2], tmp_path / "dataset")
+    shard = tmp_path / "dataset" / "shard_00000_000.parquet"
+    shard.write_bytes(shard.read_bytes()[:1000])
+    seen = []
+    assert postprocess_files(ntuples, tmp_path / "dataset", on_progress=seen.append).shards_found == 1
+    assert all(progress.events_made <= progress.events for progress in seen)
+    postprocess_files(ntuples, tmp_path / "at_once")
+    assert content(tmp_path / "dataset") == content(tmp_path / "at_once")
+
+
+def test_shards_that_only_the_workers_see_make_no_dataset(ntuples, tmp_path, monkeypatch):
+    def elsewhere(task):
+        done = tasks_module.make_shard(task)
+        task.shard.unlink()
+        return done
+
+    monkeypatch.setattr("mlpf.postprocess.files.make_shard", elsewhere)
+    with pytest.raises(MlpfError, match=r"shard_00000_000.parquet: made by a worker, but not there; workers must see the same file system"):
+        postprocess_files(ntuples, tmp_path / "dataset")
+    assert not (tmp_path / "dataset").exists()
+
+
+def test_a_disk_that_is_full_only_at_the_end_is_a_clear_error(ntuples, tmp_path, monkeypatch):
+    def refuse(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(MlpfError, match=r"shard_00000_000.parquet: cannot be written: No space left on device"):
+        postprocess_files(ntuples, tmp_path / "dataset")
 
 
 def test_only_a_dataset_is_overwritten(ntuples, tmp_path):

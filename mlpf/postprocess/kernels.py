@@ -207,7 +207,7 @@ def near_pairs(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of a and b of the same event no further apart than ``radius`` in (eta, sin phi, cos phi).
 
-    Fast where there are few b: no grid is made of the many a, as `mlpf.graph.radius.radius_pairs` would.
+    Fast where there are few b: no grid is made of the many a.
 
     Args:
         eta_a, phi_a, offsets_a: ``(N,)`` points by event, and the ``(B + 1,)`` event boundaries.

@@ -64,7 +64,7 @@ class Policy(Config):
     """Generator status of stable particles."""
     invisible_pids: tuple[int, ...] = (12, 14, 16)
     """|pdgId| of generator particles that count for missing momentum only."""
-    jet_radius: float = pydantic.Field(default=0.4, gt=0)
+    jet_radius: float = pydantic.Field(default=0.4, gt=0, le=1000)
     """Distance parameter of the anti-kt jets."""
     jet_min_pt: float = pydantic.Field(default=3.0, ge=0)
     """Jets below are left out [GeV]."""

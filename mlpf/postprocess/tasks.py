@@ -24,7 +24,7 @@ from mlpf.io.shards import Shard, table_to_events, write_parquet
 from mlpf.io.workers import NO_PROCESS_SURVIVES
 from mlpf.postprocess.duplicates import NO_MARKS, event_marks
 from mlpf.postprocess.policy import AnyPolicy
-from mlpf.postprocess.rows import NonFinite, columns_to_read, postprocess_events
+from mlpf.postprocess.rows import NonFinite, columns_to_read, postprocess_blocks
 from mlpf.postprocess.summary import Summary
 from mlpf.postprocess.survey import NUMBERS, Source
 
@@ -167,7 +167,7 @@ def _marks_of_shard(task: ShardTask) -> np.ndarray:
 
 
 class _Rows:
-    """Streams the dataset rows of one part and keeps count."""
+    """Streams the dataset rows of one part, a few events at a time, and keeps count."""
 
     def __init__(self, task: ShardTask) -> None:
         self.task = task
@@ -175,11 +175,11 @@ class _Rows:
         self.marks: list[np.ndarray] = []
 
     def of(self, source: Input) -> Iterator[Events]:
-        """Rows of the part, chunk by chunk."""
+        """Rows of the part, in order."""
         task = self.task
         for events in source.iterate(columns_to_read(task.policy), CHUNK_BYTES, task.stop, task.start):
-            rows, summary = postprocess_events(events, task.policy, task.source.index, task.nonfinite)
-            self.summary += summary
-            if task.source.numbered:
-                self.marks.append(event_marks(rows))
-            yield rows
+            for rows, summary in postprocess_blocks(events, task.policy, task.source.index, task.nonfinite):
+                self.summary += summary
+                if task.source.numbered:
+                    self.marks.append(event_marks(rows))
+                yield rows

@@ -124,7 +124,7 @@ def print_networkx(path: Path, num_events: int) -> None:
     ours = statistics.median(cpu_seconds(lambda: target_columns(events, associate_caloparticles(events, POLICY), kept, POLICY)) for _ in range(25)) / len(
         events
     )
-    theirs = statistics.median(cpu_seconds(lambda number=number: in_networkx(events, number)) for number in range(num_events))
+    theirs = statistics.median(cpu_seconds(lambda number=number: in_networkx(events, number)) for number in range(min(num_events, len(events))))
     print(f"association and targets: {1e3 * ours:.2f} ms; in networkx {1e3 * theirs:.0f} ms per event: {theirs / ours:.0f} times")
 
 

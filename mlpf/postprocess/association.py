@@ -87,8 +87,7 @@ def associate_caloparticles(events: Events, policy: CaloParticlePolicy) -> Assoc
     particles = _caloparticles(events, links)
     electron = np.isin(np.abs(particles.pid), policy.electron_pids)
     shares, share_links, divided = _split(events, particles, links, ~electron, policy.split_radius)
-    kept = np.ones(len(links.weight), dtype=np.bool_)
-    kept[kernels.select(links.particle, links.element, divided, np.ones(len(types), dtype=np.bool_))] = False
+    kept = ~divided[links.particle]
     kept[kernels.select(links.particle, links.element, ~electron, types == ElementType.GSF)] = False
     particles, links = particles.and_then(shares), links.where(kept).and_then(share_links)
     offsets, order = kernels.group(links.element, len(types))

@@ -5,14 +5,24 @@ Each part owns the class of its section (a subclass of `Config`); this module on
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 import pydantic
 import yaml
 
 from mlpf.errors import ConfigError, nearest
+from mlpf.schema import CandidateClass, ElementType
 
 SECTIONS = ("simulation", "postprocess", "model", "loss", "training", "clue", "cluster", "images")
+
+
+def _by_name(kinds: type[ElementType] | type[CandidateClass]) -> Any:
+    return lambda value: kinds[value] if isinstance(value, str) and value in kinds.__members__ else value
+
+
+# Element types and classes are written by name (``TRACK``) or by number (``1``).
+TypeName = Annotated[ElementType, pydantic.BeforeValidator(_by_name(ElementType)), pydantic.PlainSerializer(lambda value: ElementType(value).name)]
+ClassName = Annotated[CandidateClass, pydantic.BeforeValidator(_by_name(CandidateClass)), pydantic.PlainSerializer(lambda value: CandidateClass(value).name)]
 
 
 class Config(pydantic.BaseModel):

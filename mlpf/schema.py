@@ -408,6 +408,8 @@ DATASET = Layout(
     Collection("candidateedge", _ints("candidateedge", {"source": "element that shares a standard candidate with ...", "target": "... this element"})),
     Collection("truthedge", _ints("truthedge", {"source": "element that shares a truth particle with ...", "target": "... this element"})),
 )
+IDENTITY = ("run", "lumi", "event")
+"""What tells an event from all others of its sample."""
 # Candidates of this library, as `mlpf evaluate` and `mlpf produce` write them.
 CANDIDATES_TREE = "mlpf/candidates"
 CANDIDATES = Layout(

@@ -24,8 +24,7 @@ from mlpf.samples.split import SPLITS, SplitConfig, split_index
 if TYPE_CHECKING:
     from torch_geometric.data import Data
 
-_EVENT_COLUMNS = ("run", "lumi", "event")
-_COLUMNS = (*_EVENT_COLUMNS, "element_index", *schema.NTUPLE.names("element"), *TARGET_COLUMNS)
+_COLUMNS = (*schema.IDENTITY, "element_index", *schema.NTUPLE.names("element"), *TARGET_COLUMNS)
 
 
 class GraphDataset(Dataset):
@@ -61,7 +60,7 @@ class GraphDataset(Dataset):
         self.offsets = offsets_from_counts(np.concatenate(counts))
 
     def _read(self, chunk: Events) -> tuple[Tensor, Targets, Tensor, Tensor, Tensor, np.ndarray]:
-        ids = np.stack([chunk[name] for name in _EVENT_COLUMNS], axis=1)
+        ids = np.stack([chunk[name] for name in schema.IDENTITY], axis=1)
         chosen = np.ones(len(chunk), dtype=bool)
         if self.split is not None:
             chosen = split_index(chunk["run"], chunk["lumi"], chunk["event"], self.split_config) == SPLITS.index(self.split)

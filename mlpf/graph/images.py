@@ -5,7 +5,7 @@ The azimuth is periodic: the bin edges are exact, pi is -pi, and any number of t
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numba
 import numpy as np
@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pydantic
 
-from mlpf.config import Config
+from mlpf import schema
+from mlpf.config import ClassName, Config, TypeName
 from mlpf.errors import DatasetError
 from mlpf.events import Events
 from mlpf.io.files import atomic_file
@@ -22,16 +23,6 @@ from mlpf.schema import CLASSES, CandidateClass, ElementType
 Content = Literal["elements", "targets", "candidates"]
 METADATA = b"mlpf_images"
 ROWS_PER_GROUP = 64  # some 10 MB of pixels
-_IDENTITY = ("event", "run", "lumi")
-
-
-def _by_name(kinds: type[ElementType] | type[CandidateClass]) -> Any:
-    return lambda value: kinds[value] if isinstance(value, str) and value in kinds.__members__ else value
-
-
-# Written by name or by number, as in the policies.
-_Type = Annotated[ElementType, pydantic.BeforeValidator(_by_name(ElementType)), pydantic.PlainSerializer(lambda value: ElementType(value).name)]
-_Class = Annotated[CandidateClass, pydantic.BeforeValidator(_by_name(CandidateClass)), pydantic.PlainSerializer(lambda value: CandidateClass(value).name)]
 
 
 class ImageConfig(Config):
@@ -47,7 +38,7 @@ class ImageConfig(Config):
     """First and last edge in eta, by default those of the forward calorimeter; what lies outside, or on the last edge, is in no image."""
     quantity: Literal["energy", "pt", "count"] = "energy"
     """What is summed in a bin [GeV], or counted."""
-    types: tuple[_Type, ...] = (
+    types: tuple[TypeName, ...] = (
         ElementType.TRACK,
         ElementType.ECAL,
         ElementType.HCAL,
@@ -57,7 +48,7 @@ class ImageConfig(Config):
         ElementType.HO,
     )
     """Channels of the elements; other types are in no image."""
-    classes: tuple[_Class, ...] = tuple(c for c in CLASSES if c not in (CandidateClass.NONE, CandidateClass.TAU))
+    classes: tuple[ClassName, ...] = tuple(c for c in CLASSES if c not in (CandidateClass.NONE, CandidateClass.TAU))
     """Channels of targets and candidates; other classes are in no image."""
 
     @pydantic.model_validator(mode="after")
@@ -164,7 +155,7 @@ def images_table(events: Events, config: ImageConfig) -> pa.Table:
     Per content a column ``image_<content>`` of tensors (channel, eta, phi), and ``outside_<content>`` with the counts of what no image shows. The metadata of
     the schema hold the configuration, and with it the meaning of channels and bins.
     """
-    arrays: dict[str, pa.Array] = {name: pa.array(events[name].astype(np.int64)) for name in _IDENTITY}
+    arrays: dict[str, pa.Array] = {name: pa.array(events[name].astype(np.int64)) for name in schema.IDENTITY}
     for content in config.contents:
         images = eta_phi_images(events, config, content)
         shape = images.values.shape[1:]

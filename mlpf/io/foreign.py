@@ -14,10 +14,9 @@ from mlpf import schema
 from mlpf.errors import NtupleError
 from mlpf.events import Events, offsets_from_counts
 from mlpf.io.foreign_chunk import ForeignChunk
-from mlpf.io.root import reading, require_complete
+from mlpf.io.ntuple import CHUNK_BYTES
+from mlpf.io.root import open_root, reading, reading_metadata
 from mlpf.io.tables import Table
-
-CHUNK_BYTES = 100_000_000  # uncompressed size of the branches of one chunk
 
 
 class ForeignFile(ABC):
@@ -34,11 +33,9 @@ class ForeignFile(ABC):
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        require_complete(self.path)
-        with reading(self.path):
-            self._file = uproot.open(self.path, object_cache=None, array_cache=None)
+        self._file = open_root(self.path)
         try:
-            with reading(self.path):
+            with reading_metadata(self.path):
                 self._tree = self._file[self.tree_path]
                 if not isinstance(self._tree, uproot.TTree):
                     raise NtupleError(f"{self.path}: {self.tree_path} is a {self._tree.classname}, not a TTree")

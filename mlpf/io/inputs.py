@@ -5,8 +5,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-import uproot
-
 from mlpf import schema
 from mlpf.errors import NtupleError
 from mlpf.events import Events
@@ -14,7 +12,7 @@ from mlpf.io.delphes import DelphesFile
 from mlpf.io.edm4hep import Edm4hepFile
 from mlpf.io.foreign import ForeignFile
 from mlpf.io.ntuple import CHUNK_BYTES, Ntuple
-from mlpf.io.root import reading, require_complete
+from mlpf.io.root import open_root, reading_metadata
 
 
 class Input(Protocol):
@@ -70,8 +68,7 @@ def open_input(path: str | Path) -> Input:
         NtupleError: the file cannot be read, or holds nothing that is known.
     """
     path = Path(path)
-    require_complete(path)
-    with reading(path), uproot.open(path, object_cache=None, array_cache=None) as file:
+    with open_root(path) as file, reading_metadata(path):
         found = next((kind for tree, (_, kind) in KINDS.items() if tree in file), None)
         held = ", ".join(file.keys(cycle=False)[:5]) or "nothing"
     if found is None:

@@ -18,7 +18,7 @@ from mlpf.errors import NtupleError
 from mlpf.events import Events, concatenate, offsets_from_counts
 from mlpf.io.baskets import BasketFile, Branch
 from mlpf.io.files import atomic_file
-from mlpf.io.root import reading, reading_metadata, require_complete
+from mlpf.io.root import open_root, reading, reading_metadata
 
 COMPRESSION = uproot.ZSTD(5)  # LZMA makes files a seventh smaller, and takes twenty times as long
 CHUNK_BYTES = 100_000_000  # uncompressed size of what one chunk holds; a few times this is the peak memory of a reader
@@ -41,10 +41,7 @@ class Ntuple:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        require_complete(self.path)
-        with reading_metadata(self.path):
-            # Nothing is read twice, and uproot's caches outlive the file until the garbage collector comes: 60 MB more per file of 50 MB.
-            self._file = uproot.open(self.path, object_cache=None, array_cache=None)
+        self._file = open_root(self.path)
         self._baskets = BasketFile(self.path, CHUNK_BYTES)
         self._opened: dict[str, Branch] = {}
         try:
@@ -152,8 +149,7 @@ def read_ntuple(path: str | Path, columns: Sequence[str] | None = None, stop: in
 
 def holds_candidates(path: str | Path) -> bool:
     """Whether a ROOT file holds candidates that `mlpf produce` wrote rather than an ntuple."""
-    require_complete(Path(path))
-    with reading(Path(path)), uproot.open(path) as file:
+    with open_root(Path(path)) as file, reading_metadata(Path(path)):
         return schema.CANDIDATES_TREE in file
 
 
@@ -165,7 +161,7 @@ def read_candidates(path: str | Path) -> Events:
     """
     if not holds_candidates(path):
         raise NtupleError(f"{path}: holds no candidates of mlpf ({schema.CANDIDATES_TREE}); make them with mlpf produce")
-    with reading(Path(path)), uproot.open(path) as file:
+    with open_root(Path(path)) as file, reading(Path(path)):
         tree = file[schema.CANDIDATES_TREE]
         num_events = int(tree.num_entries)
         branches = {name: _open_branch(tree, name, name, Path(path), num_events) for name in schema.CANDIDATES.columns}

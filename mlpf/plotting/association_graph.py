@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch, PathPatch
 from matplotlib.path import Path as Curve
 
+from mlpf import schema
 from mlpf.io.files import atomic_file
 from mlpf.kinematics import delta_phi
 from mlpf.plotting.association_layout import MAX_NODES, positions, shown
@@ -84,7 +85,7 @@ def _annotate(figure: Figure, page: np.ndarray, graph: nx.DiGraph, hidden: list[
     """Whose picture, of which event, what its lines mean, and what it leaves out."""
     top = 1 - 0.28 / page[1]
     figure.text(LEFT / page[0], top, r"$\mathbf{mlpf}$ $\mathit{simulation}$", va="center")
-    identity = ", ".join(f"{name} {graph.graph[name]}" for name in ("run", "lumi", "event"))
+    identity = ", ".join(f"{name} {graph.graph[name]}" for name in schema.IDENTITY)
     figure.text(1 - RIGHT / page[0], top, identity, va="center", ha="right", fontsize="small")
     handles = [
         Line2D([], [], color=DARK, linewidth=2.5, label="chosen"),

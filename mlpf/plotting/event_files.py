@@ -4,13 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
+from mlpf import schema
 from mlpf.errors import MlpfError
 from mlpf.events import Events
 from mlpf.io.candidates import read_candidates
 from mlpf.io.inputs import open_input
 from mlpf.io.shards import ShardedDataset
-
-IDENTITY = ("run", "lumi", "event")
 
 
 def read_event(path: str | Path, index: int) -> Events:
@@ -45,10 +44,10 @@ def find_candidates(path: str | Path, event: Events) -> Events:
     """
     candidates = read_candidates(path)
     same = np.ones(len(candidates), dtype=bool)
-    for name in IDENTITY:
+    for name in schema.IDENTITY:
         same &= candidates[name].astype(np.int64) == int(event[name][0])
     found = np.flatnonzero(same)
-    identity = ", ".join(f"{name} {int(event[name][0])}" for name in IDENTITY)
+    identity = ", ".join(f"{name} {int(event[name][0])}" for name in schema.IDENTITY)
     if len(found) == 0:
         raise MlpfError(f"{path}: has no candidates of {identity}; run mlpf produce on it, or mlpf evaluate with --split all")
     if len(found) > 1:

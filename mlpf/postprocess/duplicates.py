@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mlpf import schema
 from mlpf.events import Events
-from mlpf.postprocess.survey import NUMBERS
 
 NO_MARKS = np.zeros((0, 2), dtype=np.uint64)
 
@@ -32,7 +32,7 @@ class Twin(NamedTuple):
 def event_marks(events: Events) -> np.ndarray:
     """``(B, 2) uint64``: a hash of run, lumi and event number; a fingerprint of the elements, 0 for events without any."""
     numbers = np.zeros(len(events), dtype=np.uint64)
-    for name in NUMBERS:
+    for name in schema.IDENTITY:
         numbers = _mix(numbers + events[name].astype(np.int64).view(np.uint64))
     offsets = events.collection_offsets("element")
     energies = np.ascontiguousarray(events["element_energy"], dtype=np.float32).view(np.uint8).data

@@ -8,21 +8,15 @@ A parameter file changes them in its section ``postprocess``:
 """
 
 from collections.abc import Container
-from typing import Annotated, Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import pydantic
 
-from mlpf.config import Config
+from mlpf.config import Config, TypeName
 from mlpf.schema import CLASS_IDS, CandidateClass, ElementType
 
-
-def _type_by_name(value: Any) -> Any:
-    return ElementType[value] if isinstance(value, str) and value in ElementType.__members__ else value
-
-
-# Element types are written by name (``TRACK``) or by number (``1``).
-TypeName = Annotated[ElementType, pydantic.BeforeValidator(_type_by_name), pydantic.PlainSerializer(lambda value: ElementType(value).name)]
 Types = tuple[TypeName, ...]
+Edges = tuple[Literal["links", "radius", "knn"], ...]
 
 _PARTICLES = tuple(c for c in CLASS_IDS if c)
 _PF_LINKS = ("element_distance_i", "element_distance_j", "element_distance_d")
@@ -68,7 +62,7 @@ class Policy(Config):
     """Distance parameter of the anti-kt jets."""
     jet_min_pt: float = pydantic.Field(default=3.0, ge=0)
     """Jets below are left out [GeV]."""
-    edges: tuple[Literal["links", "radius", "knn"], ...] = ()
+    edges: Edges = ()
     """Pairs of elements to store as edges: the ntuple's PF ``links``, those within the ``radius`` edge_radius, the ``knn``, edge_neighbors nearest ones."""
     edge_radius: float = pydantic.Field(default=0.2, ge=0, allow_inf_nan=False)
     """Elements closer than this in delta R are joined by an edge, if edges names ``radius``."""
@@ -164,7 +158,7 @@ class TrackingParticlePolicy(Policy):
     """Beyond this |eta| HFHAD and HFEM elements have targets of pid 1 or 2."""
     electromagnetic_pids: tuple[int, ...] = (22, 11)
     """|pid| of what is 2 in a HFEM element and 130 in an HCAL element."""
-    edges: tuple[Literal["links", "radius", "knn"], ...] = ("links", "radius")
+    edges: Edges = ("links", "radius")
     candidate_track_pids: tuple[int, ...] = (211, 13)
     candidate_track_types: Types = (ElementType.TRACK,)
     candidate_other_types: Types = (ElementType.ECAL, ElementType.HCAL, ElementType.HFEM, ElementType.HFHAD, ElementType.SC)

@@ -12,8 +12,6 @@ from mlpf.io.workers import Workers
 from mlpf.postprocess.policy import AnyPolicy, PostprocessConfig
 from mlpf.postprocess.rows import columns_to_read
 
-NUMBERS = ("run", "lumi", "event")
-
 
 @dataclass(frozen=True)
 class Source:

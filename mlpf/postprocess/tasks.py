@@ -26,7 +26,7 @@ from mlpf.postprocess.duplicates import NO_MARKS, event_marks
 from mlpf.postprocess.policy import AnyPolicy
 from mlpf.postprocess.rows import NonFinite, columns_to_read, postprocess_blocks
 from mlpf.postprocess.summary import Summary
-from mlpf.postprocess.survey import NUMBERS, Source
+from mlpf.postprocess.survey import Source
 
 CHUNK_BYTES = 60_000_000  # of ntuple columns read at a time, per process; the rest of the memory is a few times this
 
@@ -163,7 +163,7 @@ def make_shard(task: ShardTask) -> ShardDone:
 def _marks_of_shard(task: ShardTask) -> np.ndarray:
     if not task.source.numbered:
         return NO_MARKS
-    return event_marks(table_to_events(pq.read_table(task.shard, columns=[*NUMBERS, "element_energy"])))
+    return event_marks(table_to_events(pq.read_table(task.shard, columns=[*schema.IDENTITY, "element_energy"])))
 
 
 class _Rows:

@@ -29,9 +29,11 @@ class Batch(NamedTuple):
     Attributes:
         features: ``(B, N, 55) float32`` raw.
         mask: ``(B, N) float32``, 1 = real element, 0 = padding.
+        weight: ``(B, N) float32`` weight of the element in the loss: its event's times its own, 0 in padded rows.
         targets: `Targets`.
     """
 
     features: Tensor
     mask: Tensor
+    weight: Tensor
     targets: Targets

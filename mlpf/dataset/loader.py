@@ -66,7 +66,7 @@ def collate(graphs: Sequence[Data]) -> Batch:
     graph = GraphBatch.from_data_list(list(graphs))
     features, real = to_dense_batch(graph.x, graph.batch, batch_size=len(graphs))
     targets = Targets(*(to_dense_batch(graph[f"y_{name}"], graph.batch, batch_size=len(graphs))[0] for name in Targets._fields))
-    return Batch(features, real.float(), targets)
+    return Batch(features, real.float(), real.float(), targets)
 
 
 def make_loader(dataset: GraphDataset, max_elements: int, shuffle: bool, seed: int = 0, num_workers: int = 0) -> DataLoader:

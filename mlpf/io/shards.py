@@ -16,11 +16,12 @@ import pyarrow.parquet as pq
 
 from mlpf import schema
 from mlpf.errors import DatasetError
-from mlpf.events import Events
+from mlpf.events import Events, offsets_from_counts
 from mlpf.io.files import atomic_file, sha256, write_text
 
 MANIFEST = "manifest.json"
 ROWS_PER_GROUP = 16  # events that are read (and shuffled) together
+MAX_OPEN_SHARDS = 64  # per dataset and process
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,7 @@ class ShardedDataset:
     def __init__(self, path: str | Path, verify: bool = False) -> None:
         self.path = Path(path)
         self.manifest = self._read_manifest()
+        self._files: dict[int, pq.ParquetFile] = {}
         try:
             self.shards = [Shard(**{key: shard[key] for key in Shard.__dataclass_fields__}) for shard in self.manifest["shards"]]
         except (KeyError, TypeError) as error:
@@ -176,37 +178,65 @@ class ShardedDataset:
     def __len__(self) -> int:
         return sum(shard.num_events for shard in self.shards)
 
+    @property
+    def shard_offsets(self) -> np.ndarray:
+        """``(S + 1,) int64``: number in the dataset of the first event of each shard, and of the first that is not there."""
+        return offsets_from_counts(np.array([shard.num_events for shard in self.shards], dtype=np.int64))
+
     def iterate(self, columns: Sequence[str] | None = None, groups_per_chunk: int = 8) -> Iterator[Events]:
         """Stream the events in order, some row groups at a time; ``first_entry`` of a chunk counts events of the whole dataset."""
-        start = 0
-        for shard in self.shards:
-            file = self._open(shard)
-            wanted = None if columns is None else [name for name in columns if name in file.schema_arrow.names]
-            for first in range(0, file.num_row_groups, groups_per_chunk):
-                groups = range(first, min(first + groups_per_chunk, file.num_row_groups))
-                table = self._read_groups(file, shard, groups, wanted)
-                yield table_to_events(table, source=str(self.path / shard.name), first_entry=start)
-                start += table.num_rows
+        for shard in range(len(self.shards)):
+            num_groups = len(self.group_offsets(shard)) - 1
+            for first in range(0, num_groups, groups_per_chunk):
+                yield self.read_groups(shard, range(first, min(first + groups_per_chunk, num_groups)), columns)
 
     def read(self, columns: Sequence[str] | None = None) -> Events:
         """All events at once."""
-        tables = []
-        for shard in self.shards:
-            file = self._open(shard)
-            tables.append(self._read_groups(file, shard, range(file.num_row_groups), columns))
-        if not tables:
+        if not self.shards:
             raise DatasetError(f"{self.path}: holds no shards")
+        tables = [self._read_table(shard, range(len(self.group_offsets(shard)) - 1), columns) for shard in range(len(self.shards))]
         return table_to_events(pa.concat_tables(tables), source=str(self.path))
 
-    def _open(self, shard: Shard) -> pq.ParquetFile:
-        path = self.path / shard.name
-        try:
-            return pq.ParquetFile(path)
-        except (pa.ArrowException, OSError) as error:
-            raise DatasetError(f"{path}: not readable as Parquet, damaged or truncated? ({' '.join(str(error).split())[:200]})") from error
+    def group_offsets(self, shard: int) -> np.ndarray:
+        """``(G + 1,) int64``: row in the shard of the first event of each of its G row groups, and of the first that is not there."""
+        metadata = self._open(shard).metadata
+        return offsets_from_counts(np.array([metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)], dtype=np.int64))
 
-    def _read_groups(self, file: pq.ParquetFile, shard: Shard, groups: Iterable[int], columns: Sequence[str] | None) -> pa.Table:
+    def read_groups(self, shard: int, groups: Sequence[int], columns: Sequence[str] | None = None) -> Events:
+        """Events of some row groups of a shard, in the order of ``groups``; ``first_entry`` is the number in the dataset of the first.
+
+        Args:
+            shard: position in `shards`.
+            groups: row groups of it, counted from 0.
+            columns: what to read, all if none are given; names that the shard lacks are passed over.
+
+        Raises:
+            DatasetError: the shard is damaged.
+        """
+        table = self._read_table(shard, groups, columns)
+        first = self.shard_offsets[shard] + (self.group_offsets(shard)[groups[0]] if len(groups) else 0)
+        return table_to_events(table, source=str(self.path / self.shards[shard].name), first_entry=int(first))
+
+    def _read_table(self, shard: int, groups: Sequence[int], columns: Sequence[str] | None) -> pa.Table:
+        file = self._open(shard)
+        wanted = None if columns is None else [name for name in columns if name in file.schema_arrow.names]
         try:
-            return file.read_row_groups(list(groups), columns=None if columns is None else list(columns))
+            return file.read_row_groups(list(groups), columns=wanted)
         except (pa.ArrowException, OSError) as error:
-            raise DatasetError(f"{self.path / shard.name}: damaged row group ({' '.join(str(error).split())[:200]})") from error
+            raise DatasetError(f"{self.path / self.shards[shard].name}: damaged row group ({' '.join(str(error).split())[:200]})") from error
+
+    def _open(self, shard: int) -> pq.ParquetFile:
+        """Open shards stay open, the last few: parsing what stands at a shard's end takes longer than reading a row group."""
+        if shard not in self._files:
+            path = self.path / self.shards[shard].name
+            while len(self._files) >= MAX_OPEN_SHARDS:
+                self._files.pop(next(iter(self._files))).close()
+            try:
+                self._files[shard] = pq.ParquetFile(path)
+            except (pa.ArrowException, OSError) as error:
+                raise DatasetError(f"{path}: not readable as Parquet, damaged or truncated? ({' '.join(str(error).split())[:200]})") from error
+        return self._files[shard]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Open files do not travel to other processes."""
+        return {**self.__dict__, "_files": {}}

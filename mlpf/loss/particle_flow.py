@@ -98,7 +98,7 @@ class ParticleFlowLoss(nn.Module):
     def _element_weights(self, batch: Batch) -> Tensor:
         """``(B, N)`` weight of each element, 0 in padded rows."""
         pt = batch.features[..., schema.FEATURE_INDEX["pt"]].nan_to_num(0.0).clamp(*WEIGHTED_PT)
-        return batch.mask * pt**self.config.pt_weight_power
+        return batch.weight * pt**self.config.pt_weight_power
 
     def _momentum_terms(self, output: ModelOutput, batch: Batch, weight: Tensor) -> dict[str, Tensor]:
         components = {"log_pt": LOG_PT, "eta": ETA, "sin_phi": SIN_PHI, "cos_phi": COS_PHI, "log_energy": LOG_ENERGY}

@@ -1,0 +1,180 @@
+"""What is known of every event of a dataset without its elements: identity, size and the variables that samples are binned in.
+
+Made by one pass over a few columns, shard by shard, and kept for the next time in the user's cache (``$MLPF_CACHE``, else ``$XDG_CACHE_HOME/mlpf``, else
+``~/.cache/mlpf``) as long as path, size and modification time of the shard are the same.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Self
+from zipfile import BadZipFile
+
+import numpy as np
+
+from mlpf import schema
+from mlpf.errors import MlpfError
+from mlpf.events import Events, event_index
+from mlpf.features import consumer_elements
+from mlpf.io.files import atomic_file
+from mlpf.io.shards import ShardedDataset
+from mlpf.io.workers import map_in_order
+from mlpf.metrics.event import HT_MAX_ETA, HT_MIN_PT
+from mlpf.postprocess.duplicates import event_marks
+
+CACHE_VARIABLE = "MLPF_CACHE"
+VERSION = 1  # of the cached files; raised whenever older ones would be wrong
+COLUMNS = (*schema.IDENTITY, "source", "element_type", "element_energy", "genjet_pt", "genjet_eta", "targetjet_pt", "targetjet_eta")
+
+
+@dataclass(frozen=True)
+class EventIndex:
+    """B events; every array is ``(B,)``.
+
+    Attributes:
+        run, lumi, event: ``int64`` identity.
+        source: ``int32`` position in the manifest's list of sources.
+        shard: ``int32`` position in the manifest's list of shards.
+        row: ``int64`` row in the shard.
+        group: ``int32`` row group in the shard.
+        mark: ``uint64`` fingerprint of the elements: equal for events whose numbers and energies of elements are, 0 without elements.
+        num_elements: ``int32`` all elements.
+        num_consumer_elements: ``int32`` those that a model sees (without PS1, PS2, BREM).
+        leading_jet_pt, leading_jet_eta: ``float32`` of the hardest generator jet [GeV], 0 where there is none; jets of targets where the dataset has no others.
+        ht: ``float32`` scalar sum of pt of the same jets above 30 GeV within abs(eta) 2.5 [GeV].
+    """
+
+    run: np.ndarray
+    lumi: np.ndarray
+    event: np.ndarray
+    source: np.ndarray
+    shard: np.ndarray
+    row: np.ndarray
+    group: np.ndarray
+    mark: np.ndarray
+    num_elements: np.ndarray
+    num_consumer_elements: np.ndarray
+    leading_jet_pt: np.ndarray
+    leading_jet_eta: np.ndarray
+    ht: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.event)
+
+    def select(self, chosen: np.ndarray) -> Self:
+        """Events of a mask ``(B,) bool`` or of positions, in their order."""
+        return type(self)(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
+
+
+def index_dataset(dataset: ShardedDataset, jobs: int = 1) -> EventIndex:
+    """All events of a dataset, in its order.
+
+    Args:
+        dataset: the dataset.
+        jobs: processes that read the shards whose index is not in the cache.
+
+    Raises:
+        DatasetError: a damaged shard.
+    """
+    known = {shard: index for shard in range(len(dataset.shards)) if (index := _load(dataset, shard)) is not None}
+    missing = [shard for shard in range(len(dataset.shards)) if shard not in known]
+    for shard, index in zip(missing, map_in_order(_index_shard, [_Task(dataset, shard) for shard in missing], jobs), strict=True):
+        _store(dataset, shard, index)
+        known[shard] = index
+    placed = (replace(known[shard], shard=np.full(len(known[shard]), shard, dtype=np.int32)) for shard in range(len(dataset.shards)))  # a dataset may grow
+    return _join(list(placed))
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A shard to index; travels to another process."""
+
+    dataset: ShardedDataset
+    shard: int
+
+    def __str__(self) -> str:
+        return str(self.dataset.path / self.dataset.shards[self.shard].name)
+
+
+def _index_shard(task: _Task) -> EventIndex:
+    offsets = task.dataset.group_offsets(task.shard)
+    groups = range(len(offsets) - 1)
+    step = 64  # row groups: enough to keep pyarrow's threads busy, little memory
+    parts = [_index_events(task.dataset.read_groups(task.shard, groups[first : first + step], COLUMNS)) for first in groups[::step]]
+    index = _join(parts)
+    row = np.arange(len(index), dtype=np.int64)
+    return replace(index, row=row, group=np.searchsorted(offsets, row, side="right").astype(np.int32) - 1)
+
+
+def _index_events(events: Events) -> EventIndex:
+    """Index of a chunk, whose place in the shard is still unknown."""
+    jets = "genjet" if "genjet_pt" in events else "targetjet"
+    offsets, pt, eta = events.collection_offsets(jets), events[f"{jets}_pt"], events[f"{jets}_eta"]
+    counts, owner = np.diff(offsets), event_index(offsets)
+    leading = np.lexsort((-pt, owner))[offsets[:-1][counts > 0]]  # by event, hardest first
+    leading_pt, leading_eta = np.zeros((2, len(events)), dtype=np.float32)
+    leading_pt[counts > 0], leading_eta[counts > 0] = pt[leading], eta[leading]
+    in_ht = (pt > HT_MIN_PT) & (np.abs(eta) < HT_MAX_ETA)
+    element = event_index(events.collection_offsets("element"))
+    seen = np.bincount(element[consumer_elements(events["element_type"])], minlength=len(events))
+    nowhere = np.zeros(len(events), dtype=np.int64)
+    return EventIndex(
+        run=events["run"],
+        lumi=events["lumi"],
+        event=events["event"],
+        source=events["source"],
+        shard=nowhere.astype(np.int32),
+        row=nowhere,
+        group=nowhere.astype(np.int32),
+        mark=event_marks(events)[:, 1],
+        num_elements=events.counts("element").astype(np.int32),
+        num_consumer_elements=seen.astype(np.int32),
+        leading_jet_pt=leading_pt,
+        leading_jet_eta=leading_eta,
+        ht=np.bincount(owner[in_ht], pt[in_ht], minlength=len(events)).astype(np.float32),
+    )
+
+
+def _join(parts: Sequence[EventIndex]) -> EventIndex:
+    parts = parts or [_index_events(Events({}, {}, 0, layout=schema.DATASET))]
+    return EventIndex(**{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(EventIndex)})
+
+
+def cache_folder() -> Path:
+    """Where what can be made again is kept."""
+    base = os.environ.get(CACHE_VARIABLE)
+    if base:
+        return Path(base)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mlpf"
+
+
+def _key(path: Path) -> dict[str, Any]:
+    """What the index of a shard is valid for."""
+    status = path.stat()
+    return {"size": status.st_size, "mtime": status.st_mtime_ns, "version": VERSION, "schema": schema.digest()}
+
+
+def _cached(path: Path) -> Path:
+    return cache_folder() / "index" / f"{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:32]}.npz"
+
+
+def _load(dataset: ShardedDataset, shard: int) -> EventIndex | None:
+    """Index of a shard from the cache; none if there is none, or one of another file."""
+    path = dataset.path / dataset.shards[shard].name
+    try:
+        with np.load(_cached(path), allow_pickle=False) as stored:
+            if str(stored["key"]) != str(_key(path)):
+                return None
+            index = EventIndex(**{field.name: stored[field.name] for field in fields(EventIndex)})
+    except (OSError, KeyError, ValueError, EOFError, BadZipFile):
+        return None
+    return index if len(index) == dataset.shards[shard].num_events else None
+
+
+def _store(dataset: ShardedDataset, shard: int, index: EventIndex) -> None:
+    path = dataset.path / dataset.shards[shard].name
+    with suppress(MlpfError), atomic_file(_cached(path)) as temporary:  # a cache that cannot be written is done without
+        np.savez(temporary, key=str(_key(path)), **{field.name: getattr(index, field.name) for field in fields(index)})

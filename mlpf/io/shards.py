@@ -219,7 +219,8 @@ class ShardedDataset:
 
     def _read_table(self, shard: int, groups: Sequence[int], columns: Sequence[str] | None) -> pa.Table:
         file = self._open(shard)
-        wanted = None if columns is None else [name for name in columns if name in file.schema_arrow.names]
+        present = set(file.schema_arrow.names)  # pyarrow makes the list anew whenever it is asked for
+        wanted = None if columns is None else [name for name in columns if name in present]
         try:
             return file.read_row_groups(list(groups), columns=wanted)
         except (pa.ArrowException, OSError) as error:

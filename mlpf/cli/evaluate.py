@@ -9,7 +9,7 @@ from mlpf.cli.console import console, progress, rate
 
 
 def run(
-    model: Annotated[Path, typer.Argument(help="Run folder of mlpf train, or model (.onnx).")],
+    model: Annotated[Path, typer.Argument(help="Run folder of mlpf train, folder of the runs of all folds, or model (.onnx).")],
     dataset: Annotated[Path, typer.Argument(help="Dataset folder.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to make.")],
     split: Annotated[str | None, typer.Option(help="train, validation, test or all; default: test; all where the model does not know its own.")] = None,
@@ -18,6 +18,8 @@ def run(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier evaluation.")] = False,
 ) -> None:
     """Compare a model with rule-based particle flow, targets and generator: predictions, metrics with uncertainties, plots, report.
+
+    Given the folder of all k runs of training.split.folds=K, each event goes to the model that keeps its fold for the test; all events are used.
 
     Example: [bold]mlpf evaluate output/run output/dataset --output output/evaluation[/]
     """

@@ -1,6 +1,6 @@
-"""Models that make candidates: a run folder of `mlpf train` (needs torch) or an ONNX file (does not)."""
+"""Models that make candidates: a run folder of `mlpf train`, a folder with the runs of all folds (both need torch), or an ONNX file (does not)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -12,11 +12,12 @@ from mlpf.candidates import Outputs, make_candidates
 from mlpf.errors import ModelError
 from mlpf.events import Events
 from mlpf.io.files import sha256
-from mlpf.producer.producer import METADATA_SPLIT, Producer, consumer_input, empty_outputs
-from mlpf.samples.split import SplitConfig
+from mlpf.producer.producer import METADATA_SPLIT, ConsumerInput, Producer, consumer_input, empty_outputs
+from mlpf.samples.split import SplitConfig, fold_index
 
 ALL, TEST = "all", "test"
 MAX_ELEMENTS = 8000  # per batch of a torch model, padding included
+RUN_INFO = "model.json"  # in a folder that holds a run; mlpf.nn.saved.INFO, which needs torch
 
 
 class Predictor(Protocol):
@@ -82,10 +83,14 @@ class TorchPredictor:
     def __call__(self, events: Events) -> Events:
         """See `Predictor`."""
         selected = consumer_input(events)
-        outputs = Outputs(*(np.zeros((len(selected.features), *empty.shape[1:]), dtype=np.float32) for empty in empty_outputs()))
-        for batch in batches_of_similar_size(np.diff(selected.offsets), MAX_ELEMENTS):
-            self._predict(selected.features, selected.offsets, batch, outputs)
+        outputs = _zeros(len(selected.features))
+        self.predict(selected, np.arange(len(events)), outputs)
         return make_candidates(events, *selected, outputs)
+
+    def predict(self, selected: ConsumerInput, chosen: np.ndarray, outputs: Outputs) -> None:
+        """Fill the outputs of some events, ``chosen`` (positions), and leave those of all others alone."""
+        for batch in batches_of_similar_size(np.diff(selected.offsets)[chosen], MAX_ELEMENTS):
+            self._predict(selected.features, selected.offsets, chosen[batch], outputs)
 
     def _predict(self, features: np.ndarray, offsets: np.ndarray, batch: np.ndarray, outputs: Outputs) -> None:
         """Fill the outputs of a batch of events."""
@@ -102,6 +107,69 @@ class TorchPredictor:
             getattr(outputs, name)[own] = values.cpu().numpy()[mask]
 
 
+class FoldPredictor:
+    """The models of all k folds (`SplitConfig`) together, out of fold: each event goes to the model that keeps its fold for the test, and so has not seen it.
+
+    For measurements that need all events of a sample. To be used on events of another kind, one model is exported, not the k of them.
+
+    Args:
+        runs: k run folders, one for each fold.
+        device: ``"cpu"`` or ``"cuda"``.
+
+    Raises:
+        ModelError: they are not the k folds of one splitting, or one cannot be used.
+    """
+
+    default_split = ALL
+    split = SplitConfig(train=0.0, validation=0.0, test=1.0)  # every event is a test
+
+    def __init__(self, runs: Sequence[Path], device: str) -> None:
+        predictors = [TorchPredictor(run, device) for run in runs]
+        _check_folds(dict(zip(runs, (predictor.split for predictor in predictors), strict=True)))
+        self._predictors = {predictor.split.fold: predictor for predictor in sorted(predictors, key=lambda predictor: predictor.split.fold)}
+        self._config = self._predictors[0].split
+        descriptions = {fold: predictor.description for fold, predictor in self._predictors.items()}
+        self.description = {
+            "model": f"{runs[0].parent}, out of fold",
+            **{f"fold {fold}": f"{Path(d['model']).name}, epoch {d['epoch']}, weights {d['weights sha256']}" for fold, d in descriptions.items()},
+            "trained on": ", ".join(sorted({d["trained on"] for d in descriptions.values()})),
+            "PyTorch": descriptions[0]["PyTorch"],
+        }
+
+    def __call__(self, events: Events) -> Events:
+        """See `Predictor`."""
+        selected = consumer_input(events)
+        outputs = _zeros(len(selected.features))
+        fold = fold_index(events["run"], events["lumi"], events["event"], self._config)
+        for own, predictor in self._predictors.items():
+            predictor.predict(selected, np.flatnonzero(fold == own), outputs)
+        return make_candidates(events, *selected, outputs)
+
+
+def _check_folds(splits: Mapping[Path, SplitConfig]) -> None:
+    """Raise `ModelError` unless the splits of these runs are the k folds of one seed, each once."""
+    first_run, first = next(iter(splits.items()))
+    owner: dict[int, Path] = {}
+    for run, split in splits.items():
+        if split.folds is None:
+            raise ModelError(f"{run}: trained without folds; evaluate it alone, or move it out of {run.parent} if the other runs there are folds")
+        if (split.folds, split.seed) != (first.folds, first.seed):
+            raise ModelError(
+                f"{run}: trained with {split.folds} folds of seed {split.seed}, {first_run.name} with {first.folds} of seed {first.seed}; keep runs of one kind"
+            )
+        if split.fold in owner:
+            raise ModelError(f"{run}: of fold {split.fold}, as {owner[split.fold].name}; keep one of them")
+        owner[split.fold] = run
+    missing = [str(fold) for fold in range(first.folds or 0) if fold not in owner]
+    if missing:
+        raise ModelError(f"{first_run.parent}: no finished run of fold {', '.join(missing)} of {first.folds}; train it, or evaluate the others one by one")
+
+
+def _zeros(num_elements: int) -> Outputs:
+    """Outputs to be filled."""
+    return Outputs(*(np.zeros((num_elements, *empty.shape[1:]), dtype=np.float32) for empty in empty_outputs()))
+
+
 def batches_of_similar_size(counts: np.ndarray, max_elements: int) -> Iterator[np.ndarray]:
     """Indices of events, by size, in batches whose padded size stays below ``max_elements``; a larger event goes alone, an empty one not at all."""
     order = np.argsort(counts, kind="stable")
@@ -116,18 +184,26 @@ def batches_of_similar_size(counts: np.ndarray, max_elements: int) -> Iterator[n
 
 
 def load_predictor(path: str | Path, device: str = "cpu") -> Predictor:
-    """A predictor for an ONNX file or a run folder.
+    """A predictor for an ONNX file, a run folder, or a folder that holds the finished runs of all k folds (and nothing else that is a run).
 
     Args:
         path: ``.onnx`` file or folder.
         device: ``"cpu"`` or ``"cuda"``.
 
     Raises:
-        ModelError: it is neither, or cannot be used.
+        ModelError: it is none of them, or cannot be used.
     """
     path = Path(path)
     if path.is_dir():
-        return TorchPredictor(path, device)
+        runs = _runs_in(path)
+        return FoldPredictor(runs, device) if runs else TorchPredictor(path, device)
     if path.suffix != ".onnx":
         raise ModelError(f"{path}: neither a run folder nor a model (.onnx)")
     return OnnxPredictor(path, device)
+
+
+def _runs_in(folder: Path) -> list[Path]:
+    """Finished runs in a folder that is not a run itself."""
+    if (folder / RUN_INFO).is_file():
+        return []
+    return sorted(run.parent for run in folder.glob(f"*/{RUN_INFO}") if run.parent.suffix != ".partial")

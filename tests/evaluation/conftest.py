@@ -30,3 +30,17 @@ def onnx_file(run, tmp_path_factory):
     model, info = load_model(run)
     export_model(model, path, info.model_dump(mode="json"))
     return path
+
+
+@pytest.fixture(scope="session")
+def fold_runs(tmp_path_factory):
+    """Folder with the runs of three folds, initialised differently, but not trained."""
+    import torch
+
+    folder = tmp_path_factory.mktemp("folds")
+    for fold in range(3):
+        torch.manual_seed(fold)
+        split = SplitConfig(folds=3, fold=fold, seed=5)
+        info = ModelInfo(model=CONFIG.model_dump(), dataset="work/random", dataset_fingerprint="0", split=split, seed=fold, epoch=3, validation_loss=1.0)
+        save_model(folder / f"run_{2 - fold}", build_model(CONFIG), info)
+    return folder

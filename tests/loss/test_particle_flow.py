@@ -103,3 +103,63 @@ def test_mistakes_in_the_section_are_explained():
         parse_section({"loss": {"class_weights": {"photons": 1.0}}}, "loss", LossConfig)
     with pytest.raises(ConfigError, match=r"weights\.pid"):
         parse_section({"loss": {"weights": {"pid": -1.0}}}, "loss", LossConfig)
+
+
+def weighted(batch, weight):
+    return batch._replace(weight=torch.as_tensor(weight, dtype=torch.float32).expand(batch.mask.shape) * batch.mask)
+
+
+def take(output, batch, rows):
+    """Events (or, along the second axis, elements) ``rows`` of outputs and batch, as leaves of a new gradient."""
+    targets = Targets(*(values[rows] for values in batch.targets))
+    cut = Batch(batch.features[rows], batch.mask[rows], batch.weight[rows], targets)
+    return ModelOutput(*(values[rows].detach().clone().requires_grad_() for values in output)), cut
+
+
+def losses_and_gradients(output, batch):
+    terms = ParticleFlowLoss(LossConfig(focal_gamma=1.5, pt_weight_power=0.5, class_weights={"photon": 3.0}))(output, batch)
+    return {name: value.item() for name, value in terms.items()}, torch.autograd.grad(terms["total"], output)
+
+
+def test_an_event_of_weight_two_counts_like_two_of_it_in_every_term_and_gradient():
+    output, batch = example(padded=3)
+    twice = losses_and_gradients(*take(output, batch, [0, 0, 1]))
+    double = losses_and_gradients(*take(output, weighted(batch, [[2.0], [1.0]]), [0, 1]))
+    assert double[0] == pytest.approx(twice[0], rel=1e-5)
+    for found, expected in zip(double[1], twice[1], strict=True):
+        torch.testing.assert_close(found, torch.stack([expected[0] + expected[1], expected[2]]))
+
+
+def test_the_scale_of_all_weights_means_nothing():
+    output, batch = example()
+    plain, scaled = (losses_and_gradients(*take(output, weighted(batch, weight), [0, 1])) for weight in (1.0, 7.0))
+    assert scaled[0] == pytest.approx(plain[0], rel=1e-5)
+    for found, expected in zip(scaled[1], plain[1], strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+def test_elements_of_weight_zero_are_as_if_they_were_not_there():
+    output, batch = example()
+    weight = torch.ones(B, N)
+    weight[:, [2, 5, 11]] = 0.0
+    kept = (slice(None), [i for i in range(N) if i not in (2, 5, 11)])
+    silent = losses_and_gradients(*take(output, weighted(batch, weight), (slice(None),)))
+    without = losses_and_gradients(*take(output, batch, kept))
+    assert silent[0] == pytest.approx(without[0], rel=1e-5)
+    for found, expected in zip(silent[1], without[1], strict=True):
+        torch.testing.assert_close(found[kept], expected)
+        assert not found[:, [2, 5, 11]].any()
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_every_term_heeds_the_weights(name):
+    output, batch = example()
+    plain, changed = (ParticleFlowLoss(LossConfig())(output, weighted(batch, weight))[name] for weight in (1.0, [[3.0], [1.0]]))
+    assert abs(changed.item() / plain.item() - 1.0) > 1e-3
+
+
+def test_a_batch_of_weight_zero_has_no_loss_and_no_gradient():
+    output, batch = example()
+    terms, gradients = losses_and_gradients(*take(output, weighted(batch, 0.0), [0, 1]))
+    assert set(terms.values()) == {0.0}
+    assert not any(gradient.any() for gradient in gradients)

@@ -1,10 +1,12 @@
+import json
+
 import numpy as np
 import pydantic
 import pytest
 
-from mlpf.config import parse_section
+from mlpf.config import load_parameters, parse_section
 from mlpf.errors import ConfigError
-from mlpf.samples.split import SPLITS, SplitConfig, split_index, uniform_hash
+from mlpf.samples.split import SPLITS, SplitConfig, fold_index, split_index, uniform_hash
 
 EVENT = np.arange(100_000)
 ONE = np.ones_like(EVENT)
@@ -79,3 +81,84 @@ def test_fractions_that_do_not_sum_to_one_are_refused():
         from mlpf.training.config import TrainingConfig
 
         parse_section({"training": {"split": {"train": 0.5}}}, "training", TrainingConfig)
+
+
+@pytest.mark.parametrize("folds", [3, 5, 7])
+def test_every_event_is_in_the_test_of_one_fold_in_the_validation_of_another_and_trains_all_others(folds):
+    splits = np.stack([split_index(ONE, ONE, EVENT, SplitConfig(folds=folds, fold=fold)) for fold in range(folds)])
+    for name, times in {"test": 1, "validation": 1, "train": folds - 2}.items():
+        assert ((splits == SPLITS.index(name)).sum(axis=0) == times).all()
+
+
+def test_the_test_is_the_fold_and_the_validation_the_next_one_around_the_circle():
+    fold = fold_index(ONE, ONE, EVENT, SplitConfig(folds=4))
+    for test, validation in [(0, 1), (1, 2), (2, 3), (3, 0)]:
+        split = split_index(ONE, ONE, EVENT, SplitConfig(folds=4, fold=test))
+        np.testing.assert_array_equal(split == SPLITS.index("test"), fold == test)
+        np.testing.assert_array_equal(split == SPLITS.index("validation"), fold == validation)
+
+
+@pytest.mark.parametrize("folds", [3, 10])
+def test_folds_are_equal_within_statistics(folds):
+    counts = np.bincount(fold_index(ONE, ONE, EVENT, SplitConfig(folds=folds, seed=2)), minlength=folds)
+    expected = len(EVENT) / folds
+    assert len(counts) == folds
+    assert ((counts - expected) ** 2 / expected).sum() < {3: 13.8, 10: 27.9}[folds]  # chi2 with folds - 1 degrees of freedom, p = 0.001
+
+
+def test_the_fold_of_an_event_follows_from_its_hash_and_nothing_else():
+    config = SplitConfig(folds=5, seed=3)
+    fold = fold_index(ONE, ONE, EVENT, config)
+    np.testing.assert_array_equal(fold, np.floor(uniform_hash(ONE, ONE, EVENT, seed=3) * 5))
+    order = np.random.default_rng(0).permutation(len(EVENT))[:1000]
+    np.testing.assert_array_equal(fold_index(ONE[order], ONE[order], EVENT[order], config), fold[order])
+    np.testing.assert_array_equal(fold_index(ONE, ONE, EVENT, SplitConfig(folds=5, seed=3, fold=4)), fold)
+    other_seed = fold_index(ONE, ONE, EVENT, SplitConfig(folds=5, seed=4))
+    assert (other_seed == fold).mean() == pytest.approx(0.2, abs=0.01)
+
+
+@pytest.mark.parametrize("folds", [3, 5, 7, 9, 1000, 1025])
+def test_the_largest_hash_is_in_the_last_fold(folds, monkeypatch):
+    monkeypatch.setattr("mlpf.samples.split.uniform_hash", lambda *_: np.array([0.0, 1.0 - 2.0**-53]))
+    assert fold_index(ONE, ONE, EVENT, SplitConfig(folds=folds)).tolist() == [0, folds - 1]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"folds": 2}, "greater than or equal to 3"),
+        ({"folds": 3, "fold": 3}, "fold 3 of 3 does not exist; choose 0 to 2"),
+        ({"folds": 3, "fold": -1}, "greater than or equal to 0"),
+        ({"fold": 1}, "fold 1 of how many"),
+        ({"folds": 5, "train": 0.6, "validation": 0.2, "test": 0.2}, "folds take the place of the fractions"),
+    ],
+)
+def test_folds_that_make_no_sense_are_refused(values, message):
+    with pytest.raises(pydantic.ValidationError, match=message):
+        SplitConfig(**values)
+
+
+def test_what_is_written_down_without_folds_is_what_it_was_before_there_were_any():
+    before = {"train": 0.7, "validation": 0.2, "test": 0.1, "seed": 4}
+    config = SplitConfig.model_validate(before)
+    assert config.model_dump(mode="json") == before
+    assert json.loads(config.model_dump_json()) == before
+    assert (config.folds, config.fold) == (None, 0)
+
+
+def test_folds_go_through_json():
+    config = SplitConfig(folds=5, fold=2, seed=7)
+    assert json.loads(config.model_dump_json()) == {"seed": 7, "folds": 5, "fold": 2}  # no fractions, which would say what is not so
+    assert SplitConfig.model_validate_json(config.model_dump_json()) == config
+
+
+def test_folds_can_be_chosen_on_the_command_line(tmp_path):
+    from mlpf.training.config import run_parameters
+
+    (tmp_path / "parameters.yaml").write_text("training:\n  epochs: 1\n")
+    values = load_parameters(tmp_path / "parameters.yaml", ["training.split.folds=3", "training.split.fold=1"])
+    parameters = run_parameters(values)
+    assert parameters.training.split == SplitConfig(folds=3, fold=1)
+    assert run_parameters(parameters.resolved()) == parameters
+    with pytest.raises(ConfigError, match=r"training: split: .*fold 3 of 3 does not exist"):
+        run_parameters(load_parameters(None, ["training.split.folds=3", "training.split.fold=3"]))

@@ -12,7 +12,9 @@ def run(
     model: Annotated[Path, typer.Argument(help="Run folder of mlpf train, folder of the runs of all folds, or model (.onnx).")],
     dataset: Annotated[Path, typer.Argument(help="Dataset folder.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to make.")],
-    split: Annotated[str | None, typer.Option(help="train, validation, test or all; default: test; all where the model does not know its own.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="train, validation, test or all; default: test; all where the model does not know its own, and for all folds together.")
+    ] = None,
     events: Annotated[int | None, typer.Option(min=1, help="Stop after so many events of the split.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier evaluation.")] = False,

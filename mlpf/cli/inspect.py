@@ -131,17 +131,20 @@ def _inspect_candidates(path: Path, columns: bool) -> None:
 
 def _inspect_dataset(path: Path, columns: bool) -> None:
     from mlpf.io.shards import ShardedDataset
+    from mlpf.samples.split import SPLITS, SplitConfig, split_index
 
     dataset = ShardedDataset(path, verify=True)
-    summary, classes = _Summary(), Counter[int]()
+    summary, classes, splits = _Summary(), Counter[int](), Counter[int]()
     present: set[str] = set()
     for events in dataset.iterate():
         summary.add(events)
         classes.update(events["target_class"].tolist())
+        splits.update(split_index(events["run"], events["lumi"], events["event"], SplitConfig()).tolist())
         present |= set(events.columns)
     console.print(f"{escape(str(path))}: dataset, schema {schema.SCHEMA_VERSION} ({schema.digest()}), shards: {len(dataset.shards)}, checksums agree")
     summary.print(schema.DATASET, present, columns)
     console.print("targets by class: " + ", ".join(f"{schema.CandidateClass(c).name.lower()} {n}" for c, n in sorted(classes.items())))
+    console.print("events by split, unless training.split says otherwise: " + ", ".join(f"{name} {splits[i]}" for i, name in enumerate(SPLITS)))
     made_with = {key: value for key, value in dataset.manifest.items() if key not in ("shards", "schema_digest")}
     console.print("manifest:", yaml.safe_dump(made_with, sort_keys=False, default_flow_style=None, width=120), sep="\n", markup=False)
 

@@ -22,9 +22,16 @@ class SplitConfig(Config):
     seed: int = pydantic.Field(default=0, ge=0)
     """Another seed shares the events out differently."""
     folds: int | None = pydantic.Field(default=None, ge=3)
-    """Number k of equal parts that take the place of the fractions: test is the part ``fold``, validation the next one, training all others."""
+    """Number k of equal parts: test is the part ``fold``, validation the next one, training all others. The fractions then mean nothing and are forgotten."""
     fold: int = pydantic.Field(default=0, ge=0)
     """Part that is the test, 0 to k - 1; k models, one for each, together have a prediction for every event by a model that has not seen it."""
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _folds_take_the_place_of_fractions(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("folds") is not None:  # a parameter file's fractions, overridden
+            return {name: value for name, value in values.items() if name not in SPLITS}
+        return values
 
     @pydantic.model_validator(mode="after")
     def _sums_to_one(self) -> Self:
@@ -33,14 +40,11 @@ class SplitConfig(Config):
         return self
 
     @pydantic.model_validator(mode="after")
-    def _fractions_or_folds(self) -> Self:
+    def _fold_exists(self) -> Self:
         if self.folds is None and self.fold != 0:
             raise ValueError(f"fold {self.fold} of how many? set folds, too")
-        if self.folds is not None:
-            if self.fold >= self.folds:
-                raise ValueError(f"fold {self.fold} of {self.folds} does not exist; choose 0 to {self.folds - 1}")
-            if any(getattr(self, name) != type(self).model_fields[name].default for name in SPLITS):
-                raise ValueError("folds take the place of the fractions; remove train, validation and test, or folds")
+        if self.folds is not None and self.fold >= self.folds:
+            raise ValueError(f"fold {self.fold} of {self.folds} does not exist; choose 0 to {self.folds - 1}")
         return self
 
     @pydantic.model_serializer(mode="wrap")

@@ -4,9 +4,10 @@ import pytest
 from mlpf import schema
 from mlpf.events import Events
 from mlpf.io.ntuple import write_ntuple
-from mlpf.io.shards import write_parquet
+from mlpf.io.shards import ShardedDataset, write_parquet
 from mlpf.postprocess import postprocess_files
 from mlpf.random_ntuple import random_events
+from mlpf.samples.split import SplitConfig, split_index
 
 
 @pytest.fixture
@@ -62,7 +63,10 @@ def test_a_bad_link_is_told_with_its_place(mlpf_cli, ntuple):
 
 def test_a_dataset_tells_its_sources_and_classes(mlpf_cli, ntuple, tmp_path):
     postprocess_files([ntuple], tmp_path / "out")
+    events = ShardedDataset(tmp_path / "out").read()
     status, out, _ = mlpf_cli("inspect", tmp_path / "out", "--columns")
     assert status == 0
-    for text in ("checksums agree", "charged_hadron", str(ntuple), "policy: caloparticle", "target_jet_index"):
+    splits = np.bincount(split_index(events["run"], events["lumi"], events["event"], SplitConfig()), minlength=3)
+    split_line = "train {}, validation {}, test {}".format(*splits)
+    for text in ("checksums agree", "charged_hadron", str(ntuple), "policy: caloparticle", "target_jet_index", split_line):
         assert text in out

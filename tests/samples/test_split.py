@@ -130,7 +130,7 @@ def test_the_largest_hash_is_in_the_last_fold(folds, monkeypatch):
         ({"folds": 3, "fold": 3}, "fold 3 of 3 does not exist; choose 0 to 2"),
         ({"folds": 3, "fold": -1}, "greater than or equal to 0"),
         ({"fold": 1}, "fold 1 of how many"),
-        ({"folds": 5, "train": 0.6, "validation": 0.2, "test": 0.2}, "folds take the place of the fractions"),
+        ({"fold": 1, "train": 0.6, "validation": 0.2, "test": 0.2}, "fold 1 of how many"),
     ],
 )
 def test_folds_that_make_no_sense_are_refused(values, message):
@@ -152,11 +152,15 @@ def test_folds_go_through_json():
     assert SplitConfig.model_validate_json(config.model_dump_json()) == config
 
 
-def test_folds_can_be_chosen_on_the_command_line(tmp_path):
+def test_folds_take_the_place_of_fractions():
+    assert SplitConfig(folds=5, train=0.6, validation=0.2, test=0.2) == SplitConfig(folds=5)
+
+
+def test_folds_can_be_chosen_on_the_command_line(repository):
     from mlpf.training.config import run_parameters
 
-    (tmp_path / "parameters.yaml").write_text("training:\n  epochs: 1\n")
-    values = load_parameters(tmp_path / "parameters.yaml", ["training.split.folds=3", "training.split.fold=1"])
+    values = load_parameters(repository / "parameters" / "tiny.yaml", ["training.split.folds=3", "training.split.fold=1"])
+    assert set(values["training"]["split"]) >= {"train", "folds"}  # the file has fractions
     parameters = run_parameters(values)
     assert parameters.training.split == SplitConfig(folds=3, fold=1)
     assert run_parameters(parameters.resolved()) == parameters

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 import mlpf
-from mlpf.cli import benchmark, blocks, classical, display, evaluate, export, images, inspect, postprocess, produce, simulate, train
+from mlpf.cli import benchmark, blocks, classical, display, evaluate, export, images, inspect, mix, postprocess, produce, simulate, train
 from mlpf.cli.console import errors
 from mlpf.errors import MissingDependencyError, MlpfError
 
@@ -31,6 +31,7 @@ for command in (
     simulate,
     inspect,
     postprocess,
+    mix,
     train,
     evaluate,
     export,

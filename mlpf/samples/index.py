@@ -85,7 +85,7 @@ def index_dataset(dataset: ShardedDataset, jobs: int = 1) -> EventIndex:
         _store(dataset, shard, index)
         known[shard] = index
     placed = (replace(known[shard], shard=np.full(len(known[shard]), shard, dtype=np.int32)) for shard in range(len(dataset.shards)))  # a dataset may grow
-    return _join(list(placed))
+    return join_indices(list(placed))
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def _index_shard(task: _Task) -> EventIndex:
     groups = range(len(offsets) - 1)
     step = 64  # row groups: enough to keep pyarrow's threads busy, little memory
     parts = [_index_events(task.dataset.read_groups(task.shard, groups[first : first + step], COLUMNS)) for first in groups[::step]]
-    index = _join(parts)
+    index = join_indices(parts)
     row = np.arange(len(index), dtype=np.int64)
     return replace(index, row=row, group=np.searchsorted(offsets, row, side="right").astype(np.int32) - 1)
 
@@ -138,7 +138,8 @@ def _index_events(events: Events) -> EventIndex:
     )
 
 
-def _join(parts: Sequence[EventIndex]) -> EventIndex:
+def join_indices(parts: Sequence[EventIndex]) -> EventIndex:
+    """Events of several indices, one after the other."""
     parts = parts or [_index_events(Events({}, {}, 0, layout=schema.DATASET))]
     return EventIndex(**{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(EventIndex)})
 

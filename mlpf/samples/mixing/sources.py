@@ -1,0 +1,126 @@
+"""The datasets that a mixture is made of: found by patterns, checked to fit together."""
+
+import glob
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePath
+
+from mlpf import schema
+from mlpf.errors import ConfigError, DatasetError, nearest
+from mlpf.io.shards import MANIFEST, ShardedDataset
+from mlpf.samples.mixing.config import KEPT_COLUMNS, MixConfig, SourceConfig
+
+_SPECIAL = set(".^$*+?{}[]\\|()")  # characters that mean something in a regular expression
+_POLICY = ("policy", "policy_options")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A sample and its datasets, in the order of their paths."""
+
+    config: SourceConfig
+    datasets: tuple[ShardedDataset, ...]
+
+
+def open_sources(configs: Sequence[SourceConfig]) -> list[Source]:
+    """Find and open all datasets.
+
+    Raises:
+        ConfigError: a pattern finds nothing, or two sources share a folder.
+        DatasetError: a folder is no dataset, or its targets were made otherwise than those of the first.
+    """
+    owners: dict[Path, str] = {}
+    sources = []
+    for config in configs:
+        folders = find_folders(config)
+        for folder in folders:
+            owner = owners.setdefault(folder.resolve(), config.name)
+            if owner != config.name:
+                raise ConfigError(f"{folder}: belongs to the sources '{owner}' and '{config.name}'; name it in one of them")
+        sources.append(Source(config, tuple(ShardedDataset(folder) for folder in folders)))
+    _check_policies([dataset for source in sources for dataset in source.datasets])
+    return sources
+
+
+def find_folders(config: SourceConfig) -> list[Path]:
+    """Folders of the datasets that a source names, sorted, each once."""
+    found: dict[Path, Path] = {}
+    for pattern in config.datasets:
+        folders = sorted(_matches(pattern))
+        if not folders:
+            raise ConfigError(f"source '{config.name}': '{pattern}' finds no dataset (a folder with {MANIFEST}); correct the path")
+        for folder in folders:
+            found.setdefault(folder.resolve(), folder)
+    return sorted(found.values())
+
+
+def _matches(pattern: str) -> Iterator[Path]:
+    if pattern.startswith("re:"):
+        expression = pattern[3:]
+        yield from (Path(folder) for folder in _datasets_below(_plain_beginning(expression)) if re.fullmatch(expression, folder))
+    elif glob.has_magic(pattern):
+        yield from (Path(folder) for folder in glob.iglob(pattern, recursive=True) if (Path(folder) / MANIFEST).is_file())  # noqa: PTH207  Path.glob: no absolute ones
+    elif Path(pattern).exists():
+        yield Path(pattern)
+
+
+def _plain_beginning(expression: str) -> str:
+    """The longest leading folder of a regular expression without special characters, empty if there is none."""
+    plain: list[str] = []
+    for part in PurePath(expression).parts[:-1]:
+        if part not in (".", "..") and _SPECIAL & set(part):
+            break
+        plain.append(part)
+    return os.path.join(*plain) if plain else ""  # noqa: PTH118  paths are compared as they are written
+
+
+def _datasets_below(base: str) -> Iterator[str]:
+    """Paths of datasets, ``base`` included, written with ``base`` in front; nothing is looked for inside a dataset or a hidden folder."""
+    for folder, folders, files in os.walk(base or "."):
+        if MANIFEST in files:
+            yield folder.removeprefix("./") if not base else folder
+            folders.clear()
+        folders[:] = [name for name in folders if not name.startswith(".")]
+
+
+def _check_policies(datasets: Sequence[ShardedDataset]) -> None:
+    first = datasets[0]
+    for dataset in datasets[1:]:
+        for key in _POLICY:
+            if dataset.manifest.get(key) != first.manifest.get(key):
+                found, expected = (d.manifest.get("policy") for d in (dataset, first))
+                raise DatasetError(
+                    f"{dataset.path}: its targets are not made as those of {first.path} ({key} differs; policies {found}, {expected}); "
+                    "make one of them again with mlpf postprocess"
+                )
+
+
+def common_columns(datasets: Sequence[ShardedDataset], config: MixConfig) -> tuple[str, ...]:
+    """Columns to copy, in the order of the schema: those of every dataset that are not disabled; without ``weight`` if weights are calculated.
+
+    Raises:
+        DatasetError: a dataset lacks a column that another one has.
+        ConfigError: what is disabled is in none of them.
+    """
+    held = {dataset.path: set(dataset.read_groups(0, ()).columns) for dataset in datasets if dataset.shards}
+    known = set().union(*held.values())
+    for pattern in config.disabled_columns:
+        if not any(fnmatchcase(name, pattern) for name in known):
+            raise ConfigError(f"mix: disabled_columns: no dataset has a column '{pattern}'{nearest(pattern, known)}")
+    disabled = {name for name in known if any(fnmatchcase(name, pattern) for pattern in config.disabled_columns)} - set(KEPT_COLUMNS)
+    wanted = [name for name in schema.DATASET.columns if name in known - disabled and not (name == "weight" and config.calc_weights)]
+    for name in wanted:
+        lacking = next((folder for folder, columns in held.items() if name not in columns), None)
+        if lacking is not None:
+            having = next(folder for folder, columns in held.items() if name in columns)
+            raise DatasetError(f"{lacking}: no column '{name}', which {having} has; add it to disabled_columns, or make the dataset again")
+    return tuple(wanted)
+
+
+def fingerprint(dataset: ShardedDataset) -> str:
+    """Digest of the checksums of all shards: the same for datasets of the same events."""
+    return hashlib.sha256(" ".join(shard.sha256 for shard in dataset.shards).encode()).hexdigest()

@@ -1,0 +1,108 @@
+"""Consecutive events of a plan -> one shard: what a worker does, and the note that says what a finished shard was made of."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import mlpf
+from mlpf import schema
+from mlpf.errors import DatasetError
+from mlpf.events import Events
+from mlpf.io.files import flush_to_disk, sha256, write_text, writing
+from mlpf.io.shards import Shard, ShardedDataset, write_parquet
+from mlpf.samples.mixing.plan import Plan
+from mlpf.samples.mixing.read import read_plan
+from mlpf.samples.mixing.sources import fingerprint
+
+
+@dataclass(frozen=True)
+class Input:
+    """A dataset to read from; travels to another process."""
+
+    folder: Path
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """One shard to make; travels to another process.
+
+    Attributes:
+        plan: its events.
+        inputs: all datasets, in the order that the plan counts them.
+        columns: what is copied.
+        shard: path of the shard.
+        note: path of the note on it.
+    """
+
+    plan: Plan
+    inputs: tuple[Input, ...]
+    columns: tuple[str, ...]
+    shard: Path
+    note: Path
+
+    def __str__(self) -> str:
+        return str(self.shard)
+
+    @property
+    def key(self) -> str:
+        """Digest of all that the content of the shard depends on."""
+        digest = hashlib.sha256()
+        for name, values in vars(self.plan).items():
+            if values is not None:
+                digest.update(f"{name} {values.dtype} {len(values)}".encode() + values.tobytes())
+        digest.update(json.dumps([self.columns, [used.fingerprint for used in self.inputs], mlpf.__version__, schema.digest()]).encode())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class ShardDone:
+    """A shard that is there; ``found``: it was before."""
+
+    shard: Shard
+    found: bool = False
+
+
+def make_shard(task: ShardTask) -> ShardDone:
+    """Make a shard and its note, unless they are there."""
+    key = task.key
+    shard = _read_note(task, key)
+    if shard is not None and sha256(task.shard) == shard.sha256:
+        return ShardDone(shard, found=True)
+    num_events, num_elements = write_parquet(task.shard, _events(task))
+    with writing(task.shard):
+        flush_to_disk(task.shard)
+    shard = Shard(task.shard.name, num_events, num_elements, sha256(task.shard))
+    write_text(task.note, json.dumps({"key": key, "shard": vars(shard)}))
+    return ShardDone(shard)
+
+
+def _read_note(task: ShardTask, key: str) -> Shard | None:
+    """The shard that the task's note describes, if both are there and it was made of the same."""
+    try:
+        note = json.loads(task.note.read_text())
+        shard = Shard(**note["shard"])
+    except (OSError, ValueError, KeyError, TypeError):  # no note, or one from a power cut or another version
+        return None
+    return shard if note["key"] == key and task.shard.is_file() else None
+
+
+def _events(task: ShardTask) -> Iterator[Events]:
+    """Events of the shard with the columns that only the mixture knows."""
+    start = 0
+    for events in read_plan(task.plan, lambda number: open_input(task.inputs[number]), task.columns):
+        mine = task.plan.select(slice(start, start + len(events)))
+        yield events.with_columns({"source": mine.source} if mine.weight is None else {"source": mine.source, "weight": mine.weight})
+        start += len(events)
+
+
+@lru_cache(maxsize=32)  # for all tasks of a process: what stands at the end of a shard takes long to parse
+def open_input(used: Input) -> ShardedDataset:
+    """Open a dataset, which must be what it was when the plan was made."""
+    dataset = ShardedDataset(used.folder)
+    if fingerprint(dataset) != used.fingerprint:
+        raise DatasetError(f"{used.folder}: changed while it was in use; start again when it is finished")
+    return dataset

@@ -3,6 +3,8 @@ import pickle
 import numpy as np
 import pydantic
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mlpf import schema
 from mlpf.errors import DatasetError
@@ -149,6 +151,20 @@ def test_clipped_weights_are_paper_arithmetic(measure):
     weights = measure(events, clip=(0.1, 2.0))(events)
     # the hadron would weigh 3, so it has 2; the others share 21 - 2 as 4 to 2
     np.testing.assert_allclose(weights, [19 / 6 / 4] * 16 + [19 / 6 / 2] * 4 + [2.0], rtol=1e-6)
+
+
+@given(st.integers(0, 2**32), st.floats(0.0, 1.0))
+def test_for_any_counts_flattening_moves_weight_inside_a_class_only_and_fills_its_bins_alike(seed, power):
+    rng = np.random.default_rng(seed)
+    config = ElementWeightConfig(class_power=power, flatten=True, clip=(1e-12, 1e12))
+    counts = rng.integers(0, 10 ** rng.integers(1, 7, (schema.NUM_CLASSES, 1)), (schema.NUM_CLASSES, config.num_cells))
+    counts *= rng.random(counts.shape) < 0.7
+    sums = counts * ElementWeights(config, counts).table.astype(float)
+    num = counts.sum(axis=1)
+    np.testing.assert_allclose(sums.sum(axis=1) / sums.sum(), num ** (1 - power) * (num > 0) / (num ** (1 - power) * (num > 0)).sum(), rtol=1e-5)
+    assert sums.sum() / counts.sum() == pytest.approx(1.0, rel=1e-6)
+    for own in sums[:, :-1]:
+        np.testing.assert_allclose(own[own > 0], own.max(), rtol=1e-5)
 
 
 def test_values_that_are_not_finite_have_the_weight_of_their_class(measure):

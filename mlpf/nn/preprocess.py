@@ -6,22 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from mlpf import schema
+from mlpf.features import ANGLE_FEATURES, FEATURE_LIMITS, SCALED_FEATURES
+from mlpf.samples.scaling import Scaling, ScalingConfig, make_scaling
+from mlpf.samples.statistics import FeatureStatistics
 from mlpf.schema import FEATURE_INDEX, ElementType
-
-# |value| above these is a mistake upstream: eta 10 is beyond any calorimeter; 1e6 GeV, cm or ns exceed everything a detector reports.
-MAX_ABS_ETA = 10.0
-MAX_ABS_VALUE = 1e6
-MAX_ABS_SCALED = 10.0  # standard deviations; keeps a value outside the training range from swamping its element
-
-_ETAS = ("eta", "eta_ecal", "eta_hcal")
-_DIRECTIONS = ("sin_phi", "cos_phi")
-_ANGLES = ("phi_ecal", "phi_hcal")  # enter as sine and cosine: an angle jumps at +-pi
-_SCALED = tuple(name for name in schema.FEATURES if name != "type" and name not in _ANGLES)
-# Spread over decades: enter as sign(x) log(1 + |x|).
-_HEAVY_TAILED = (
-    "pt", "energy", "px", "py", "pz", "muon_dt_hits", "muon_csc_hits", "muon_type", "deltap", "sigmadeltap", "num_hits", "cluster_flags",
-    "corr_energy", "corr_energy_err", "vx", "vy", "vz", "pterror", "time", "timeerror", "sigma_x", "sigma_y", "sigma_z",
-)  # fmt: skip
 
 
 class Preprocessed(NamedTuple):
@@ -43,38 +31,51 @@ class Preprocessed(NamedTuple):
 class FeaturePreprocessor(nn.Module):
     """Clean-up, scaling and type embedding.
 
-    Scaling is per element type, ``z = (t(x) - mean) / std``, since a column means different things for tracks and clusters (px: a momentum [GeV] or a
-    position [cm]). Before `fit` mean is 0 and std 1.
+    Scaling (`mlpf.samples.scaling`) is per element type, since a column means different things for tracks and clusters (px: a momentum [GeV] or a position
+    [cm]). It lives in buffers, which a saved model and an exported graph carry along. Before `set_scaling`, nothing is
+    shifted or divided.
 
     Shapes:
         features: (B, N, 55), real: (B, N) bool -> `Preprocessed`
     """
 
     limits: Tensor
-    heavy_tailed: Tensor
     scaled_columns: Tensor
     angle_columns: Tensor
-    mean: Tensor
-    std: Tensor
+    logarithmic: Tensor
+    shift: Tensor
+    width: Tensor
+    low: Tensor
+    high: Tensor
 
     def __init__(self, embedding_dim: int) -> None:
         super().__init__()
         self.embedding = nn.Embedding(schema.NUM_ELEMENT_TYPES, embedding_dim)
-        self.output_dim = len(_SCALED) + 2 * len(_ANGLES) + embedding_dim
-        limits = [MAX_ABS_ETA if name in _ETAS else 1.0 if name in _DIRECTIONS else MAX_ABS_VALUE for name in schema.FEATURES]
-        self.register_buffer("limits", torch.tensor(limits), persistent=False)
-        self.register_buffer("heavy_tailed", torch.tensor([name in _HEAVY_TAILED for name in _SCALED]), persistent=False)
-        self.register_buffer("scaled_columns", torch.tensor([FEATURE_INDEX[name] for name in _SCALED]), persistent=False)
-        self.register_buffer("angle_columns", torch.tensor([FEATURE_INDEX[name] for name in _ANGLES]), persistent=False)
-        self.register_buffer("mean", torch.zeros(schema.NUM_ELEMENT_TYPES, len(_SCALED)))
-        self.register_buffer("std", torch.ones(schema.NUM_ELEMENT_TYPES, len(_SCALED)))
+        self.output_dim = len(SCALED_FEATURES) + 2 * len(ANGLE_FEATURES) + embedding_dim
+        self.register_buffer("limits", torch.tensor(FEATURE_LIMITS), persistent=False)
+        self.register_buffer("scaled_columns", torch.tensor([FEATURE_INDEX[name] for name in SCALED_FEATURES]), persistent=False)
+        self.register_buffer("angle_columns", torch.tensor([FEATURE_INDEX[name] for name in ANGLE_FEATURES]), persistent=False)
+        for name, values in make_scaling(FeatureStatistics(), ScalingConfig())._asdict().items():
+            self.register_buffer(name, torch.from_numpy(values))
+
+    @torch.no_grad()
+    def set_scaling(self, scaling: Scaling) -> None:
+        """Scale as `mlpf.samples.scaling.make_scaling` says."""
+        for name, values in scaling._asdict().items():
+            getattr(self, name).copy_(torch.from_numpy(values))
+
+    def fit(self, features: Tensor) -> None:
+        """Scale by default, with the statistics of ``(N, 55)`` raw features in memory."""
+        statistics = FeatureStatistics()
+        statistics.add(features.numpy())
+        self.set_scaling(make_scaling(statistics, ScalingConfig()))
 
     def forward(self, features: Tensor, real: Tensor) -> Preprocessed:
         """See the class."""
         clean = self.clean(features, real)
         element_type = _element_type(clean)
-        scaled = (self._transform(clean) - self.mean[element_type]) / self.std[element_type]
-        scaled = scaled.clamp(-MAX_ABS_SCALED, MAX_ABS_SCALED)
+        scaled = (self._transform(clean) - self.shift[element_type]) / self.width[element_type]
+        scaled = torch.minimum(torch.maximum(scaled, self.low), self.high)
         angles = clean.index_select(-1, self.angle_columns)
         inputs = torch.cat([scaled, angles.sin(), angles.cos(), self.embedding(element_type)], dim=-1)
         return Preprocessed(clean, element_type, inputs, _position(clean, element_type))
@@ -85,24 +86,9 @@ class FeaturePreprocessor(nn.Module):
         features = torch.where(usable, features, torch.zeros_like(features))  # never multiply by a mask: NaN * 0 = NaN
         return torch.minimum(torch.maximum(features, -self.limits), self.limits)
 
-    @torch.no_grad()
-    def fit(self, features: Tensor) -> None:
-        """Take mean and standard deviation per element type from ``(N, 55)`` raw features of the training events.
-
-        A constant column gets std 1; a type without elements keeps mean 0, std 1.
-        """
-        clean = self.clean(features, torch.ones(len(features), dtype=torch.bool))
-        element_type = _element_type(clean)
-        values = self._transform(clean).double()
-        for kind in element_type.unique():
-            of_kind = values[element_type == kind]
-            std = of_kind.std(dim=0, correction=0)
-            self.mean[kind] = of_kind.mean(dim=0).float()
-            self.std[kind] = torch.where(std > 1e-6, std, torch.ones_like(std)).float()  # 1e-6: rounding of a constant column
-
     def _transform(self, clean: Tensor) -> Tensor:
         values = clean.index_select(-1, self.scaled_columns)
-        return torch.where(self.heavy_tailed, values.sign() * values.abs().log1p(), values)
+        return torch.where(self.logarithmic, values.sign() * values.abs().log1p(), values)
 
 
 def _element_type(clean: Tensor) -> Tensor:

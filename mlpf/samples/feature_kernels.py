@@ -1,0 +1,154 @@
+"""Numba: moments and histogram of one column of elements, per group of elements.
+
+Kernel and what it calls stay in one file: numba's cache does not see changes in another.
+"""
+
+import numba
+import numpy as np
+
+MANTISSA_BITS = 5  # bins of relative width 2^-5
+OCTAVES_BELOW, OCTAVES_ABOVE = 24, 20  # magnitudes 2^-24 (6e-8) to 2^20 (1e6, the limit of the clean-up)
+BINS_PER_SIGN = (OCTAVES_BELOW + OCTAVES_ABOVE) << MANTISSA_BITS
+ZERO_BIN = BINS_PER_SIGN
+NUM_BINS = 2 * BINS_PER_SIGN + 1
+
+_BLOCK = 1024  # values at work in the innermost cache
+# A float32: sign, 8 bits of exponent (127 for 1.0), 23 bits of mantissa.
+_SHIFT = np.int32(23 - MANTISSA_BITS)
+_FIRST = np.int32((127 - OCTAVES_BELOW) << MANTISSA_BITS)
+_MAGNITUDE = np.uint32(0x7FFFFFFF)
+_INFINITY = np.uint32(0x7F800000)
+_SQRT_HALF = np.int32(0x3F3504F3)
+_LN_2 = np.float32(0.6931471805599453)
+_UNORDERED = {"reassoc", "contract", "nsz", "nnan"}  # sums in any order, which is what makes them fast; values are finite here
+
+
+@numba.njit(cache=True, nogil=True)
+def add_column(
+    values: np.ndarray,
+    order: np.ndarray,
+    starts: np.ndarray,
+    limit: float,
+    counts: np.ndarray,
+    moments: np.ndarray,
+    extremes: np.ndarray,
+    histogram: np.ndarray,
+) -> None:
+    """Add one column of elements to its statistics.
+
+    Args:
+        values: ``(N,) float32`` raw.
+        order: ``(M,) uint32`` elements to add, those of one piece and type together.
+        starts: ``(P * T + 1,)`` where in ``order`` the elements of each piece and type begin.
+        limit: ``float32`` largest magnitude; larger ones count as it, non-finite values as 0.
+        counts: ``(P, T) int64`` elements that are in the statistics already.
+        moments: ``(P, T, 4) float64`` mean and sum of squared deviations, of x and of sign(x) log(1 + abs(x)); changed.
+        extremes: ``(T, 2) float32`` lowest and highest value; changed.
+        histogram: ``(T, NUM_BINS) int64``; changed.
+    """
+    num_types = counts.shape[1]
+    buffer, logs, mantissas, exponents = np.empty(_BLOCK, np.float32), np.empty(_BLOCK, np.float32), np.empty(_BLOCK, np.float32), np.empty(_BLOCK, np.float32)
+    bins = np.empty(_BLOCK, np.uint32)
+    for group in range(len(starts) - 1):
+        start, stop = starts[group], starts[group + 1]
+        if start == stop:
+            continue
+        piece, kind = divmod(group, num_types)
+        moment, count, zeros = moments[piece, kind], counts[piece, kind], 0
+        for first in range(start, stop, _BLOCK):
+            filled = _gather(values, order[first : min(first + _BLOCK, stop)], buffer)
+            zeros += min(_BLOCK, stop - first) - filled
+            if filled:
+                _limit(buffer, filled, limit, extremes[kind])
+                _count(buffer, filled, bins, histogram[kind])
+                mean, squares = _moments(buffer, filled)
+                _combine(moment, 0, count, filled, mean, squares)
+                _log(buffer, filled, logs, mantissas, exponents)
+                mean, squares = _moments(logs, filled)
+                _combine(moment, 2, count, filled, mean, squares)
+                count += filled
+        if zeros:
+            histogram[kind, ZERO_BIN] += zeros
+            extremes[kind, 0], extremes[kind, 1] = min(extremes[kind, 0], 0.0), max(extremes[kind, 1], 0.0)
+            _combine(moment, 0, count, zeros, 0.0, 0.0)
+            _combine(moment, 2, count, zeros, 0.0, 0.0)
+
+
+@numba.njit(cache=True, nogil=True)
+def _gather(values: np.ndarray, order: np.ndarray, buffer: np.ndarray) -> int:
+    """Finite values other than 0 into the buffer; how many there are."""
+    bits, out, filled = values.view(np.uint32), buffer.view(np.uint32), np.uint64(0)
+    for i in range(len(order)):
+        value = bits[order[i]]
+        out[filled] = value
+        filled += np.uint64(np.uint32((value & _MAGNITUDE) - np.uint32(1)) < np.uint32(_INFINITY - np.uint32(1)))
+    return int(filled)
+
+
+@numba.njit(cache=True, nogil=True, fastmath=_UNORDERED)
+def _limit(values: np.ndarray, filled: int, limit: float, extremes: np.ndarray) -> None:
+    low, high = extremes[0], extremes[1]
+    for i in range(filled):
+        value = values[i]
+        value = limit if value > limit else value
+        value = -limit if value < -limit else value
+        values[i] = value
+        low = value if value < low else low
+        high = value if value > high else high
+    extremes[0], extremes[1] = low, high
+
+
+@numba.njit(cache=True, nogil=True)
+def _count(values: np.ndarray, filled: int, bins: np.ndarray, histogram: np.ndarray) -> None:
+    bits = values.view(np.int32)
+    for i in range(filled):
+        step = (bits[i] & np.int32(0x7FFFFFFF)) >> _SHIFT
+        step = min(max(step - _FIRST, np.int32(0)), np.int32(BINS_PER_SIGN - 1)) + np.int32(1)
+        sign = bits[i] >> np.int32(31)  # 0 or -1
+        bins[i] = np.int32(ZERO_BIN) + ((step ^ sign) - sign)
+    for i in range(filled):
+        histogram[bins[i]] += 1
+
+
+@numba.njit(cache=True, nogil=True, fastmath=_UNORDERED)
+def _moments(values: np.ndarray, filled: int) -> tuple[float, float]:
+    """Mean and sum of squared deviations, in two passes: exact also where the deviations are tiny."""
+    total = 0.0
+    for i in range(filled):
+        total += np.float64(values[i])
+    mean, squares = total / filled, 0.0
+    for i in range(filled):
+        deviation = np.float64(values[i]) - mean
+        squares += deviation * deviation
+    return mean, squares
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
+def _log(values: np.ndarray, filled: int, logs: np.ndarray, mantissas: np.ndarray, exponents: np.ndarray) -> None:
+    """sign(x) log(1 + abs(x)) to 2e-7 of it, without branches; the last two arrays are for work.
+
+    1 + abs(x) = 2^e m with m in [sqrt(1/2), sqrt(2)), and log m = 2 artanh((m - 1) / (m + 1)) as a series; where e is 0, m - 1 is x itself.
+    """
+    bits, mantissa_bits = logs.view(np.int32), mantissas.view(np.int32)
+    for i in range(filled):
+        logs[i] = np.float32(1.0) + abs(values[i])
+    for i in range(filled):  # no loop reads and writes one array through two types, which would keep it from being vectorised
+        exponent = np.int32(np.int32(bits[i] - _SQRT_HALF) >> np.int32(23))
+        mantissa_bits[i] = np.int32(bits[i] - np.int32(exponent << np.int32(23)))
+        exponents[i] = np.float32(exponent)
+    for i in range(filled):
+        f = abs(values[i]) if exponents[i] == np.float32(0.0) else mantissas[i] - np.float32(1.0)
+        s = f / (np.float32(2.0) + f)
+        z = s * s
+        series = np.float32(1 / 3) + z * (np.float32(1 / 5) + z * (np.float32(1 / 7) + z * np.float32(1 / 9)))
+        value = exponents[i] * _LN_2 + np.float32(2.0) * (s + s * z * series)
+        logs[i] = -value if values[i] < np.float32(0.0) else value
+
+
+@numba.njit(cache=True, nogil=True)
+def _combine(moment: np.ndarray, at: int, count: int, added: int, mean: float, squares: float) -> None:
+    """Chan, Golub, LeVeque 1979 (STAN-CS-79-773) eq. 2.1: mean and squared deviations of two sets together."""
+    total = count + added
+    difference = mean - moment[at]
+    moment[at] += difference * (added / total)
+    moment[at + 1] += squares + difference * difference * (count * (added / total))

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 import mlpf
-from mlpf.cli import benchmark, blocks, classical, display, evaluate, export, images, inspect, mix, postprocess, produce, simulate, train
+from mlpf.cli import benchmark, blocks, classical, display, evaluate, export, images, inspect, mix, plot, postprocess, produce, simulate, train, validate
 from mlpf.cli.console import errors
 from mlpf.errors import MissingDependencyError, MlpfError
 
@@ -32,12 +32,14 @@ for command in (
     inspect,
     postprocess,
     mix,
+    validate,
     train,
     evaluate,
     export,
     produce,
     display,
     images,
+    plot,
     classical,
     blocks,
     benchmark,

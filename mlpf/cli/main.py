@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 import mlpf
-from mlpf.cli import benchmark, blocks, classical, display, evaluate, export, images, inspect, mix, plot, postprocess, produce, simulate, train, validate
+from mlpf.cli import benchmark, blocks, classical, display, evaluate, export, images, inspect, mix, plot, postprocess, produce, scale, simulate, train, validate
 from mlpf.cli.console import errors
 from mlpf.errors import MissingDependencyError, MlpfError
 
@@ -33,6 +33,7 @@ for command in (
     postprocess,
     mix,
     validate,
+    scale,
     train,
     evaluate,
     export,

@@ -20,6 +20,12 @@ def bin_edges() -> tuple[np.ndarray, np.ndarray]:
     return lower, upper
 
 
+def bin_values(minimum: np.ndarray, maximum: np.ndarray) -> np.ndarray:
+    """A value ``(..., NUM_BINS)`` for every bin: its middle, but none outside of ``minimum`` and ``maximum (...)`` of the values."""
+    lower, upper = bin_edges()
+    return np.clip((lower + upper) / 2, minimum[..., None], maximum[..., None])
+
+
 def quantiles(histogram: np.ndarray, probabilities: np.ndarray, minimum: np.ndarray, maximum: np.ndarray) -> np.ndarray:
     """Quantiles of binned values, which are taken as evenly spread over their bin.
 

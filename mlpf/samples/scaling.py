@@ -8,6 +8,7 @@ import pydantic
 from mlpf.config import Config
 from mlpf.errors import nearest
 from mlpf.features import ANGLE_FEATURES, SCALED_FEATURES
+from mlpf.samples.histogram import bin_values
 from mlpf.samples.statistics import ALL_TYPES, FeatureStatistics, FeatureSummary
 
 # Spread over decades.
@@ -104,8 +105,13 @@ class Scaling(NamedTuple):
     def apply(self, values: np.ndarray, element_type: np.ndarray) -> np.ndarray:
         """Scaled features: ``(N, F)`` clean values of `SCALED_FEATURES` and ``(N,)`` types -> ``(N, F) float32``, as the model computes them."""
         values = values.astype(np.float32)
-        transformed = np.where(self.logarithmic, np.sign(values) * np.log1p(np.abs(values)), values)
+        transformed = np.where(self.logarithmic, signed_log(values), values)
         return np.clip((transformed - self.shift[element_type]) / self.width[element_type], self.low, self.high)
+
+
+def signed_log(x: np.ndarray) -> np.ndarray:
+    """sign(x) log(1 + abs(x))."""
+    return np.sign(x) * np.log1p(np.abs(x))
 
 
 def make_scaling(statistics: FeatureStatistics, config: ScalingConfig) -> Scaling:
@@ -142,7 +148,20 @@ def _center_and_width(summary: FeatureSummary, quantiles: np.ndarray | None, fea
     mean, std = (summary.log_mean, summary.log_std) if logarithmic else (summary.mean, summary.std)
     center, width = mean[:, feature], std[:, feature]
     if quantiles is not None:
-        low, median, high = (np.sign(quantiles) * np.log1p(np.abs(quantiles)) if logarithmic else quantiles).T
+        low, median, high = (signed_log(quantiles) if logarithmic else quantiles).T
         spread = (high - low) / 2 > MIN_STD
         center, width = np.where(spread, median, center), np.where(spread, (high - low) / 2, width)
     return np.nan_to_num(center), np.where(width > MIN_STD, width, 1.0)
+
+
+def limited_fraction(statistics: FeatureStatistics, scaling: Scaling) -> np.ndarray:
+    """``(T, F)`` share of the values whose z is beyond the limits, as far as the bins of the histogram tell; 0 without elements."""
+    fraction = np.zeros(scaling.shift.shape)
+    for i in range(len(SCALED_FEATURES)):
+        low, high = statistics.extremes[i].T
+        filled = statistics.counts.any(axis=0)
+        x = bin_values(low[filled].astype(float), high[filled].astype(float))
+        z = ((signed_log(x) if scaling.logarithmic[i] else x) - scaling.shift[filled, i, None]) / scaling.width[filled, i, None]
+        beyond = (z < scaling.low[i]) | (z > scaling.high[i])
+        fraction[filled, i] = (statistics.histogram[i, filled] * beyond).sum(axis=1) / statistics.counts.sum(axis=0)[filled]
+    return fraction

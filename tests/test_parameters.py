@@ -4,6 +4,7 @@ import pytest
 
 from mlpf.config import load_parameters
 from mlpf.io.ntuple import read_ntuple
+from mlpf.io.shards import ShardedDataset
 from mlpf.testing import random_dataset
 
 PARAMETERS = sorted((Path(__file__).parents[1] / "parameters").glob("*.yaml"))
@@ -28,6 +29,18 @@ def test_a_parameter_file_trains(path, mlpf_cli, tmp_path):
     assert (tmp_path / "run" / "model.json").is_file()
 
 
+@pytest.mark.parametrize("path", having("mix"), ids=lambda path: path.stem)
+def test_a_parameter_file_mixes(path, mlpf_cli, write_dataset, random_dataset, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    sources = load_parameters(path)["mix"]["sources"]
+    for i, source in enumerate(sources):
+        write_dataset(random_dataset(20, 30.0, i), *source["datasets"])  # where the file says they are
+    status, _, err = mlpf_cli("mix", "-p", path, "--output", "mixture", "mix.bins={}")  # random events have jets of any pt
+    assert status == 0, err
+    assert [source["num_events"] for source in ShardedDataset("mixture").manifest["sources"]] == [20] * len(sources)
+
+
 def test_there_is_one_of_each():
+    assert having("mix")
     assert having("simulation")
     assert having("training")

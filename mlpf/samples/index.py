@@ -5,18 +5,19 @@ Made by one pass over a few columns, shard by shard, and kept for the next time 
 """
 
 import hashlib
+import io
 import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
-from zipfile import BadZipFile
 
 import numpy as np
+import xxhash
 
 from mlpf import schema
-from mlpf.errors import MlpfError
+from mlpf.errors import DatasetError, MlpfError
 from mlpf.events import Events, event_index
 from mlpf.features import consumer_elements
 from mlpf.io.files import atomic_file
@@ -26,7 +27,8 @@ from mlpf.metrics.event import HT_MAX_ETA, HT_MIN_PT
 from mlpf.postprocess.duplicates import event_marks
 
 CACHE_VARIABLE = "MLPF_CACHE"
-VERSION = 1  # of the cached files; raised whenever older ones would be wrong
+VERSION = 2  # of the cached files; raised whenever older ones would be wrong
+_CHECKSUM_BYTES = 16  # in front of a cached file: NumPy's own reader meets damage with exceptions of any kind
 COLUMNS = (*schema.IDENTITY, "source", "element_type", "element_energy", "genjet_pt", "genjet_eta", "targetjet_pt", "targetjet_eta")
 
 
@@ -77,7 +79,7 @@ def index_dataset(dataset: ShardedDataset, jobs: int = 1) -> EventIndex:
         jobs: processes that read the shards whose index is not in the cache.
 
     Raises:
-        DatasetError: a damaged shard.
+        DatasetError: a damaged shard, or one with other events than the manifest says.
     """
     known = {shard: index for shard in range(len(dataset.shards)) if (index := _load(dataset, shard)) is not None}
     missing = [shard for shard in range(len(dataset.shards)) if shard not in known]
@@ -105,6 +107,9 @@ def _index_shard(task: _Task) -> EventIndex:
     step = 64  # row groups: enough to keep pyarrow's threads busy, little memory
     parts = [_index_events(task.dataset.read_groups(task.shard, groups[first : first + step], COLUMNS)) for first in groups[::step]]
     index = join_indices(parts)
+    expected = task.dataset.shards[task.shard].num_events
+    if len(index) != expected:
+        raise DatasetError(f"{task}: holds {len(index)} events, the manifest says {expected}; make the dataset again")
     row = np.arange(len(index), dtype=np.int64)
     return replace(index, row=row, group=np.searchsorted(offsets, row, side="right").astype(np.int32) - 1)
 
@@ -159,23 +164,29 @@ def _key(path: Path) -> dict[str, Any]:
 
 
 def _cached(path: Path) -> Path:
-    return cache_folder() / "index" / f"{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:32]}.npz"
+    return cache_folder() / "index" / f"{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:32]}.index"
 
 
 def _load(dataset: ShardedDataset, shard: int) -> EventIndex | None:
-    """Index of a shard from the cache; none if there is none, or one of another file."""
+    """Index of a shard from the cache; none if there is none, one of another file, or a damaged one."""
     path = dataset.path / dataset.shards[shard].name
     try:
-        with np.load(_cached(path), allow_pickle=False) as stored:
-            if str(stored["key"]) != str(_key(path)):
-                return None
-            index = EventIndex(**{field.name: stored[field.name] for field in fields(EventIndex)})
-    except (OSError, KeyError, ValueError, EOFError, BadZipFile):
+        stored = _cached(path).read_bytes()
+    except OSError:
         return None
-    return index if len(index) == dataset.shards[shard].num_events else None
+    checksum, content = stored[:_CHECKSUM_BYTES], stored[_CHECKSUM_BYTES:]
+    if xxhash.xxh3_128_digest(content) != checksum:
+        return None
+    with np.load(io.BytesIO(content), allow_pickle=False) as values:
+        if str(values["key"]) != str(_key(path)):
+            return None
+        return EventIndex(**{field.name: values[field.name] for field in fields(EventIndex)})
 
 
 def _store(dataset: ShardedDataset, shard: int, index: EventIndex) -> None:
     path = dataset.path / dataset.shards[shard].name
+    stream = io.BytesIO()
+    np.savez(stream, key=str(_key(path)), **{field.name: getattr(index, field.name) for field in fields(index)})
+    content = stream.getvalue()
     with suppress(MlpfError), atomic_file(_cached(path)) as temporary:  # a cache that cannot be written is done without
-        np.savez(temporary, key=str(_key(path)), **{field.name: getattr(index, field.name) for field in fields(index)})
+        temporary.write_bytes(xxhash.xxh3_128_digest(content) + content)

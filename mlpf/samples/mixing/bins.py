@@ -59,7 +59,10 @@ class Bins:
 
 
 def share_quota(quota: int, available: Sequence[int], weights: Sequence[float]) -> list[int]:
-    """Share the events of a bin among its sources in proportion to weight: rounded up, in order, as long as there are any; what a source lacks goes to others.
+    """Share the events of a bin among its sources in proportion to weight; what a source lacks the others give.
+
+    Shares are rounded up, each of what is left, from the smallest weight to the largest: no source goes without for being small, and the rounding is at the
+    expense of those where it matters least.
 
     Args:
         quota: events to share, at most ``sum(available)``.
@@ -70,16 +73,16 @@ def share_quota(quota: int, available: Sequence[int], weights: Sequence[float]) 
         events of every source; their sum is ``quota``.
     """
     shares = [0] * len(available)
-    open_sources = [i for i, count in enumerate(available) if count]
-    while open_sources:
-        per_weight = (quota - sum(shares)) / sum(weights[i] for i in open_sources)
-        exhausted = [i for i in open_sources if available[i] <= per_weight * weights[i]]
+    left = [i for i in sorted(range(len(weights)), key=lambda i: weights[i]) if available[i]]
+    while left:
+        per_weight = (quota - sum(shares)) / sum(weights[i] for i in left)
+        exhausted = [i for i in left if available[i] <= per_weight * weights[i]]
         if not exhausted:
             break
         for i in exhausted:
             shares[i] = available[i]
-        open_sources = [i for i in open_sources if i not in exhausted]
-    for i in open_sources:
-        asked = math.ceil(per_weight * weights[i] - 1e-6)  # a share of 7 may come out as 7.0000000001
-        shares[i] = min(asked, available[i], quota - sum(shares))
+            left.remove(i)
+    for place, i in enumerate(left):
+        asked = (quota - sum(shares)) * weights[i] / sum(weights[k] for k in left[place:])
+        shares[i] = min(math.ceil(asked - 1e-6), available[i])  # a share of 7 may come out as 7.0000000001
     return shares

@@ -35,7 +35,8 @@ class SourceConfig(Config):
     type: str = pydantic.Field(min_length=1)
     """Sources of one type share its bins."""
     datasets: tuple[str, ...] = pydantic.Field(min_length=1)
-    """Its datasets: folders, globs of folders (``output/qcd_*``), or ``re:`` and a regular expression that the whole path matches."""
+    """Its datasets: folders, globs of folders (``output/qcd_*``), or ``re:`` and a regular expression, which whole paths match that lie below the plain folder
+    it begins with (``re:output/qcd_[0-9]+``)."""
     weight: float = pydantic.Field(default=1.0, gt=0, allow_inf_nan=False)
     """Its share in a bin's quota, relative to those of the other sources of its type."""
 

@@ -106,7 +106,7 @@ class Mixture:
 
     def written(self, plan: Plan | None = None) -> np.ndarray:
         """``(S, len(bins)) int64`` events of the plan, or of a part of it."""
-        plan = plan or self.plan
+        plan = self.plan if plan is None else plan
         size = self.available.size
         return np.bincount(plan.source.astype(np.int64) * len(self.bins) + plan.bin, minlength=size).reshape(self.available.shape)
 

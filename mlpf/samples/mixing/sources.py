@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from mlpf import schema
 from mlpf.errors import ConfigError, DatasetError, nearest
@@ -70,12 +70,10 @@ def _matches(pattern: str) -> Iterator[Path]:
 
 def _plain_beginning(expression: str) -> str:
     """The longest leading folder of a regular expression without special characters, empty if there is none."""
-    plain: list[str] = []
-    for part in PurePath(expression).parts[:-1]:
-        if part not in (".", "..") and _SPECIAL & set(part):
-            break
-        plain.append(part)
-    return os.path.join(*plain) if plain else ""  # noqa: PTH118  paths are compared as they are written
+    parts = expression.split("/")[:-1]  # as it is written, with any leading ``./``
+    special = (i for i, part in enumerate(parts) if part not in (".", "..") and _SPECIAL & set(part))
+    base = "/".join(parts[: next(special, len(parts))])
+    return base or "/" * expression.startswith("/")
 
 
 def _datasets_below(base: str) -> Iterator[str]:

@@ -71,23 +71,25 @@ def run(
 
 def _print(validation: "Validation") -> None:
     """One line per quantity, and what was left out."""
+    from mlpf.samples.validation.compare import p_value
+
     table = Table("compared", "test", "tests", "skipped", "smallest p", "warnings")
     kinds = dict.fromkeys((c.quantity, c.within) for c in (*validation.tests, *validation.skipped))
     for quantity, within in kinds:
         tests = [test for test in validation.tests if (test.quantity, test.within) == (quantity, within)]
         skipped = sum((c.quantity, c.within) == (quantity, within) for c in validation.skipped)
-        smallest = f"{min(test.p for test in tests):.2g}" if tests else ""
+        smallest = p_value(min(test.p for test in tests)) if tests else ""
         warnings = sum(test.p < validation.config.threshold for test in tests)
         name = f"{quantity} in bins of {within}" if within not in ("", "all") else quantity
         method = tests[0].method if tests else ""
         table.add_row(name, method, str(len(tests)), str(skipped), smallest, str(warnings))
     console.print(table)
     if validation.empty:
-        console.print(f"[yellow]without events, left out: {escape(', '.join(validation.empty))}[/]")
+        console.print(f"[yellow]without events: {escape(', '.join(validation.empty))}[/]")
     for column, number in validation.sums.not_finite.items():
         console.print(f"[yellow]{column}: {number} values are not finite, counted below or above all bins[/]")
-    if "class" in validation.config.variables and "class" not in validation.sums.space.bins:
-        console.print("the dataset has no targets: classes were not compared")
+    for name, reason in validation.sums.space.left_out.items():
+        console.print(f"[yellow]{name} was not compared: {reason}[/]")
     for reason in dict.fromkeys(skipped.reason for skipped in validation.skipped):
         console.print(f"skipped: {sum(skipped.reason == reason for skipped in validation.skipped)} tests, {reason}")
 
@@ -95,9 +97,10 @@ def _print(validation: "Validation") -> None:
 def _verdict(validation: "Validation") -> str:
     """The outcome in one line."""
     from mlpf.plotting.validation import title
+    from mlpf.samples.validation.compare import p_value
 
     number, threshold, worst = len(validation.tests), validation.config.threshold, validation.worst
     chance = f"{len(validation.warnings)} of {number} p-values below {threshold:g} ({threshold * number:.0f} expected by chance)"
     where = f"{title(worst)}, {validation.parts[worst.part].name}"
     sign = "not below" if validation.passed else "below"
-    return f"{chance}; smallest {worst.p:.2g} ({where}) {sign} {threshold:g} / {number} = {validation.bonferroni:.2g} (Bonferroni)"
+    return f"{chance}; smallest {p_value(worst.p)} ({where}) {sign} {threshold:g} / {number} = {validation.bonferroni:.2g} (Bonferroni)"

@@ -11,14 +11,14 @@ from matplotlib.figure import Figure
 from mlpf.io.files import atomic_file
 from mlpf.plotting.style import BLUE, CLASS_TITLES, GREY, ORANGE, RED, label, new_figure, style
 from mlpf.samples.validation.collect import EVERYTHING
-from mlpf.samples.validation.compare import Comparison, Outcome, Validation, sides
+from mlpf.samples.validation.compare import Comparison, Outcome, Validation, p_value, sides
 from mlpf.samples.validation.config import COARSE
 from mlpf.samples.validation.statistics import CountScatter, HistogramScatter, Side, ks_test, shares, variance_per_scatter
 from mlpf.samples.validation.sums import coarse
 
 NUM_WORST = 4  # distributions that are drawn
 SMALLEST = 1e-20  # smaller p-values are drawn here
-MAX_NAMES = 40  # parts whose names fit below a matrix
+MAX_COLUMNS, MAX_ROWS = 40, 200  # whose names fit beside a matrix
 MAX_RATIO = 3.0
 NUM_BINS = 20  # of p-values
 AXES = {"pt": r"$p_\mathrm{T}$ [GeV]", "eta": r"$\eta$", "multiplicity": "number of elements"}
@@ -92,15 +92,16 @@ def draw_matrix(validation: Validation) -> Figure:
     values = np.full((len(names), len(parts)), np.nan)
     for test in validation.tests:
         values[row[_row(test)], column[test.part]] = -np.log10(max(test.p, SMALLEST))
-    figure = new_figure(min(3.6 + 0.32 * len(parts), 16.0), 1.8 + 0.17 * len(names))
+    figure = new_figure(min(3.6 + 0.32 * len(parts), 16.0), 1.8 + 0.17 * min(len(names), MAX_ROWS))
     axes = figure.subplots()
     axes.set_facecolor(GREY)
     limit = -np.log10(validation.bonferroni)
     image = axes.imshow(values, aspect="auto", cmap="YlGnBu", norm=Normalize(0, limit), interpolation="nearest")
     failed = np.argwhere(values > limit)
     axes.plot(failed[:, 1], failed[:, 0], "x", color=RED, markersize=5, markeredgewidth=1.4)
-    axes.set_yticks(range(len(names)), names, fontsize="x-small")
-    if len(parts) <= MAX_NAMES:
+    if len(names) <= MAX_ROWS:
+        axes.set_yticks(range(len(names)), names, fontsize="x-small")
+    if len(parts) <= MAX_COLUMNS:
         axes.set_xticks(range(len(parts)), [validation.parts[part].name for part in parts], rotation=90, fontsize="x-small")
     axes.tick_params(which="both", length=0)
     figure.colorbar(image, ax=axes, label=r"$-\log_{10}$ p, up to the Bonferroni threshold", fraction=0.08)
@@ -183,7 +184,7 @@ def _draw_ratio(axes: Axes, centres: np.ndarray, edges: np.ndarray, values: np.n
 
 
 def _draw_counts(validation: Validation, outcome: Outcome) -> Figure:
-    sums = validation.sums.counts[outcome.quantity]  # type: ignore[index]
+    sums = validation.sums.counts[outcome.quantity]
     scatter = CountScatter.of(sums)
     pair = sides(sums.counts, sums.events, outcome.part, validation.reference)
     shown = np.flatnonzero(scatter.mean)
@@ -210,4 +211,4 @@ def _finish(axes: Axes, outcome: Outcome) -> None:
     axes.set_ylim((low, high * (high / low) ** 0.3) if axes.get_yscale() == "log" else (0, 1.3 * high))
     axes.legend(loc="upper right")
     statistic = rf"$\chi^2$ = {outcome.statistic:.1f} / {outcome.dof}" if outcome.method == "chi2" else f"D = {outcome.statistic:.3g}"
-    label(axes, f"{title(outcome)}: {statistic}, p = {outcome.p:.2g}")
+    label(axes, f"{title(outcome)}: {statistic}, p = {p_value(outcome.p)}")

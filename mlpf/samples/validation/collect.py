@@ -19,6 +19,7 @@ from mlpf.samples.validation.sums import CountSums, HistogramSums, bin_numbers
 EVENTS_PER_TASK = 4096  # a second of work or less
 GROUPS_PER_READ = 16  # row groups, some tens of MB with pileup 200
 EVERYTHING = "all"
+MAX_SOURCES = 50  # files of a postprocessed dataset may be thousands; their distributions would fill the memory
 CLASS_POSITION = np.full(max(schema.CLASS_IDS) + 1, -1, dtype=np.int64)
 CLASS_POSITION[list(schema.CLASS_IDS)] = np.arange(schema.NUM_CLASSES)
 
@@ -30,25 +31,38 @@ class Space:
     Attributes:
         config: how.
         bins: names of the bins of each variable that is compared.
+        left_out: variables of the configuration that are not, and why.
     """
 
     config: ValidationConfig
     bins: dict[str, tuple[str, ...]]
+    left_out: dict[str, str]
 
     @classmethod
     def of(cls, dataset: ShardedDataset, config: ValidationConfig) -> Self:
-        """Variables of the configuration that the dataset has; classes need targets."""
-        stored = dataset.read_groups(0, []) if dataset.shards else None
+        """Variables of the configuration as far as the dataset has them.
+
+        Raises:
+            DatasetError: events are to be weighted, but have no weights; none of the variables can be compared.
+        """
+        stored = dataset.read_groups(0, ()) if dataset.shards else Events({}, {}, 0, layout=schema.DATASET)
         bins: dict[str, tuple[str, ...]] = {
             "source": source_names(dataset),
             "class": schema.CLASS_NAMES,
             "type": tuple(kind.name for kind in schema.ElementType),
             "multiplicity": multiplicity_names(config.multiplicity_edges),
         }
-        has_targets = stored is None or "target_class" in stored
-        if config.weighted and not (stored is None or "weight" in stored):
-            raise DatasetError(f"{dataset.path}: holds no event weights (column 'weight'); leave out validation.weighted")
-        return cls(config, {name: bins[name] for name in config.variables if name != "class" or has_targets})
+        left_out = {}
+        if "target_class" not in stored:
+            left_out["class"] = "the dataset has no targets"
+        if len(bins["source"]) > MAX_SOURCES:
+            left_out["source"] = f"{len(bins['source'])} sources, more than {MAX_SOURCES}"
+        left_out = {name: reason for name, reason in left_out.items() if name in config.variables}
+        if left_out.keys() == set(config.variables):
+            raise DatasetError(f"{dataset.path}: nothing to compare ({', '.join(left_out.values())}); name other validation.variables")
+        if config.weighted and "weight" not in stored:
+            raise DatasetError(f"{dataset.path}: its events have no weights (column weight); leave out validation.weighted")
+        return cls(config, {name: bins[name] for name in config.variables if name not in left_out}, left_out)
 
     @property
     def histograms(self) -> tuple[tuple[str, str], ...]:
@@ -144,7 +158,7 @@ class Sums:
 def _weights(events: Events) -> np.ndarray:
     weight = events["weight"].astype(np.float64) if "weight" in events else np.ones(len(events))
     if not np.isfinite(weight).all():
-        raise DatasetError(f"{events.source}: row {events.first_entry + int(np.argmin(np.isfinite(weight)))}: weight is not finite")
+        raise DatasetError(f"{events.source}: event {events.first_entry + int(np.argmin(np.isfinite(weight)))}: weight is not finite")
     return weight
 
 
@@ -216,7 +230,7 @@ def _sum_piece(task: _Task) -> tuple[int, int, Sums]:
     rows = dataset.group_offsets(task.shard)
     if rows[-1] != shard.num_events:
         raise DatasetError(f"{task.path}: holds {rows[-1]} events, {MANIFEST} says {shard.num_events}; make the dataset again")
-    first_group, last_group = (len(rows) - 1) * np.arange(task.piece, task.piece + 2) // task.num_pieces
+    first_group, last_group = ((len(rows) - 1) * piece // task.num_pieces for piece in (task.piece, task.piece + 1))
     first, last = dataset.shard_offsets[task.shard] + rows[[first_group, last_group]]
     first_part, last_part = np.searchsorted(task.edges, [first, max(last - 1, first)], side="right") - 1
     sums = Sums(task.space, int(last_part - first_part + 1))

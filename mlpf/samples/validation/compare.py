@@ -15,6 +15,7 @@ from mlpf.samples.validation.statistics import CountScatter, HistogramScatter, S
 
 FEW, CONSTANT = "too few events", "constant"
 REST = "the rest"
+SMALLEST_P = 1e-300
 
 
 @dataclass(frozen=True)
@@ -213,6 +214,11 @@ def _ks_tests(sums: Sums, reference: int | None) -> Iterator[Outcome | Skipped]:
                     yield Outcome(**place, method="ks", statistic=float(result.statistic[stratum]), dof=None, p=float(result.p[stratum]))
 
 
+def p_value(p: float) -> str:
+    """A p-value in words; below 1e-300 it is no longer a number of its own."""
+    return f"{p:.2g}" if p >= SMALLEST_P else f"below {SMALLEST_P:g}"
+
+
 def document(dataset: ShardedDataset, validation: Validation) -> dict[str, Any]:
     """Everything about a validation, for JSON."""
     tests, threshold = validation.tests, validation.config.threshold
@@ -223,6 +229,7 @@ def document(dataset: ShardedDataset, validation: Validation) -> dict[str, Any]:
         "num_events": len(dataset),
         "sources": source_names(dataset),
         "not_finite": validation.sums.not_finite,
+        "left_out": validation.sums.space.left_out,
         "parameters": validation.config.model_dump(mode="json"),
         "compared_with": validation.reference_name,
         "parts": [asdict(part) for part in validation.parts],

@@ -46,7 +46,8 @@ class ValidationConfig(Config):
     threshold: float = pydantic.Field(default=0.05, gt=0.0, lt=1.0)
     """p-values below are warnings; the dataset fails if one lies below the threshold divided by the number of tests (Bonferroni)."""
     variables: tuple[Grouping, ...] = pydantic.Field(default=("source", "class", "type", "multiplicity"), min_length=1)
-    """What is compared: source of the events, class of the targets, type and number of the elements."""
+    """What is compared: source of the events, class of the targets, type and number of the elements. Shards of `mlpf postprocess` hold one input file each,
+    which is their source: leave it out to compare shards before they are mixed."""
     inside: tuple[Inside, ...] = ("pt", "eta")
     """What is compared inside every bin of the variables: momenta of targets in each class, else of elements."""
     min_events: int = pydantic.Field(default=25, ge=2)

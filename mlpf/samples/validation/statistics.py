@@ -89,7 +89,7 @@ def chi2_test(a: Side, b: Side, scatter: CountScatter, min_events: int) -> Chi2:
             difference.
     """
     smaller = min(float(a.events), float(b.events))
-    enough, merged, dropped = _usable(scatter.contributing * smaller / scatter.num_events, min_events)
+    enough, merged, dropped = _usable(scatter.contributing / scatter.num_events, smaller, min_events)
     combine = np.concatenate([np.eye(len(enough))[enough], merged[None, :][: int(merged.any())]])  # (K', K): categories, and the sum of the rare ones
     difference = combine @ (a.content / a.events - b.content / b.events)
     statistic, dof = _quadratic_form(difference, combine @ scatter.covariance @ combine.T, combine @ scatter.mean)
@@ -98,11 +98,17 @@ def chi2_test(a: Side, b: Side, scatter: CountScatter, min_events: int) -> Chi2:
     return Chi2(statistic, dof, float(p), merged, dropped)
 
 
-def _usable(expected: np.ndarray, min_events: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """``(K,)`` masks of the categories that stand alone, that are taken together, and that are left out; empty ones are in none."""
-    enough = expected >= min_events
-    rare = (expected > 0) & ~enough
-    together = expected[rare].sum() >= min_events
+def _usable(contributing: np.ndarray, num_events: float, min_events: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """``(K,)`` masks of the categories that stand alone, that are taken together, and that are left out; empty ones are in none.
+
+    Args:
+        contributing: ``(K,)`` share of the events that contribute.
+        num_events: events of the smaller side.
+        min_events: see `chi2_test`.
+    """
+    enough = contributing * num_events >= min_events
+    rare = (contributing > 0) & ~enough
+    together = min(contributing[rare].sum(), 1.0) * num_events >= min_events
     return enough, rare & together, rare & (not together)
 
 

@@ -136,11 +136,11 @@ def _bin_numbers(values: np.ndarray, low: float, per_unit: float, num_bins: int,
         value = float(values[i])
         if not np.isfinite(value):
             not_finite += 1
-        if not logarithmic:
-            place = (value - low) * per_unit
-        else:
-            place = (np.log(value) - low) * per_unit if value > 0 else -1.0  # also NaN
-        if not place >= 0:
+        if logarithmic and not value > 0:
+            bins[i] = 0
+            continue
+        place = ((np.log(value) if logarithmic else value) - low) * per_unit
+        if not place >= 0:  # also NaN
             bins[i] = 0
         elif place >= num_bins:
             bins[i] = num_bins + 1

@@ -18,6 +18,7 @@ from mlpf import schema
 from mlpf.errors import DatasetError
 from mlpf.events import Events, offsets_from_counts
 from mlpf.io.files import atomic_file, sha256, write_text
+from mlpf.io.parquet import EventWriter, Rows
 
 MANIFEST = "manifest.json"
 ROWS_PER_GROUP = 16  # events that are read (and shuffled) together
@@ -32,21 +33,6 @@ class Shard:
     num_events: int
     num_elements: int
     sha256: str
-
-
-def events_to_table(events: Events) -> pa.Table:
-    """Flat columns -> Arrow table, one row per event; no copy of the values. Nothing may be null, which makes Parquet files a fifth faster to read."""
-    offsets = {name: pa.array(values.astype(np.int32)) for name, values in events.offsets.items()}
-    arrays, fields = [], []
-    for name in events.layout.columns:
-        if name in events:
-            values = pa.array(events[name])
-            if not events.layout.is_scalar(name):
-                kind = pa.list_(pa.field("element", values.type, nullable=False))
-                values = pa.ListArray.from_arrays(offsets[events.layout.collection_of[name]], values, type=kind)
-            arrays.append(values)
-            fields.append(pa.field(name, values.type, nullable=False))
-    return pa.table(arrays, schema=pa.schema(fields))
 
 
 def table_to_events(table: pa.Table, layout: schema.Layout = schema.DATASET, source: str = "table", first_entry: int = 0) -> Events:
@@ -67,56 +53,31 @@ def table_to_events(table: pa.Table, layout: schema.Layout = schema.DATASET, sou
     return Events(columns, offsets, table.num_rows, source, first_entry, layout)
 
 
-def write_parquet(path: str | Path, chunks: Iterable[Events], metadata: Mapping[str, str] | None = None) -> tuple[int, int]:
-    """Write chunks (same columns each) into one Parquet file, whole or not at all. Its bytes do not depend on how the events were cut into chunks.
+def write_parquet(path: str | Path, chunks: Iterable[Events | Rows], metadata: Mapping[str, str] | None = None) -> tuple[int, int]:
+    """Write chunks, or events picked from them (same columns each), into one Parquet file, whole or not at all.
+
+    The bytes of the file do not depend on how the events were cut into chunks.
 
     Returns:
         number of events and of elements.
+
+    Raises:
+        DatasetError: there is not even an empty chunk.
+        MlpfError: the file system refuses.
     """
     num_events = num_elements = 0
-
-    def tables() -> Iterator[pa.Table]:
-        nonlocal num_events, num_elements
-        for chunk in chunks:
-            num_events += len(chunk)
-            num_elements += chunk.size("element")
-            yield events_to_table(chunk)
-
     writer = None
-    with atomic_file(path) as temporary:
-        try:
-            for table in _whole_groups(tables()):
-                if writer is None:
-                    writer = _open_writer(temporary, table.schema.with_metadata(dict(metadata or {})))
-                writer.write_table(table, row_group_size=ROWS_PER_GROUP)
-        finally:
-            if writer is not None:
-                writer.close()
+    with atomic_file(path) as temporary, temporary.open("wb") as stream:
+        for chunk in chunks:
+            rows = chunk if isinstance(chunk, Rows) else Rows.all_of(chunk)
+            writer = writer or EventWriter(stream, rows.chunks[0], metadata or {}, ROWS_PER_GROUP)
+            writer.write(rows)
+            num_events += len(rows)
+            num_elements += rows.count("element")
         if writer is None:
             raise DatasetError(f"{path}: nothing to write, not even an empty chunk")
+        writer.close()
     return num_events, num_elements
-
-
-def _whole_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows cut into whole row groups, however they came; only the last table may end with a part of one."""
-    pending: list[pa.Table] = []
-    for table in tables:
-        pending.append(table)
-        whole = sum(map(len, pending)) // ROWS_PER_GROUP * ROWS_PER_GROUP
-        if whole:
-            joined = pa.concat_tables(pending)  # copies nothing
-            yield joined.slice(0, whole)
-            pending = [joined.slice(whole)]
-    if pending:
-        yield pa.concat_tables(pending)
-
-
-def _open_writer(path: Path, table_schema: pa.Schema) -> pq.ParquetWriter:
-    """The best trade of time and size (docs/measurements.md): zstd files are a fifth smaller, but take a third longer to write and to read; dictionaries make
-    float columns larger.
-    """
-    scalars = [field.name for field in table_schema if not pa.types.is_list(field.type)]
-    return pq.ParquetWriter(path, table_schema, compression="lz4", use_dictionary=False, write_statistics=scalars)
 
 
 def write_manifest(folder: str | Path, shards: Sequence[Shard], description: Mapping[str, Any]) -> None:

@@ -4,13 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlpf import schema
 from mlpf.features import SCALED_FEATURES
-from mlpf.samples.histogram import bin_values
-from mlpf.samples.scaling import MIN_STD, ScalingConfig, signed_log
+from mlpf.samples.scaling import MIN_STD, ScalingConfig
 from mlpf.samples.statistics import NUM_PIECES, FeatureStatistics
 
-MIN_ELEMENTS = 1000  # of a type; with fewer, statistics of width 1 / sqrt(N) tell nothing new
+MIN_ELEMENTS = 1000  # of a type; with fewer, moments are as rough as 1 / sqrt(N) says
+MIN_EVENTS = 10  # of a part
 
 
 class Convergence(NamedTuple):
@@ -23,7 +22,7 @@ class Convergence(NamedTuple):
         num_events: ``(K,)`` rising; the last part is all.
         mean: ``(K,)`` mean of the part minus that of all, in standard deviations.
         std: ``(K,)`` standard deviation of the part over that of all, minus 1.
-        mean_error, std_error: ``(K,)`` expected size of both, were elements independent of each other.
+        mean_error, std_error: ``(K,)`` how large both are to be expected, from how much parts without a common event differ.
     """
 
     element_type: int
@@ -38,35 +37,38 @@ class Convergence(NamedTuple):
     @property
     def last_change(self) -> float:
         """Larger change of mean and standard deviation between a random half of the events and all, in standard deviations."""
-        return max(abs(self.mean[-2]), abs(self.std[-2])) if len(self.mean) > 1 else np.inf
+        return float(max(abs(self.mean[-2]), abs(self.std[-2])))
 
 
 def slowest_features(statistics: FeatureStatistics, config: ScalingConfig, number: int) -> list[Convergence]:
-    """The features that changed most between half of the events and all, the worst first; of types with `MIN_ELEMENTS`, without constant ones."""
-    parts = [k for k in range(NUM_PIECES) if statistics.num_events[k:].sum() and (k == 0 or statistics.num_events[k - 1])][::-1]
+    """The features that changed most between half of the events and all, the worst first, each for the type where it did so most.
+
+    Types with less than `MIN_ELEMENTS`, constant features and parts of less than `MIN_EVENTS` are left out.
+    """
+    parts = [k for k in range(NUM_PIECES) if statistics.num_events[k] and statistics.num_events[k:].sum() >= MIN_EVENTS][::-1]
     summaries = [statistics.summary(k) for k in parts]
+    moments = np.array([[(s.mean, s.std), (s.log_mean, s.log_std)] for s in summaries])  # (K, 2 methods, 2 moments, T + 1, F)
     num_events = np.array([statistics.num_events[k:].sum() for k in parts])
-    num_elements = np.array([summary.num_elements for summary in summaries])
-    found = []
-    for kind in np.flatnonzero(num_elements[-1, : schema.NUM_ELEMENT_TYPES] >= MIN_ELEMENTS):
+    found: list[Convergence] = []
+    for kind in np.flatnonzero(statistics.counts.sum(axis=0) >= MIN_ELEMENTS):
+        seen = np.array([summary.num_elements[kind] > 0 for summary in summaries])
         for i, name in enumerate(SCALED_FEATURES):
             logarithmic = config.method_of(name) == "log"
-            values = np.array([(s.log_mean, s.log_std) if logarithmic else (s.mean, s.std) for s in summaries])[:, :, kind, i]
-            mean, std = values[-1]
-            if not std > MIN_STD:
-                continue
-            seen = num_elements[:, kind] > 0
-            error = np.sqrt(1 / num_elements[seen, kind] - 1 / num_elements[-1, kind])  # of a part against the whole it belongs to
-            spread = np.sqrt(max(_kurtosis(statistics, int(kind), i, logarithmic, mean, std) - 1, 0.0)) / 2
-            deviation = (values[seen, 0] - mean) / std, values[seen, 1] / std - 1
-            found.append(Convergence(int(kind), name, logarithmic, num_events[seen], *deviation, error, error * spread))
-    return sorted(found, key=lambda feature: -feature.last_change)[:number]
+            mean, std = moments[seen, int(logarithmic), :, kind, i].T
+            if std[-1] > MIN_STD and seen.sum() > 1:
+                changes = (mean - mean[-1]) / std[-1], std / std[-1] - 1
+                errors = (_expected(change, num_events[seen]) for change in changes)
+                found.append(Convergence(int(kind), name, logarithmic, num_events[seen], *changes, *errors))
+    found.sort(key=lambda feature: feature.last_change)
+    worst = {feature.feature: feature for feature in found}
+    return sorted(worst.values(), key=lambda feature: -feature.last_change)[:number]
 
 
-def _kurtosis(statistics: FeatureStatistics, kind: int, feature: int, logarithmic: bool, mean: float, std: float) -> float:
-    """Fourth moment in standard deviations, from the histogram; 3 for a normal distribution."""
-    low, high = statistics.extremes[feature, kind].astype(float)
-    x = bin_values(np.array(low), np.array(high))
-    z = ((signed_log(x) if logarithmic else x) - mean) / std
-    counts = statistics.histogram[feature, kind]
-    return float(counts @ z**4 / counts.sum())
+def _expected(change: np.ndarray, num_events: np.ndarray) -> np.ndarray:
+    """Standard deviation of ``change (K,)``, of nested parts against all, if events are independent of each other (elements of one event are not).
+
+    The variance of a part of n of N events against all is s^2 (1 / n - 1 / N); that of a part against the next one, of n' events, s^2 (1 / n - 1 / n'), and
+    these differences are independent of each other: their average gives s^2.
+    """
+    scale = np.mean(np.diff(change) ** 2 / -np.diff(1 / num_events))
+    return np.sqrt(scale * (1 / num_events - 1 / num_events[-1]))

@@ -1,4 +1,4 @@
-"""The events of a plan, in its order, a few at a time: what is decoded once serves until it has been used, as far as memory allows."""
+"""The events of a plan, in its order, some at a time: what is decoded once serves until it has been used, as far as memory allows."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
@@ -7,6 +7,7 @@ import numpy as np
 
 from mlpf.errors import DatasetError
 from mlpf.events import Events
+from mlpf.io.parquet import Rows
 from mlpf.io.shards import ShardedDataset
 from mlpf.samples.mixing.gather import gather
 from mlpf.samples.mixing.plan import Plan
@@ -54,8 +55,8 @@ def read_plan(
     columns: Sequence[str],
     chunk_elements: int = CHUNK_ELEMENTS,
     held_elements: int = HELD_ELEMENTS,
-) -> Iterator[Events]:
-    """Stream the events of a plan.
+) -> Iterator[Rows]:
+    """Stream the events of a plan, with the columns that only the plan knows: ``source``, and ``weight`` if there are weights.
 
     Args:
         plan: the events.
@@ -79,10 +80,10 @@ def read_plan(
                 group = int(rows.group[place])
                 places = rows.events_of(group)
                 places = places[(places >= start) & (places < max(stop, horizons[start])) & (holder[places] < 0)]
-                held[place] = _pick(open_dataset, rows.groups[group], columns, rows.row[places])
+                held[place] = _pick(open_dataset, rows.groups[group], columns, rows.row[places]).with_columns(_own_columns(plan, places))
                 holder[places], row[places] = place, np.arange(len(places))
         keys, chunk = np.unique(holder[start:stop], return_inverse=True)
-        yield gather([held[key] for key in keys.tolist()], chunk, row[start:stop])
+        yield Rows([held[key] for key in keys.tolist()], chunk, row[start:stop])
         needed = set(holder[stop:].tolist())
         held = {key: events for key, events in held.items() if key in needed}
 
@@ -91,6 +92,10 @@ def _cuts(elements: np.ndarray, chunk_elements: int) -> list[int]:
     """Places at which the events are cut into chunks; the first and the last included."""
     number = elements // chunk_elements
     return [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(elements)]
+
+
+def _own_columns(plan: Plan, places: np.ndarray) -> dict[str, np.ndarray]:
+    return {"source": plan.source[places]} | ({} if plan.weight is None else {"weight": plan.weight[places]})
 
 
 def _pick(open_dataset: OpenDataset, group: tuple[int, int, int], columns: Sequence[str], rows: np.ndarray) -> Events:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -10,7 +9,6 @@ from pathlib import Path
 import mlpf
 from mlpf import schema
 from mlpf.errors import DatasetError
-from mlpf.events import Events
 from mlpf.io.files import flush_to_disk, sha256, write_text, writing
 from mlpf.io.shards import Shard, ShardedDataset, write_parquet
 from mlpf.samples.mixing.plan import Plan
@@ -72,7 +70,7 @@ def make_shard(task: ShardTask) -> ShardDone:
     shard = _read_note(task, key)
     if shard is not None and sha256(task.shard) == shard.sha256:
         return ShardDone(shard, found=True)
-    num_events, num_elements = write_parquet(task.shard, _events(task))
+    num_events, num_elements = write_parquet(task.shard, read_plan(task.plan, lambda number: open_input(task.inputs[number]), task.columns))
     with writing(task.shard):
         flush_to_disk(task.shard)
     shard = Shard(task.shard.name, num_events, num_elements, sha256(task.shard))
@@ -88,15 +86,6 @@ def _read_note(task: ShardTask, key: str) -> Shard | None:
     except (OSError, ValueError, KeyError, TypeError):  # no note, or one from a power cut or another version
         return None
     return shard if note["key"] == key and task.shard.is_file() else None
-
-
-def _events(task: ShardTask) -> Iterator[Events]:
-    """Events of the shard with the columns that only the mixture knows."""
-    start = 0
-    for events in read_plan(task.plan, lambda number: open_input(task.inputs[number]), task.columns):
-        mine = task.plan.select(slice(start, start + len(events)))
-        yield events.with_columns({"source": mine.source} if mine.weight is None else {"source": mine.source, "weight": mine.weight})
-        start += len(events)
 
 
 @lru_cache(maxsize=32)  # for all tasks of a process: what stands at the end of a shard takes long to parse

@@ -6,6 +6,7 @@ from mlpf.events import concatenate
 from mlpf.io.shards import ShardedDataset
 from mlpf.samples.index import index_dataset, join_indices
 from mlpf.samples.mixing.config import MixConfig
+from mlpf.samples.mixing.gather import gather
 from mlpf.samples.mixing.plan import Pool, plan_mixture
 from mlpf.samples.mixing.read import read_plan
 
@@ -21,6 +22,11 @@ def mixed(write_shards):
     return datasets, plan_mixture(config, pools).plan
 
 
+def read_events(plan, *arguments):
+    """What a reader of the written events would see."""
+    return [gather(rows.chunks, rows.chunk, rows.row) for rows in read_plan(plan, *arguments)]
+
+
 class Counted(ShardedDataset):
     """A dataset that counts the row groups it decodes."""
 
@@ -34,14 +40,15 @@ class Counted(ShardedDataset):
 def expected_events(datasets, plan):
     whole = [dataset.read() for dataset in datasets]
     places = [datasets[d].shard_offsets[s] + r for d, s, r in zip(plan.dataset, plan.shard, plan.row, strict=True)]
-    return concatenate([whole[d].slice(place, place + 1) for d, place in zip(plan.dataset, places, strict=True)])
+    events = concatenate([whole[d].slice(place, place + 1) for d, place in zip(plan.dataset, places, strict=True)])
+    return events.with_columns({"source": plan.source})
 
 
 @pytest.mark.parametrize(("chunk_elements", "held_elements"), [(1, 0), (100, 0), (100, 1000), (10**6, 10**6)])
 def test_events_come_in_the_order_of_the_plan_whatever_is_held(mixed, chunk_elements, held_elements):
     datasets, plan = mixed
     expected = expected_events(datasets, plan)
-    read = concatenate(list(read_plan(plan, datasets.__getitem__, list(expected.columns), chunk_elements, held_elements)))
+    read = concatenate(read_events(plan, datasets.__getitem__, list(expected.columns), chunk_elements, held_elements))
     assert len(read) == len(plan)
     for name, values in expected.columns.items():
         np.testing.assert_array_equal(read[name], values, name)
@@ -49,7 +56,7 @@ def test_events_come_in_the_order_of_the_plan_whatever_is_held(mixed, chunk_elem
 
 def test_chunks_are_as_large_as_asked_give_or_take_an_event(mixed):
     datasets, plan = mixed
-    sizes = [chunk.size("element") for chunk in read_plan(plan, datasets.__getitem__, ["event", "element_type"], 200, 0)]
+    sizes = [chunk.size("element") for chunk in read_events(plan, datasets.__getitem__, ["event", "element_type"], 200, 0)]
     assert len(sizes) > 5
     assert max(sizes) < 200 + plan.num_elements.max()
 
@@ -69,7 +76,7 @@ def test_what_is_held_is_not_decoded_again(mixed):
 
 def test_only_the_columns_asked_for_are_read(mixed):
     datasets, plan = mixed
-    assert all(set(chunk.columns) == {"event", "element_pt"} for chunk in read_plan(plan, datasets.__getitem__, ["event", "element_pt"]))
+    assert all(set(chunk.columns) == {"event", "source", "element_pt"} for chunk in read_events(plan, datasets.__getitem__, ["event", "element_pt"]))
 
 
 def test_a_column_that_a_shard_lacks_is_an_error(mixed):

@@ -158,12 +158,11 @@ def _training(parameters: Path | None, size: int, events: int, threads: int, mea
     import torch
 
     from mlpf.config import load_parameters
-    from mlpf.dataset.graph_dataset import GraphDataset
-    from mlpf.dataset.loader import make_loader
+    from mlpf.dataset.loader import Loader
+    from mlpf.dataset.sample import select_split
     from mlpf.io.shards import ShardedDataset
     from mlpf.loss.particle_flow import ParticleFlowLoss
     from mlpf.nn.model import build_model
-    from mlpf.samples.split import SplitConfig
     from mlpf.testing import random_dataset
     from mlpf.training.config import run_parameters
 
@@ -173,8 +172,7 @@ def _training(parameters: Path | None, size: int, events: int, threads: int, mea
     optimizer = torch.optim.AdamW(model.parameters())
     with tempfile.TemporaryDirectory() as folder:
         dataset = ShardedDataset(random_dataset(Path(folder) / "dataset", events, size))
-        everything = GraphDataset(dataset, "train", SplitConfig(train=1.0, validation=0.0, test=0.0))
-        batches = list(make_loader(everything, config.training.max_elements, shuffle=False))
+        batches = list(Loader([select_split(dataset)], config.training.max_elements, shuffle=False))
 
     def forward() -> None:
         with torch.no_grad():

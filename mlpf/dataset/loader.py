@@ -1,75 +1,158 @@
-"""Graphs -> padded batches of events of similar size, under a budget of elements."""
+"""Batches for training, straight from the shards: shuffled, of events of similar size, resumable, with processes that read ahead."""
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
+from typing import Any, Self
 
-import numpy as np
-from torch.utils.data import DataLoader, Sampler
-from torch_geometric.data import Batch as GraphBatch
-from torch_geometric.data import Data
-from torch_geometric.utils import to_dense_batch
+import pyarrow as pa
+import torch
+from torch.utils.data import DataLoader
 
-from mlpf.dataset.batch import Batch, Targets
-from mlpf.dataset.graph_dataset import GraphDataset
+from mlpf.dataset.batch import Batch
+from mlpf.dataset.plan import Plan, Pool
+from mlpf.dataset.pool import ElementWeighting, PackedBatches, PoolReader
+from mlpf.dataset.sample import Sample, fingerprint
+from mlpf.errors import DatasetError, MlpfError
 
-SIZE_SPREAD = 1.25  # largest over smallest event of a batch; at most 20 % of a batch is padding
+POOL_ELEMENTS = 500_000  # 270 bytes each: 135 MB for each process that reads ahead, and as much again for the pool in use
+MIN_BATCHES_PER_POOL = 16  # of a full budget each
 
 
-class SizeBatchSampler(Sampler[list[int]]):
-    """Batches of events whose sizes differ by at most `SIZE_SPREAD`, with at most ``max_elements`` elements after padding.
+class Loader:
+    """Batches of the events of some datasets; every pass is an epoch, see `Plan`.
 
-    Events sorted by size fall into pools of similar size; each epoch shuffles inside the pools, and then the batches. The number of batches is the same in
-    every epoch. An event larger than the budget is a batch of its own.
+    Batches do not depend on the number of workers. `state_dict` says how far the current epoch has been delivered, whatever was read ahead, and holds for all
+    ranks; Lightning stores and restores it in its checkpoints. The pass after `load_state_dict` delivers what was left, any other begins an epoch.
 
     Args:
-        num_elements: ``(B,)`` elements per event.
-        max_elements: budget per batch.
-        shuffle: otherwise by size, always the same.
-        seed: of the shuffling; epoch e (counted from 0, one per pass) of a seed is always the same.
+        samples: what to read, from `select_split`.
+        max_elements: budget of a batch, padding included.
+        shuffle: another order in every epoch; otherwise always by size inside of pools.
+        seed: of the shuffling.
+        proportions: of the datasets, see `Plan`.
+        pool_elements: elements that are shuffled and sorted together, at least `MIN_BATCHES_PER_POOL` budgets; memory is in proportion.
+        num_workers: processes that read ahead.
+        element_weights: weights of elements.
+        rank, world: this process and how many there are; by default those of `torch.distributed` if it runs, so make the loader after it has started.
+
+    Attributes:
+        epoch: which pass, counted from 0.
+        num_delivered: batches of it that were delivered.
+
+    Raises:
+        DatasetError: see `Plan`; in a pass: a damaged dataset, or one without targets.
     """
 
-    def __init__(self, num_elements: np.ndarray, max_elements: int, shuffle: bool = True, seed: int = 0) -> None:
-        self.pools = _pools(num_elements, max_elements)
-        self.shuffle = shuffle
-        self.seed = seed
+    batch_sampler = None  # whatever has a `sampler`, Lightning asks for this, too
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        max_elements: int,
+        shuffle: bool = True,
+        seed: int = 0,
+        proportions: Sequence[float] | None = None,
+        pool_elements: int = POOL_ELEMENTS,
+        num_workers: int = 0,
+        element_weights: ElementWeighting | None = None,
+        rank: int | None = None,
+        world: int | None = None,
+    ) -> None:
+        distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+        self.rank = rank if rank is not None else torch.distributed.get_rank() if distributed else 0
+        world = world if world is not None else torch.distributed.get_world_size() if distributed else 1
+        pool_elements = max(pool_elements, MIN_BATCHES_PER_POOL * max_elements)
+        self.plan = Plan(samples, max_elements, pool_elements, shuffle, seed, proportions, world)
         self.epoch = 0
+        self.num_delivered = 0
+        self._resumed = False
+        self._digest = _digest(samples, max_elements, pool_elements, shuffle, seed, proportions, world)
+        self._order: list[Pool] = []  # the sampler; workers that live on get the next epoch's pools through it
+        self._pools = DataLoader(
+            PoolReader([sample.dataset for sample in samples], element_weights),
+            batch_size=None,
+            sampler=self._order,
+            num_workers=num_workers,
+            collate_fn=_unchanged,
+            worker_init_fn=_use_one_thread,
+            prefetch_factor=1 if num_workers else None,
+            persistent_workers=num_workers > 0,
+        )
+        self._length = self.plan.num_batches(self.rank)
 
     def __len__(self) -> int:
-        return sum(-(-len(pool) // size) for pool, size in self.pools)
+        """Batches of an epoch, the same in all."""
+        return self._length
 
-    def __iter__(self) -> Iterator[list[int]]:
-        # A generator: a loader with workers asks for an iterator that it never uses, which must not count as a pass.
-        rng = np.random.default_rng([self.seed, self.epoch])
-        self.epoch += 1
-        batches = []
-        for pool, size in self.pools:
-            events = rng.permutation(pool) if self.shuffle else pool
-            batches += [events[first : first + size].tolist() for first in range(0, len(events), size)]
-        order = rng.permutation(len(batches)) if self.shuffle else range(len(batches))
-        yield from (batches[i] for i in order)
+    def __iter__(self) -> Iterator[Batch]:
+        """An epoch, or the rest of it after `load_state_dict`."""
+        # A generator: Lightning asks for iterators that it never uses, which must not count as a pass.
+        complete = self.num_delivered >= len(self)
+        if complete or (self.num_delivered and not self._resumed):
+            self.epoch, self.num_delivered = self.epoch + 1, 0
+        self._resumed = False
+        self._order[:] = _remaining(self.plan.pools(self.epoch, self.rank), self.num_delivered)
+        for packed in self._pools:
+            if isinstance(packed, MlpfError):
+                raise packed
+            assert isinstance(packed, PackedBatches)
+            for batch in packed.batches():
+                self.num_delivered += 1
+                yield batch
+
+    @property
+    def sampler(self) -> Self:
+        """Itself: Lightning looks here for `set_epoch`, which it calls before every epoch."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Let the next pass be the given epoch; if that is the one of the state just loaded, its rest."""
+        if epoch != self.epoch or not self._resumed:
+            self.epoch, self.num_delivered, self._resumed = epoch, 0, False
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where in which epoch the loader is, and what of."""
+        return {"epoch": self.epoch, "num_delivered": self.num_delivered, "digest": self._digest}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where `state_dict` was taken: the next pass delivers the batches that were left then.
+
+        Raises:
+            DatasetError: the state is one of other data, or of data that are shared out otherwise.
+        """
+        if state.get("digest") != self._digest:
+            raise DatasetError(
+                f"the saved position in the training data ({state.get('digest')}) is one of other data ({self._digest}); resume with the same datasets, "
+                "proportions, split, seed, max_elements, pool_elements and number of processes, or start a new training from the weights"
+            )
+        self.epoch, self.num_delivered, self._resumed = int(state["epoch"]), int(state["num_delivered"]), True
 
 
-def _pools(num_elements: np.ndarray, max_elements: int) -> list[tuple[np.ndarray, int]]:
-    """Events of similar size and how many of them make a batch."""
-    order = np.argsort(num_elements, kind="stable")
-    sizes = np.maximum(num_elements[order], 1)
-    pools = []
-    first = 0
-    while first < len(sizes):
-        last = int(np.searchsorted(sizes, sizes[first] * SIZE_SPREAD, side="right"))
-        pools.append((order[first:last], max(1, int(max_elements // sizes[last - 1]))))
-        first = last
-    return pools
+def _remaining(pools: Sequence[Pool], num_delivered: int) -> list[Pool]:
+    """The pools without the batches that were delivered already."""
+    remaining = []
+    for pool in pools:
+        skipped = min(num_delivered, len(pool))
+        num_delivered -= skipped
+        if skipped < len(pool):
+            remaining.append(pool.after(skipped) if skipped else pool)
+    return remaining
 
 
-def collate(graphs: Sequence[Data]) -> Batch:
-    """Graphs of B events -> `Batch`, padded to the largest."""
-    graph = GraphBatch.from_data_list(list(graphs))
-    features, real = to_dense_batch(graph.x, graph.batch, batch_size=len(graphs))
-    targets = Targets(*(to_dense_batch(graph[f"y_{name}"], graph.batch, batch_size=len(graphs))[0] for name in Targets._fields))
-    return Batch(features, real.float(), real.float(), targets)
+def _digest(samples: Sequence[Sample], *settings: Any) -> str:
+    """16 hex digits over all that the batches depend on."""
+    events = [
+        [fingerprint(sample.dataset), *(hashlib.sha256(place.tobytes()).hexdigest() for place in (sample.index.shard, sample.index.row))] for sample in samples
+    ]
+    return hashlib.sha256(json.dumps([events, settings]).encode()).hexdigest()[:16]
 
 
-def make_loader(dataset: GraphDataset, max_elements: int, shuffle: bool, seed: int = 0, num_workers: int = 0) -> DataLoader:
-    """A loader of `Batch` over all events of a dataset."""
-    sampler = SizeBatchSampler(dataset.num_elements, max_elements, shuffle, seed)
-    return DataLoader(dataset, batch_sampler=sampler, collate_fn=collate, num_workers=num_workers, persistent_workers=num_workers > 0)
+def _unchanged(item: Any) -> Any:
+    return item
+
+
+def _use_one_thread(_worker: int) -> None:
+    """A worker is one process among several: it leaves the other cores to them."""
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)

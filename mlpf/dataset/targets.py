@@ -1,12 +1,16 @@
 """Dataset columns -> training targets."""
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 
 from mlpf import schema
 from mlpf.dataset.batch import Targets
+from mlpf.dataset.sample import Sample
 from mlpf.errors import DatasetError
 from mlpf.events import Events
+from mlpf.features import consumer_elements
 
 NEEDED_COLUMNS = tuple(f"target_{name}" for name in ("class", "pt", "eta", "sin_phi", "cos_phi", "energy", "charge"))
 TARGET_COLUMNS = (*NEEDED_COLUMNS, "target_ispu")  # ntuples of 2020 know nothing of pileup
@@ -38,6 +42,23 @@ def training_targets(events: Events) -> Targets:
         pileup=torch.from_numpy(np.where(particle, np.clip(events["target_ispu"], 0.0, 1.0), 0.0).astype(np.float32)),
         charge=torch.from_numpy(np.where(particle, np.clip(events["target_charge"], -1, 1), 0).astype(np.int64) + 1),
     )
+
+
+def has_target(sample: Sample) -> bool:
+    """Whether any element of the sample's events should become a particle; reads no further than the first that does.
+
+    Raises:
+        DatasetError: as `training_targets`.
+    """
+    index = sample.index
+    for first, last in pairwise(sample.group_offsets.tolist()):
+        events = sample.dataset.read_groups(int(index.shard[first]), [int(index.group[first])], ("element_type", *TARGET_COLUMNS))
+        wanted = np.zeros(len(events), dtype=bool)
+        wanted[sample.place[first:last]] = True
+        seen = np.repeat(wanted, events.counts("element")) & consumer_elements(events["element_type"])
+        if (training_targets(events).class_position.numpy()[seen] > 0).any():
+            return True
+    return False
 
 
 def _class_position(events: Events) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The ``training`` section, and the three sections that make a training."""
+"""The ``training`` section, and the sections that make a training."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,22 +7,27 @@ from typing import Any, Literal, NamedTuple
 import pydantic
 
 from mlpf.config import Config, parse_section
+from mlpf.dataset.loader import POOL_ELEMENTS
 from mlpf.loss.particle_flow import LossConfig
 from mlpf.nn.model import ModelConfig, model_config
+from mlpf.samples.element_weights import ElementWeightConfig
+from mlpf.samples.scaling import ScalingConfig
 from mlpf.samples.split import SplitConfig
 
 
 class TrainingConfig(Config):
     """How a model is trained."""
 
-    dataset: str | None = None
-    """Folder of the dataset; --data takes its place."""
+    dataset: str | list[str] | dict[str, pydantic.PositiveFloat] | None = None
+    """Folder of the dataset, a list of several, or several with their proportions in the training; --data takes its place."""
     split: SplitConfig = SplitConfig()
     """How events are shared between training, validation and test."""
     epochs: int = pydantic.Field(default=20, ge=1)
     """Passes over the training events."""
     max_elements: int = pydantic.Field(default=8000, ge=1)
     """Elements per batch, padding included."""
+    pool_elements: int = pydantic.Field(default=POOL_ELEMENTS, ge=1)
+    """Elements that are shuffled and sorted by size together, at least 16 batches; they take 270 bytes each, in the training and in each worker."""
     learning_rate: float = pydantic.Field(default=1e-3, gt=0.0)
     """Peak of the learning rate."""
     weight_decay: float = pydantic.Field(default=0.01, ge=0.0)
@@ -37,6 +42,27 @@ class TrainingConfig(Config):
     """Where to train; auto takes a GPU if there is one."""
     num_workers: int = pydantic.Field(default=0, ge=0)
     """Processes that prepare batches beside the training."""
+    scaling: str | None = None
+    """File of mlpf scale whose statistics of the features count, used as the section scaling says; by default those of the training events are measured."""
+    element_weights: ElementWeightConfig | None = None
+    """Weights of elements by class, pt and eta; by default all weigh alike."""
+
+    @pydantic.field_validator("dataset")
+    @classmethod
+    def _names_a_dataset(cls, value: Any) -> Any:
+        if value is not None and not value:
+            raise ValueError("names no dataset")
+        if isinstance(value, list) and len(set(value)) < len(value):
+            raise ValueError("names a dataset twice")
+        return value
+
+    @property
+    def datasets(self) -> dict[str, float | None]:
+        """Folders and their proportions; none without proportions."""
+        if isinstance(self.dataset, dict):
+            return dict(self.dataset)
+        folders = [self.dataset] if isinstance(self.dataset, str) else self.dataset or []
+        return dict.fromkeys(folders)
 
 
 class RunParameters(NamedTuple):
@@ -45,6 +71,7 @@ class RunParameters(NamedTuple):
     model: ModelConfig
     loss: LossConfig
     training: TrainingConfig
+    scaling: ScalingConfig = ScalingConfig()
 
     def resolved(self) -> dict[str, dict[str, Any]]:
         """All values, defaults included, as a parameter file holds them."""
@@ -52,7 +79,7 @@ class RunParameters(NamedTuple):
 
 
 def run_parameters(parameters: Mapping[str, Any], source: str | Path = "parameters") -> RunParameters:
-    """The sections ``model``, ``loss`` and ``training`` of what `load_parameters` returned.
+    """The sections ``model``, ``loss``, ``training`` and ``scaling`` of what `load_parameters` returned.
 
     Raises:
         ConfigError: the first unknown key or value out of range.
@@ -61,4 +88,5 @@ def run_parameters(parameters: Mapping[str, Any], source: str | Path = "paramete
         model_config(parameters, source),
         parse_section(parameters, "loss", LossConfig, source),
         parse_section(parameters, "training", TrainingConfig, source),
+        parse_section(parameters, "scaling", ScalingConfig, source),
     )

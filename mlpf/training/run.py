@@ -1,7 +1,8 @@
 """A training from dataset to run folder.
 
-The folder: `parameters.yaml` (all values, defaults included), `model.pt` and `model.json` (the best epoch, see `mlpf.nn.saved`), `metrics.csv` (one row per
-epoch), `tensorboard/` and `checkpoints/` (best and last, with optimiser). It is called ``NAME.partial`` until the last epoch is done.
+The folder: `parameters.yaml` (all values, defaults included), `scaling.json` (statistics of the features), `element_weights.json` (if elements have any),
+`model.pt` and `model.json` (the best epoch, see `mlpf.nn.saved`), `metrics.csv` (one row per epoch), `tensorboard/` and `checkpoints/` (best and last, with
+optimiser and place in the data). It is called ``NAME.partial`` until the last epoch is done.
 """
 
 import logging
@@ -18,20 +19,23 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from rich.progress import Progress
 
-from mlpf.dataset.graph_dataset import GraphDataset, fingerprint
-from mlpf.dataset.loader import make_loader
-from mlpf.errors import ConfigError, DatasetError
+from mlpf.dataset.loader import Loader
+from mlpf.dataset.sample import fingerprint
+from mlpf.errors import ConfigError
 from mlpf.io.files import write_text
-from mlpf.io.shards import ShardedDataset
 from mlpf.loss.particle_flow import ParticleFlowLoss
 from mlpf.nn.model import Model, build_model, num_parameters
 from mlpf.nn.saved import ModelInfo
+from mlpf.samples.scaling import make_scaling
 from mlpf.training.callbacks import MONITOR, BestModel, EpochReport
-from mlpf.training.config import RunParameters, TrainingConfig
+from mlpf.training.config import RunParameters
+from mlpf.training.data import feature_scaling, make_loaders, open_data, weigh_elements
 from mlpf.training.folder import PARAMETERS, check_output, run_folder
 from mlpf.training.module import ParticleFlowModule
 
 METRICS = "metrics.csv"
+SCALING = "scaling.json"
+ELEMENT_WEIGHTS = "element_weights.json"
 
 
 class TrainingResult(NamedTuple):
@@ -58,7 +62,7 @@ def train(
     """Train a model on ``parameters.training.dataset``.
 
     Args:
-        parameters: model, loss and training.
+        parameters: model, loss, training and scaling.
         output: run folder to make.
         overwrite: replace an earlier run of that name, once the new one is complete.
         report: receives one line per thing worth saying.
@@ -77,20 +81,20 @@ def train(
     check_output(folder, overwrite)
     if config.device == "gpu" and not torch.accelerator.is_available():
         raise ConfigError("training.device=gpu: PyTorch sees no GPU; choose cpu or auto")
-    dataset = _open_dataset(config)
-    training, validation = (_read_split(dataset, split, config) for split in ("train", "validation"))
-    num_test = len(dataset) - len(training) - len(validation)
-    report(f"{dataset.path}: {len(training)} events for training, {len(validation)} for validation, {num_test} for tests")
+    data = open_data(config, report)
+    scaling = feature_scaling(data, config, parameters.scaling)
+    element_weights = weigh_elements(data, config, report)
+    loaders = make_loaders(data, config, element_weights, report)
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     model = build_model(parameters.model)
-    model.preprocess.fit(training.features)
+    model.preprocess.set_scaling(make_scaling(scaling.statistics, scaling.scaling))
     report(f"model {parameters.model.name}: {num_parameters(model)} parameters")
 
     def describe(epoch: int, loss: float) -> ModelInfo:
         return ModelInfo(
             model=parameters.model.model_dump(),
-            dataset=str(dataset.path),
-            dataset_fingerprint=fingerprint(dataset),
+            dataset=str(data),
+            dataset_fingerprint=fingerprint(*data.datasets),
             split=config.split,
             seed=config.seed,
             epoch=epoch,
@@ -100,21 +104,22 @@ def train(
     start = time.perf_counter()
     with run_folder(folder, report) as unfinished:
         write_text(unfinished / PARAMETERS, yaml.safe_dump(parameters.resolved(), sort_keys=False))
+        scaling.write(unfinished / SCALING)
+        if element_weights is not None:
+            write_text(unfinished / ELEMENT_WEIGHTS, element_weights.to_json())
         best = BestModel(unfinished, model, describe)
-        _fit(model, parameters, training, validation, [best, EpochReport(unfinished / METRICS, report, bar)], unfinished)
+        _fit(model, parameters, loaders, [best, EpochReport(unfinished / METRICS, report, bar)], unfinished)
     assert best.best is not None, "training ended without an epoch"
     return TrainingResult(Path(output), best.best, time.perf_counter() - start)
 
 
-def _fit(model: Model, parameters: RunParameters, training: GraphDataset, validation: GraphDataset, callbacks: list[lightning.Callback], folder: Path) -> None:
+def _fit(model: Model, parameters: RunParameters, loaders: tuple[Loader, Loader], callbacks: list[lightning.Callback], folder: Path) -> None:
     config = parameters.training
-    train_loader = make_loader(training, config.max_elements, shuffle=True, seed=config.seed, num_workers=config.num_workers)
-    validation_loader = make_loader(validation, config.max_elements, shuffle=False, num_workers=config.num_workers)
+    train_loader, validation_loader = loaders
     module = ParticleFlowModule(model, ParticleFlowLoss(parameters.loss), config, config.epochs * len(train_loader))
     checkpoints = ModelCheckpoint(folder / "checkpoints", "best", monitor=MONITOR, save_last=True, enable_version_counter=False)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*does not have many workers.*")  # batches are made in memory, faster than they are used
         warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning 2.6 with torch 2.13
         trainer = lightning.Trainer(
             accelerator=config.device,
@@ -129,19 +134,3 @@ def _fit(model: Model, parameters: RunParameters, training: GraphDataset, valida
             enable_model_summary=False,
         )
         trainer.fit(module, train_loader, validation_loader)
-
-
-def _open_dataset(config: TrainingConfig) -> ShardedDataset:
-    if config.dataset is None:
-        raise DatasetError("no dataset to train on; pass --data DATASET or set training.dataset")
-    return ShardedDataset(config.dataset)
-
-
-def _read_split(dataset: ShardedDataset, split: str, config: TrainingConfig) -> GraphDataset:
-    events = GraphDataset(dataset, split, config.split)
-    if not (events.targets.class_position > 0).any():
-        raise DatasetError(
-            f"{dataset.path}: {len(events)} of {len(dataset)} events fall to {split}, none with a target; "
-            f"use more events, of an ntuple with truth, or raise training.split.{split}"
-        )
-    return events

@@ -1,79 +1,224 @@
+import json
+
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from mlpf import schema
 from mlpf.dataset.graph_dataset import GraphDataset
-from mlpf.dataset.loader import SIZE_SPREAD, SizeBatchSampler, collate, make_loader
-from mlpf.io.shards import ShardedDataset
+from mlpf.dataset.loader import Loader
+from mlpf.dataset.sample import select_split
+from mlpf.errors import DatasetError
+from mlpf.events import Events
+from mlpf.io.files import sha256
+from mlpf.io.shards import Shard, ShardedDataset, write_manifest, write_parquet
+from mlpf.samples.split import SplitConfig
+from mlpf.schema import ElementType
 from mlpf.testing import random_dataset
 
 
-@settings(deadline=None)
-@given(st.lists(st.integers(0, 300), max_size=60), st.integers(1, 1000), st.booleans())
-def test_batches_hold_every_event_once_within_budget_and_of_similar_size(sizes, budget, shuffle):
-    sizes = np.array(sizes, dtype=np.int64)
-    sampler = SizeBatchSampler(sizes, budget, shuffle)
-    batches = list(sampler)
-    assert sorted(i for batch in batches for i in batch) == list(range(len(sizes)))
-    assert len(batches) == len(sampler)
-    for batch in batches:
-        assert len(batch) == 1 or len(batch) * sizes[batch].max() <= budget
-        assert sizes[batch].max() <= SIZE_SPREAD * max(sizes[batch].min(), 1)
-
-
-def test_every_epoch_is_another_shuffle_and_a_seed_repeats_them():
-    sizes = np.full(50, 10)
-    first, again, other = (SizeBatchSampler(sizes, 100, seed=seed) for seed in (1, 1, 2))
-    epochs = [list(first) for _ in range(3)]
-    assert epochs == [list(again) for _ in range(3)]
-    assert epochs[0] != epochs[1] != epochs[2]
-    assert epochs[0] != list(other)
-
-
-def test_without_shuffling_every_pass_is_the_same():
-    sampler = SizeBatchSampler(np.arange(30), 40, shuffle=False)
-    assert list(sampler) == list(sampler)
-
-
-def test_an_iterator_that_nobody_uses_is_not_an_epoch():
-    """A loader with workers makes one more than it uses; the order of events must not depend on the number of workers."""
-    first, again = (SizeBatchSampler(np.full(50, 10), 100, seed=1) for _ in range(2))
-    iter(first)
-    assert list(first) == list(again)
+def write(folder, *shards):
+    """A dataset of one shard per chunk of events."""
+    listed = []
+    for number, events in enumerate(shards):
+        path = folder / f"part-{number}.parquet"
+        write_parquet(path, [events])
+        listed.append(Shard(path.name, len(events), events.size("element"), sha256(path)))
+    write_manifest(folder, listed, {})
+    return ShardedDataset(folder)
 
 
 @pytest.fixture(scope="module")
-def graphs(tmp_path_factory):
-    return GraphDataset(ShardedDataset(random_dataset(tmp_path_factory.mktemp("random"), num_events=30, mean_elements=3.0)))
+def datasets(tmp_path_factory):
+    """One of two shards with weights of events, and a small one without."""
+    folder = tmp_path_factory.mktemp("data")
+    events = ShardedDataset(random_dataset(folder / "source", num_events=130, mean_elements=20.0)).read()
+    kind = events["element_type"].copy()
+    kind[::9] = ElementType.PS1
+    events = events.with_columns({"element_type": kind, "weight": np.random.default_rng(0).uniform(0.5, 2.0, len(events))})
+    return [write(folder / "first", events.slice(0, 70), events.slice(70, 130)), ShardedDataset(random_dataset(folder / "second", 40, 3.0, seed=1))]
 
 
-def test_a_batch_is_its_events_and_padding(graphs):
-    chosen = [int(np.argmax(graphs.num_elements)), int(np.argmin(graphs.num_elements)), 4]
-    assert graphs.num_elements[chosen[1]] == 0  # an empty event among them
-    batch = collate([graphs[i] for i in chosen])
-    assert batch.features.shape == (3, graphs.num_elements.max(), 55)
-    for row, i in enumerate(chosen):
-        own = slice(graphs.offsets[i], graphs.offsets[i + 1])
-        count = int(graphs.num_elements[i])
-        torch.testing.assert_close(batch.features[row, :count], graphs.features[own], equal_nan=True, rtol=0, atol=0)
-        assert batch.mask[row].tolist() == [1.0] * count + [0.0] * (batch.mask.shape[1] - count)
-        for name, values in batch.targets._asdict().items():
-            expected = getattr(graphs.targets, name)[own]
-            assert values.dtype == expected.dtype
-            assert torch.equal(values[row, :count], expected), name
-            assert not values[row, count:].any(), name
+@pytest.fixture(scope="module")
+def samples(datasets):
+    return [select_split(dataset, "train", SplitConfig(train=0.7, validation=0.2, test=0.1)) for dataset in datasets]
 
 
-def test_a_batch_of_empty_events_has_no_columns(graphs):
-    empty = [int(i) for i in np.flatnonzero(graphs.num_elements == 0)[:2]]
-    batch = collate([graphs[i] for i in empty])
-    assert batch.mask.shape[0] == len(empty)
-    assert batch.mask.sum() == 0
+def make(samples, **settings):
+    return Loader(samples, **{"max_elements": 60, "pool_elements": 300, "seed": 3, **settings})
 
 
-def test_the_loader_yields_all_elements(graphs):
-    batches = list(make_loader(graphs, max_elements=20, shuffle=True))
-    assert sum(int(batch.mask.sum()) for batch in batches) == len(graphs.features)
-    assert all(batch.mask.numel() <= 20 for batch in batches)
+def content(batches):
+    """All bytes of some batches."""
+    return [b"".join(values.numpy().tobytes() for values in (b.features, b.mask, b.weight, *b.targets)) + str(b.mask.shape).encode() for b in batches]
+
+
+def test_a_batch_is_its_events_and_padding(datasets):
+    """Against the graphs of the same events, which another code makes; events are told apart by their first feature row."""
+    graphs = [graph for dataset in datasets for graph in GraphDataset(dataset)]
+    by_features = {graph.x.numpy().tobytes(): graph for graph in graphs if len(graph.x)}
+    num_empty = sum(not len(graph.x) for graph in graphs)
+    assert num_empty > 0
+    for batch in make([select_split(dataset) for dataset in datasets]):
+        counts = batch.mask.sum(dim=1).int().tolist()
+        assert batch.features.shape == (len(counts), max(counts), schema.NUM_FEATURES)
+        for row, count in enumerate(counts):
+            assert batch.mask[row].tolist() == [1.0] * count + [0.0] * (max(counts) - count)
+            if not count:
+                num_empty -= 1
+                continue
+            graph = by_features.pop(batch.features[row, :count].numpy().tobytes())
+            assert not batch.features[row, count:].any()
+            assert not batch.weight[row, count:].any()
+            for name, values in batch.targets._asdict().items():
+                expected = graph[f"y_{name}"]
+                assert values.dtype == expected.dtype
+                assert torch.equal(values[row, :count], expected), name
+                assert not values[row, count:].any(), name
+    assert not by_features
+    assert num_empty == 0
+
+
+def test_an_element_weighs_what_its_event_does_times_its_own(datasets):
+    events = datasets[0].read()
+    weight_of = dict(zip(events["element_eta"].tolist(), np.repeat(events["weight"], events.counts("element")).tolist(), strict=True))
+    assert len(weight_of) == events.size("element")
+
+    def tracks_thrice(chunk):
+        return np.where(chunk["element_type"] == ElementType.TRACK, 3.0, 1.0).astype(np.float32)
+
+    for batch in make([select_split(datasets[0])], element_weights=tracks_thrice):
+        elements = batch.features[batch.mask > 0]
+        expected = [weight_of[eta] for eta in elements[:, schema.FEATURE_INDEX["eta"]].tolist()] * np.where(elements[:, 0] == ElementType.TRACK, 3.0, 1.0)
+        np.testing.assert_allclose(batch.weight[batch.mask > 0], expected, rtol=1e-6)
+    assert all(torch.equal(batch.weight, batch.mask) for batch in make([select_split(datasets[1])]))
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_batches_do_not_depend_on_the_number_of_workers(samples, num_workers):
+    alone, helped = make(samples), make(samples, num_workers=num_workers)
+    for _ in range(2):
+        assert content(alone) == content(helped)
+
+
+def test_every_pass_is_an_epoch_of_the_same_length(samples):
+    loader = make(samples)
+    epochs = [content(loader) for _ in range(3)]
+    assert {len(epoch) for epoch in epochs} == {len(loader)}
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+    assert [content(make(samples)) for _ in range(2)] == [epochs[0]] * 2
+
+
+def test_an_iterator_that_nobody_uses_is_not_an_epoch(samples):
+    first, again = make(samples), make(samples)
+    iter(first)
+    assert content(first) == content(again)
+
+
+def test_a_pass_that_was_left_early_is_over(samples):
+    loader, again = make(samples), make(samples)
+    next(iter(loader))
+    content(again)
+    assert content(loader) == content(again)
+
+
+def test_without_shuffling_every_pass_is_the_same_and_has_every_event(samples):
+    loader = make(samples, shuffle=False)
+    passes = [list(loader) for _ in range(2)]
+    assert content(passes[0]) == content(passes[1])
+    assert sum(len(batch.mask) for batch in passes[0]) == sum(map(len, samples))
+
+
+SETTINGS = [{}, {"proportions": [1.0, 2.0]}, {"rank": 1, "world": 2}]
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_resuming_at_any_batch_gives_the_batches_of_the_uninterrupted_run(samples, settings):
+    whole = make(samples, **settings)
+    epochs = [content(whole) for _ in range(3)]
+    length = len(whole)
+    for epoch in range(2):
+        for cut in range(length + 1):
+            resumed = make(samples, **settings)
+            resumed.load_state_dict({**whole.state_dict(), "epoch": epoch, "num_delivered": cut})
+            found = content(resumed)
+            if cut == length:  # nothing is left of the epoch
+                assert found == epochs[epoch + 1]
+            else:
+                assert found == epochs[epoch][cut:]
+                assert content(resumed) == epochs[epoch + 1]
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_the_state_counts_what_was_delivered_not_what_workers_read_ahead(samples, settings):
+    whole = make(samples, **settings)
+    first, second = content(whole), content(whole)
+    helped, resumed = make(samples, num_workers=2, **settings), make(samples, num_workers=2, **settings)
+    for cut in (1, len(first) // 2, len(first) - 1):
+        helped.set_epoch(0)
+        batches = iter(helped)
+        for _ in range(cut):
+            next(batches)
+        state = helped.state_dict()
+        assert (state["epoch"], state["num_delivered"]) == (0, cut)
+        resumed.load_state_dict(state)
+        assert content(resumed) == first[cut:]
+        assert content(resumed) == second
+
+
+def test_all_ranks_share_a_state_and_see_disjoint_events(samples):
+    ranks = [make(samples, rank=rank, world=2) for rank in range(2)]
+    epochs = [content(loader) for loader in ranks]
+    assert len(epochs[0]) == len(epochs[1]) == len(ranks[0])
+    states = [loader.state_dict() for loader in ranks]
+    assert states[0] == states[1]
+    pts = [
+        {float(pt) for batch in loader for pt in batch.features[..., schema.FEATURE_INDEX["pt"]][batch.mask > 0]}
+        for loader in (make(samples, rank=0, world=2), make(samples, rank=1, world=2))
+    ]
+    assert not (pts[0] & pts[1]) - {0.0}
+
+
+@pytest.mark.parametrize("change", [{"seed": 4}, {"max_elements": 61}, {"pool_elements": 2000}, {"proportions": [1.0, 1.0]}, {"world": 2, "rank": 0}])
+def test_a_state_of_other_data_is_refused(samples, change):
+    state = make(samples).state_dict()
+    with pytest.raises(DatasetError, match=r"position in the training data .* is one of other data .*; resume with the same datasets"):
+        make(samples, **change).load_state_dict(state)
+    with pytest.raises(DatasetError, match="is one of other data"):
+        make(samples[:1]).load_state_dict(state)
+
+
+def test_a_state_survives_json(samples):
+    loader = make(samples)
+    next(iter(loader))
+    assert json.loads(json.dumps(loader.state_dict())) == loader.state_dict()
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_dataset_without_targets_is_one_clear_line_also_from_a_worker(datasets, tmp_path, num_workers):
+    events = datasets[1].read()
+    columns = {name: values for name, values in events.columns.items() if name not in ("target_class", "target_pt")}
+    blank = write(tmp_path, Events(columns, events.offsets, len(events), layout=schema.DATASET))
+    with pytest.raises(DatasetError) as caught:
+        list(make([select_split(blank)], num_workers=num_workers))
+    assert str(caught.value) == f"{tmp_path}/part-0.parquet: holds no target_class, target_pt; make the dataset with mlpf postprocess from an ntuple with truth"
+
+
+def test_a_shard_that_changed_since_it_was_indexed_is_refused(datasets, tmp_path):
+    events = datasets[1].read()
+    sample = select_split(write(tmp_path, events))
+    kind = events["element_type"].copy()
+    kind[0] = ElementType.BREM
+    write(tmp_path, events.with_columns({"element_type": kind}))
+    with pytest.raises(DatasetError, match=r"part-0\.parquet: events from 0 on are not those of the index"):
+        list(make([sample]))
+    write(tmp_path, events.slice(0, 30))
+    with pytest.raises(DatasetError, match="are not those of the index"):
+        list(make([sample]))
+
+
+def test_no_events_are_no_batches(datasets):
+    nothing = select_split(datasets[1], "validation", SplitConfig(train=1.0, validation=0.0, test=0.0))
+    loader = make([nothing])
+    assert len(loader) == 0
+    assert list(loader) == []

@@ -7,8 +7,8 @@ import torch
 import yaml
 
 from mlpf.config import load_parameters
-from mlpf.dataset.graph_dataset import GraphDataset
-from mlpf.dataset.loader import make_loader
+from mlpf.dataset.loader import Loader
+from mlpf.dataset.sample import select_split
 from mlpf.errors import ConfigError, DatasetError, MlpfError, ModelError
 from mlpf.io.shards import ShardedDataset
 from mlpf.loss.particle_flow import ParticleFlowLoss, TermWeights
@@ -45,7 +45,15 @@ def table(folder):
 
 def test_a_run_leaves_its_files(finished):
     folder = finished[0].folder
-    assert {path.name for path in folder.iterdir()} == {"parameters.yaml", "model.pt", "model.json", "metrics.csv", "tensorboard", "checkpoints"}
+    assert {path.name for path in folder.iterdir()} == {
+        "parameters.yaml",
+        "scaling.json",
+        "model.pt",
+        "model.json",
+        "metrics.csv",
+        "tensorboard",
+        "checkpoints",
+    }
     assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     assert any(path.name.startswith("events.out.tfevents") for path in (folder / "tensorboard").iterdir())
 
@@ -64,10 +72,10 @@ def test_the_saved_model_is_the_best_epoch_and_has_the_loss_it_claims(finished, 
     assert info.validation_loss == pytest.approx(min(losses))
     assert info.epoch == 1 + losses.index(min(losses))
     config = parameters(data)
-    validation = GraphDataset(ShardedDataset(data), "validation", config.training.split)
+    validation = select_split(ShardedDataset(data), "validation", config.training.split)
     total = 0.0
     with torch.no_grad():
-        for batch in make_loader(validation, config.training.max_elements, shuffle=False):
+        for batch in Loader([validation], config.training.max_elements, shuffle=False):
             total += len(batch.mask) * ParticleFlowLoss(config.loss)(model(batch.features, batch.mask), batch)["total"].item()
     assert total / len(validation) == pytest.approx(info.validation_loss, rel=1e-5)
 
@@ -81,7 +89,7 @@ def test_the_resolved_parameters_make_the_same_run(finished, data, tmp_path):
 
 
 def test_the_report_counts_the_events_of_each_split(finished, data):
-    counts = [len(GraphDataset(ShardedDataset(data), split, parameters(data).training.split)) for split in ("train", "validation", "test")]
+    counts = [len(select_split(ShardedDataset(data), split, parameters(data).training.split)) for split in ("train", "validation", "test")]
     assert finished[1][0] == f"{data}: {counts[0]} events for training, {counts[1]} for validation, {counts[2]} for tests"
     assert sum(line.startswith("epoch ") for line in finished[1]) == 3
 

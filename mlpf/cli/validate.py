@@ -80,7 +80,7 @@ def _print(validation: "Validation") -> None:
         skipped = sum((c.quantity, c.within) == (quantity, within) for c in validation.skipped)
         smallest = p_value(min(test.p for test in tests)) if tests else ""
         warnings = sum(test.p < validation.config.threshold for test in tests)
-        name = f"{quantity} in bins of {within}" if within not in ("", "all") else quantity
+        name = f"{quantity} by {within}" if within not in ("", "all") else quantity
         method = tests[0].method if tests else ""
         table.add_row(name, method, str(len(tests)), str(skipped), smallest, str(warnings))
     console.print(table)
@@ -90,6 +90,10 @@ def _print(validation: "Validation") -> None:
         console.print(f"[yellow]{column}: {number} values are not finite, counted below or above all bins[/]")
     for name, reason in validation.sums.space.left_out.items():
         console.print(f"[yellow]{name} was not compared: {reason}[/]")
+    for quantity in validation.sums.counts:
+        rare = sorted({name for test in validation.tests if test.quantity == quantity for name in test.dropped})
+        if rare:
+            console.print(f"{quantity}: chi2 without {escape(', '.join(rare))} (too few events)")
     for reason in dict.fromkeys(skipped.reason for skipped in validation.skipped):
         console.print(f"skipped: {sum(skipped.reason == reason for skipped in validation.skipped)} tests, {reason}")
 

@@ -77,7 +77,7 @@ def test_an_earlier_validation_is_replaced_only_if_asked_for(dataset, tmp_path, 
 
 
 def test_what_was_left_out_is_said(random_dataset, write_dataset, tmp_path, mlpf_cli):
-    events = random_dataset(100, 30.0)
+    events = random_dataset(100, 8.0)
     pt = events["element_pt"].copy()
     pt[7] = np.nan
     columns = {name: events[name] for name in ("event", "element_type", "element_eta")} | {"element_pt": pt}

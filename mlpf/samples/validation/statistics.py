@@ -185,7 +185,7 @@ def ks_test(a: Side, b: Side, scatter: HistogramScatter) -> Differences:
     The share F_a(t) of a's entries up to t is off F(t), that of all, by the mean of residuals: sum_e r_e(t) / N_a with r_e = c_e(t) - F(t) n_e. Its variance
     is E_a mean(r^2) / N_a^2. The p-value is Kolmogorov's at D / (2 max sigma). For one entry per event, max sigma is (1 / E_a + 1 / E_b)^(1/2) / 2, and this is
     the classical test. Entries of one event that lie together make F_a - F_b smoother than the Brownian bridge of that test: the p-value is then too large
-    rather than too small.
+    rather than too small (entries that kept a distance would do the opposite). For random parts of simulated ttbar and QCD events, 0 to 5.5 % lie below 0.05.
     """
     difference = shares(a.content.cumsum(axis=-1)) - shares(b.content.cumsum(axis=-1))
     sigma = np.sqrt(scatter.cumulative * (variance_per_scatter(a) + variance_per_scatter(b))[:, None])

@@ -7,6 +7,7 @@ chooses events. The latter may stand beside the former in one cut: they then cou
 """
 
 import ast
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
@@ -177,7 +178,9 @@ class _Compiler:
         try:
             if len(self.text) > MAX_LENGTH:
                 raise MemoryError
-            tree = ast.parse(self.text, mode="eval").body
+            with warnings.catch_warnings():  # Python's parser has opinions on what is refused below
+                warnings.simplefilter("ignore")
+                tree = ast.parse(self.text, mode="eval").body
             value = self.condition(tree)
         except SyntaxError as error:
             raise self.error((error.offset or 1) - 1, f"not understood{_habits(self.text)}") from None

@@ -9,10 +9,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
 from mlpf.plotting.columns.config import Log, Normalise
-from mlpf.plotting.columns.frame import SOFT, Frame, PlainNumbers, is_crowded
+from mlpf.plotting.columns.frame import SOFT, Frame, PlainNumbers, is_crowded, set_log_ticks
 from mlpf.plotting.columns.histograms import Histogram
 from mlpf.plotting.style import BLUE, GREY, ORANGE, PURPLE, RED, VIOLET
 from mlpf.selection import MULTIPLICITY
@@ -175,8 +175,7 @@ def _set_vertical(axes: Axes, heights: Sequence[Sequence[np.ndarray]], log: Log)
     if log == "always" or (log == "auto" and len(known) > 0 and highest > DYNAMIC * np.quantile(known, SMALL)):
         axes.set_yscale("log")
         axes.set_ylim(0.4 * lowest, 3 * highest)
-        axes.yaxis.set_major_locator(LogLocator(numticks=8))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        set_log_ticks(axes.yaxis, lowest, highest)
     else:
         axes.set_ylim(0, 1.15 * highest)
         axes.yaxis.set_major_formatter(PlainNumbers())

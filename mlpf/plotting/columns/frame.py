@@ -4,12 +4,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
+from matplotlib.axis import Axis
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator, ScalarFormatter
 
 from mlpf.plotting.columns.binning import Binning
 
 OUTSIDE = 0.04  # of the axis: width of a bin for the entries outside the range
 CROWDED = 70  # letters of names below an axis that do not fit beside each other
+MAX_DECADES = 4  # of a logarithmic axis that has short ticks
 SOFT = "#505050"
 
 
@@ -81,14 +83,21 @@ def set_ticks(axes: Axes, binning: Binning, edges: np.ndarray, names: Sequence[s
                 text.set(rotation=35, ha="right", rotation_mode="anchor")
         axis.set_tick_params(which="both", length=0)
     elif binning.log:
-        axis.set_major_locator(LogLocator(numticks=9))
-        axis.set_minor_formatter(NullFormatter())
+        set_log_ticks(axis, edges[0], edges[-1])
     elif np.isclose(abs(edges[[0, -1]]), np.pi).all():
         axis.set_ticks(np.linspace(-np.pi, np.pi, 5), [r"$-\pi$", r"$-\pi/2$", "0", r"$\pi/2$", r"$\pi$"])
     else:
         halves = bool(np.all((edges + 0.5) % 1 == 0))
         axis.set_major_locator(MaxNLocator(8, integer=halves, min_n_ticks=1, steps=[1, 2, 2.5, 5, 10]))
         axis.set_major_formatter(PlainNumbers())
+
+
+def set_log_ticks(axis: Axis, low: float, high: float) -> None:
+    """Powers of ten; between them short ticks where there is room, as they take a third of the drawing time."""
+    axis.set_major_locator(LogLocator(numticks=7))
+    axis.set_minor_formatter(NullFormatter())
+    if high > low * 10**MAX_DECADES:
+        axis.set_minor_locator(NullLocator())
 
 
 def is_crowded(names: Sequence[str], width: float = 1.0) -> bool:

@@ -37,6 +37,8 @@ DEFAULT_PAIRS = (
 )
 """Drawn where all samples have them, unless a parameter file or the command line names others."""
 EVENT_GROUP = "event"
+BOOKKEEPING = (*schema.IDENTITY, "source")
+"""Last of the columns of events."""
 Progress = Callable[[str, int, int], None]
 Format = Literal["png", "pdf", "svg"]
 
@@ -220,7 +222,7 @@ def _draw_tasks(
 
     columns = dict.fromkeys(name for result in counted for name in result.columns)
     groups = [EVENT_GROUP, *(described[name].group for name in columns)]
-    ordered = sorted(columns, key=lambda name: groups.index(described[name].group))
+    ordered = sorted(columns, key=lambda name: (groups.index(described[name].group), name in BOOKKEEPING))
     pairs = dict.fromkeys(pair for result in counted for pair in result.pairs)
     return [task((name,), {i: result.columns[name] for i, result in enumerate(counted) if name in result.columns}) for name in ordered] + [
         task(pair, {i: result.pairs[pair] for i, result in enumerate(counted) if pair in result.pairs}) for pair in pairs

@@ -1,4 +1,4 @@
-"""Numba: moments and histogram of one column of elements, per group of elements.
+"""Numba: moments and histograms of columns of elements, per group of elements.
 
 Kernel and what it calls stay in one file: numba's cache does not see changes in another.
 """
@@ -20,7 +20,39 @@ _MAGNITUDE = np.uint32(0x7FFFFFFF)
 _INFINITY = np.uint32(0x7F800000)
 _SQRT_HALF = np.int32(0x3F3504F3)
 _LN_2 = np.float32(0.6931471805599453)
-_UNORDERED = {"reassoc", "contract", "nsz", "nnan"}  # sums in any order, which is what makes them fast; values are finite here
+_UNORDERED = {"reassoc", "contract", "nsz"}  # sums in any order, which is what makes them fast; compiled again, they may differ in the last digit
+
+
+@numba.njit(cache=True, nogil=True)
+def group_elements(element_type: np.ndarray, offsets: np.ndarray, piece: np.ndarray, kept_types: np.ndarray, num_pieces: int) -> tuple[np.ndarray, np.ndarray]:
+    """Order in which the elements of one piece and type are together (a counting sort).
+
+    Args:
+        element_type: ``(N,)`` integers.
+        offsets: ``(B + 1,)`` event boundaries.
+        piece: ``(B,)`` piece of each event, -1 for events to leave out.
+        kept_types: ``(T,) bool`` types not to leave out.
+        num_pieces: P.
+
+    Returns:
+        ``order (M,) uint32`` and ``starts (P * T + 1,) int64``, see `add_column`.
+    """
+    num_types = len(kept_types)
+    starts = np.zeros(num_pieces * num_types + 1, np.int64)
+    for event in range(len(piece)):
+        if piece[event] >= 0:
+            for i in range(offsets[event], offsets[event + 1]):
+                starts[piece[event] * num_types + element_type[i] + 1] += kept_types[element_type[i]]
+    starts[:] = np.cumsum(starts)
+    order, place = np.empty(starts[-1], np.uint32), starts.copy()
+    for event in range(len(piece)):
+        if piece[event] >= 0:
+            for i in range(offsets[event], offsets[event + 1]):
+                if kept_types[element_type[i]]:
+                    group = piece[event] * num_types + element_type[i]
+                    order[place[group]] = i
+                    place[group] += 1
+    return order, starts
 
 
 @numba.njit(cache=True, nogil=True)
@@ -85,17 +117,17 @@ def _gather(values: np.ndarray, order: np.ndarray, buffer: np.ndarray) -> int:
     return int(filled)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=_UNORDERED)
+@numba.njit(cache=True, nogil=True)
 def _limit(values: np.ndarray, filled: int, limit: float, extremes: np.ndarray) -> None:
-    low, high = extremes[0], extremes[1]
+    """Bring values to the limit and extremes up to date. Most blocks hold none beyond the extremes so far, which takes least time to find out."""
+    low, high, beyond = extremes[0], extremes[1], 0
     for i in range(filled):
-        value = values[i]
-        value = limit if value > limit else value
-        value = -limit if value < -limit else value
-        values[i] = value
-        low = value if value < low else low
-        high = value if value > high else high
-    extremes[0], extremes[1] = low, high
+        beyond += (values[i] < low) | (values[i] > high)
+    if beyond:
+        for i in range(filled):
+            values[i] = min(max(values[i], -limit), limit)
+            low, high = min(low, values[i]), max(high, values[i])
+        extremes[0], extremes[1] = low, high
 
 
 @numba.njit(cache=True, nogil=True)

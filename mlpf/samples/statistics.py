@@ -12,11 +12,11 @@ import numpy as np
 
 from mlpf import schema
 from mlpf.errors import DatasetError
-from mlpf.events import Events, event_index
+from mlpf.events import Events
 from mlpf.features import FEATURE_LIMITS, SCALED_FEATURES, consumer_elements, feature_column
 from mlpf.io.shards import ShardedDataset
 from mlpf.io.workers import map_in_order
-from mlpf.samples.feature_kernels import NUM_BINS, add_column
+from mlpf.samples.feature_kernels import NUM_BINS, add_column, group_elements
 from mlpf.samples.histogram import quantiles
 from mlpf.samples.split import SPLITS, SplitConfig, split_index, uniform_hash
 
@@ -28,9 +28,10 @@ SIGMA_PROBABILITIES = (0.0013498980316301, 0.0227501319481792, 0.158655253931457
 """Share of a normal distribution below the median and 1, 2, 3 standard deviations beside it."""
 _PIECE_SEED = 0x5CA1E  # another than those of splits
 _LIMITS = np.array([FEATURE_LIMITS[schema.FEATURE_INDEX[name]] for name in SCALED_FEATURES], dtype=np.float32)
+_SEEN_TYPES = consumer_elements(np.arange(schema.NUM_ELEMENT_TYPES))
 _COLUMNS = (*schema.IDENTITY, *(f"element_{name}" for name in schema.FEATURES if name not in ("sin_phi", "cos_phi")), "element_phi")
 _TASK_ELEMENTS = 2**19  # of one task of a process: half a second with pileup
-_CHUNK_ELEMENTS = 2**18  # in memory at once: 60 MB
+_CHUNK_ELEMENTS = 2**17  # in memory at once: 30 MB
 
 
 class FeatureSummary(NamedTuple):
@@ -75,8 +76,10 @@ class FeatureStatistics:
         """
         kinds = np.nan_to_num(features[:, schema.FEATURE_INDEX["type"]], nan=0.0, posinf=0.0, neginf=0.0)
         element_type = np.clip(kinds, 0, schema.NUM_ELEMENT_TYPES - 1).astype(np.int64)
+        every_type = np.ones(schema.NUM_ELEMENT_TYPES, dtype=bool)
+        group = group_elements(element_type, np.array([0, len(features)]), np.zeros(1, dtype=np.int64), every_type, NUM_PIECES)
+        self._add(*group, lambda name: np.ascontiguousarray(features[:, schema.FEATURE_INDEX[name]], dtype=np.float32))
         self.num_events[0] += num_events
-        self._add(element_type, lambda name: np.ascontiguousarray(features[:, schema.FEATURE_INDEX[name]], dtype=np.float32))
 
     def add_events(self, events: Events, chosen: np.ndarray | None = None) -> None:
         """Add the elements that a model sees (without PS1, PS2, BREM).
@@ -85,27 +88,19 @@ class FeatureStatistics:
             events: of a dataset, with identity and columns of elements.
             chosen: ``(B,) bool`` the events to add; None: all.
         """
-        kinds = events["element_type"]
-        event = event_index(events.collection_offsets("element"))
         piece = _pieces(events)
-        kept = consumer_elements(kinds)
         if chosen is not None:
-            kept &= chosen[event]
-            self.num_events += np.bincount(piece[chosen], minlength=NUM_PIECES)
-        else:
-            self.num_events += np.bincount(piece, minlength=NUM_PIECES)
-        group = piece[event] * schema.NUM_ELEMENT_TYPES + kinds
-        self._add(np.where(kept, group, -1), lambda name: feature_column(events, name))
+            piece = np.where(chosen, piece, -1)
+        events.validate(["element_type"])
+        group = group_elements(events["element_type"], events.collection_offsets("element"), piece, _SEEN_TYPES, NUM_PIECES)
+        self._add(*group, lambda name: feature_column(events, name))
+        self.num_events += np.bincount(piece + 1, minlength=NUM_PIECES + 1)[1:]
 
-    def _add(self, group: np.ndarray, column: Callable[[str], np.ndarray]) -> None:
-        """Add elements; ``group (N,)`` is piece x T + type, or -1 for those to leave out."""
-        num_groups = self.counts.size
-        sizes = np.bincount(group + 1, minlength=num_groups + 1)
-        order = np.argsort(group.astype(np.int16), kind="stable")[sizes[0] :].astype(np.uint32)
-        starts = np.concatenate([[0], np.cumsum(sizes[1:])])
+    def _add(self, order: np.ndarray, starts: np.ndarray, column: Callable[[str], np.ndarray]) -> None:
+        """Add elements in the order of `group_elements`."""
         for i, name in enumerate(SCALED_FEATURES):
             add_column(column(name), order, starts, _LIMITS[i], self.counts, self.moments[i], self.extremes[i], self.histogram[i])
-        self.counts += sizes[1:].reshape(self.counts.shape)
+        self.counts += np.diff(starts).reshape(self.counts.shape)
 
     def merge(self, other: Self) -> None:
         """Add the elements of other statistics: counts and histograms exactly, moments to rounding (Chan, Golub, LeVeque 1979, STAN-CS-79-773)."""
@@ -202,7 +197,10 @@ def measure_features(
     Raises:
         DatasetError: a damaged shard, or no events to measure.
     """
-    tasks = _tasks(datasets, split, split_config) if max_events is None else _drawn_tasks(datasets, split, split_config, max_events)
+    if max_events is None or max_events >= sum(map(len, datasets)):
+        tasks = _tasks(datasets, _all_groups(datasets), split, split_config)
+    else:
+        tasks = _drawn_tasks(datasets, split, split_config, max_events)
     num_events = [_rows(task) for task in tasks]
     statistics, done = FeatureStatistics(), 0
     for measured, count in zip(map_in_order(_measure, tasks, jobs), num_events, strict=True):
@@ -237,32 +235,37 @@ def _rows(task: _Task) -> int:
     return int(np.diff(task.dataset.group_offsets(task.shard))[list(task.groups)].sum())
 
 
-def _tasks(datasets: Sequence[ShardedDataset], split: str | None, config: SplitConfig) -> list[_Task]:
-    """All row groups, in order."""
+_Groups = dict[tuple[int, int], list[int]]  # by dataset and shard
+
+
+def _all_groups(datasets: Sequence[ShardedDataset]) -> _Groups:
+    places = [(number, shard) for number, dataset in enumerate(datasets) for shard in range(len(dataset.shards))]
+    return {(number, shard): list(range(len(datasets[number].group_offsets(shard)) - 1)) for number, shard in places}
+
+
+def _tasks(datasets: Sequence[ShardedDataset], groups: _Groups, split: str | None, config: SplitConfig) -> list[_Task]:
+    """Row groups shared among tasks of about equal size, in order."""
     tasks = []
-    for dataset in datasets:
-        for shard in range(len(dataset.shards)):
-            num_groups = len(dataset.group_offsets(shard)) - 1
-            per_task, per_chunk = (_groups_of(dataset, shard, elements) for elements in (_TASK_ELEMENTS, _CHUNK_ELEMENTS))
-            starts = range(0, num_groups, per_task)
-            tasks += [_Task(dataset, shard, tuple(range(i, min(i + per_task, num_groups))), per_chunk, split, config) for i in starts]
+    for (number, shard), chosen in groups.items():
+        dataset = datasets[number]
+        per_group = dataset.shards[shard].num_elements / max(len(dataset.group_offsets(shard)) - 1, 1)
+        per_task, per_chunk = (max(int(elements / max(per_group, 1)), 1) for elements in (_TASK_ELEMENTS, _CHUNK_ELEMENTS))
+        parts = (tuple(chosen[i : i + per_task]) for i in range(0, len(chosen), per_task))
+        tasks += [_Task(dataset, shard, part, per_chunk, split, config) for part in parts]
     return tasks
-
-
-def _groups_of(dataset: ShardedDataset, shard: int, elements: int) -> int:
-    """Row groups that hold about so many elements."""
-    num_groups = len(dataset.group_offsets(shard)) - 1
-    return max(elements * num_groups // max(dataset.shards[shard].num_elements, 1), 1)
 
 
 def _drawn_tasks(datasets: Sequence[ShardedDataset], split: str | None, config: SplitConfig, max_events: int) -> list[_Task]:
-    """Single row groups in a fixed random order, until they hold ``max_events`` of the split."""
-    places = [(dataset, shard, group) for dataset in datasets for shard in range(len(dataset.shards)) for group in range(len(dataset.group_offsets(shard)) - 1)]
-    tasks, left = [], max_events
+    """Row groups in a fixed random order, until they hold ``max_events`` of the split; of the last one, not all events."""
+    places = [(*place, group) for place, groups in _all_groups(datasets).items() for group in groups]
+    drawn: _Groups = {}
+    left = max_events
     for i in np.random.default_rng(_PIECE_SEED).permutation(len(places)):
-        if left <= 0:
-            break
-        dataset, shard, group = places[i]
-        tasks.append(_Task(dataset, shard, (group,), 1, split, config, left))
-        left -= int(_in_split(dataset.read_groups(shard, [group], schema.IDENTITY), split, config).sum())
-    return tasks
+        number, shard, group = places[i]
+        count = int(_in_split(datasets[number].read_groups(shard, [group], schema.IDENTITY), split, config).sum())
+        if count >= left:
+            last = _Task(datasets[number], shard, (group,), 1, split, config, left)
+            return [*_tasks(datasets, drawn, split, config), last]
+        drawn.setdefault((number, shard), []).append(group)
+        left -= count
+    return _tasks(datasets, drawn, split, config)

@@ -19,6 +19,7 @@ TAIL = 1e-3  # share of the entries beyond the range, at either end, where the v
 FURTHER = 0.15  # of that range: extremes nearer than this are part of it
 HEAVY = 12.0  # ratio of the upper end to the median; 10 for an exponential, 22 for a log-normal of width 1
 MAX_SENTINELS = 2  # negative values, like -1 for "none", that do not stop an axis from being logarithmic
+EXACT = 2.0**50  # halves next to smaller numbers are exact
 KINDS: Mapping[str, Mapping[int, str]] = {
     "element_type": {int(kind): kind.name for kind in ElementType},
     **{column: {int(c): CLASS_TITLES[c.name.lower()] for c in CLASSES} for column in ("target_class", "candidate_class")},
@@ -79,7 +80,7 @@ def choose_binning(column: str, values: np.ndarray, allow_log: bool = True) -> B
     if values.min() == values.max():
         half = max(0.5, 1e-6 * abs(values[0]))
         return Binning(np.array([values[0] - half, values[0] + half]))
-    if np.all(values == np.round(values)):
+    if np.all(values == np.round(values)) and np.all(abs(values) < EXACT):
         return Binning(_integer_edges(*_range(values)))
     positive = values[values > 0]
     sentinels = len(np.unique(values[values < 0]))
@@ -95,7 +96,7 @@ def _categorical(names: Mapping[int, str]) -> Binning:
 
 
 def _common_pdgids(values: np.ndarray, candidate: bool) -> dict[int, str]:
-    found, counts = np.unique(values.astype(np.int64), return_counts=True)
+    found, counts = np.unique(np.clip(values, -EXACT, EXACT).astype(np.int64), return_counts=True)
     common = found[np.argsort(-counts, kind="stable")[:MAX_CATEGORIES]].tolist()
     return {pid: symbol(pid, candidate) if pid else "none" for pid in sorted(common, key=lambda pid: (abs(pid), -pid))}
 

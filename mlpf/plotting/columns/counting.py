@@ -1,5 +1,6 @@
 """What is counted of a sample, part by part."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -17,12 +18,14 @@ class Counted:
     Attributes:
         columns, pairs: what was counted.
         num_events, num_selected: events read, and of those that passed the cuts.
+        num_entries: of every collection that was read, entries that passed.
     """
 
     columns: dict[str, Histogram]
     pairs: dict[tuple[str, str], PairHistogram]
     num_events: int = 0
     num_selected: int = 0
+    num_entries: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     def empty(cls, binnings: Mapping[str, Binning], columns: Sequence[str], pairs: Sequence[tuple[str, str]]) -> "Counted":
@@ -35,6 +38,7 @@ class Counted:
     def fill(self, events: Events) -> None:
         """Add what passed the cuts."""
         self.num_selected += len(events)
+        self.num_entries.update({collection: events.size(collection) for collection in events.offsets})
         for column, histogram in self.columns.items():
             histogram.fill(column_values(events, column))
         for (x, y), pair in self.pairs.items():
@@ -50,6 +54,7 @@ class Counted:
         """Add another part of the sample."""
         self.num_events += other.num_events
         self.num_selected += other.num_selected
+        self.num_entries.update(other.num_entries)
         for column, histogram in other.columns.items():
             self.columns[column].add(histogram)
         for names, pair in other.pairs.items():

@@ -189,9 +189,7 @@ def _require_entries(samples: Sequence[Sample], counted: Sequence[Counted]) -> N
     """A cut that leaves nothing is a mistake."""
     for sample, result in zip(samples, counted, strict=True):
         for selection in sample.selections():
-            own = [histogram for name, histogram in result.columns.items() if collection_of(name, sample.layout) == selection.collection]
-            entries = result.num_selected if selection.collection is None else sum(histogram.number + histogram.not_finite for histogram in own)
-            if not entries and (own or selection.collection is None):
+            if not (result.num_selected if selection.collection is None else result.num_entries[selection.collection]):
                 what = selection.collection or "events"
                 raise MlpfError(f"sample '{sample.name}': cut '{' and '.join(sample.cuts)}' leaves no {what} in {result.num_events} events; loosen it")
 

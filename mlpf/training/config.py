@@ -18,7 +18,7 @@ from mlpf.samples.split import SplitConfig
 class TrainingConfig(Config):
     """How a model is trained."""
 
-    dataset: str | list[str] | dict[str, pydantic.PositiveFloat] | None = None
+    dataset: str | list[str] | dict[str, float] | None = None
     """Folder of the dataset, a list of several, or several with their proportions in the training; --data takes its place."""
     split: SplitConfig = SplitConfig()
     """How events are shared between training, validation and test."""
@@ -54,6 +54,8 @@ class TrainingConfig(Config):
             raise ValueError("names no dataset")
         if isinstance(value, list) and len(set(value)) < len(value):
             raise ValueError("names a dataset twice")
+        if isinstance(value, dict) and not min(value.values()) > 0.0:
+            raise ValueError("every proportion must be above 0")
         return value
 
     @property

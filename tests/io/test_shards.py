@@ -148,3 +148,21 @@ def test_an_interrupted_write_leaves_nothing(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         write_parquet(tmp_path / "a.parquet", chunks())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_shards_that_are_not_needed_are_closed(tmp_path, random_dataset):
+    events, shards = random_dataset(30), []
+    for number in range(3):
+        path = tmp_path / f"shard_{number}.parquet"
+        num_events, num_elements = write_parquet(path, [events.slice(10 * number, 10 * number + 10)])
+        shards.append(Shard(path.name, num_events, num_elements, sha256(path)))
+    write_manifest(tmp_path, shards, {})
+    dataset = ShardedDataset(tmp_path)
+    dataset.read()
+    dataset.keep_open({1, 7})
+    for shard in shards:
+        (tmp_path / shard.name).unlink()  # what is open can still be read
+    assert dataset.read_groups(1, [0], ["event"])["event"].tolist() == events["event"][10:20].tolist()
+    for closed in (0, 2):
+        with pytest.raises(DatasetError, match="not readable"):
+            dataset.read_groups(closed, [0])

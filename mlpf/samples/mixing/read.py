@@ -74,6 +74,7 @@ def read_plan(
     holder = np.full(len(plan), -1, dtype=np.int64)
     row = np.zeros(len(plan), dtype=np.int64)
     held: dict[int, Events] = {}
+    last: dict[int, int] = {}  # the place at which each of them was used up
     for start, stop in pairwise(_cuts(elements, chunk_elements)):
         for place in range(start, stop):
             if holder[place] < 0:
@@ -81,11 +82,10 @@ def read_plan(
                 places = rows.events_of(group)
                 places = places[(places >= start) & (places < max(stop, horizons[start])) & (holder[places] < 0)]
                 held[place] = _pick(open_dataset, rows.groups[group], columns, rows.row[places]).with_columns(_own_columns(plan, places))
-                holder[places], row[places] = place, np.arange(len(places))
+                holder[places], row[places], last[place] = place, np.arange(len(places)), places[-1]
         keys, chunk = np.unique(holder[start:stop], return_inverse=True)
         yield Rows([held[key] for key in keys.tolist()], chunk, row[start:stop])
-        needed = set(holder[stop:].tolist())
-        held = {key: events for key, events in held.items() if key in needed}
+        held = {place: events for place, events in held.items() if last[place] >= stop}
 
 
 def _cuts(elements: np.ndarray, chunk_elements: int) -> list[int]:

@@ -20,7 +20,7 @@ from mlpf.samples.index import index_dataset, join_indices
 from mlpf.samples.mixing.config import MixConfig
 from mlpf.samples.mixing.plan import Mixture, Plan, Pool, plan_mixture
 from mlpf.samples.mixing.sources import Source, common_columns, fingerprint, open_sources
-from mlpf.samples.mixing.write import Input, ShardTask, make_shard, open_input
+from mlpf.samples.mixing.write import Input, ShardTask, close_inputs, make_shard
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def mix_datasets(
                 tasks = list(_tasks(plan, shards, config, inputs, columns, unfinished))
                 outputs.append(_write(tasks, jobs, unfinished, description, show))
     finally:
-        open_input.cache_clear()  # closes files
+        close_inputs()
     return Report(mixture, tuple(outputs))
 
 

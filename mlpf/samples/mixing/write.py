@@ -3,7 +3,6 @@
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import mlpf
@@ -70,7 +69,8 @@ def make_shard(task: ShardTask) -> ShardDone:
     shard = _read_note(task, key)
     if shard is not None and sha256(task.shard) == shard.sha256:
         return ShardDone(shard, found=True)
-    num_events, num_elements = write_parquet(task.shard, read_plan(task.plan, lambda number: open_input(task.inputs[number]), task.columns))
+    _close_others(task)
+    num_events, num_elements = write_parquet(task.shard, read_plan(task.plan, lambda number: _open_input(task.inputs[number]), task.columns))
     with writing(task.shard):
         flush_to_disk(task.shard)
     shard = Shard(task.shard.name, num_events, num_elements, sha256(task.shard))
@@ -88,10 +88,26 @@ def _read_note(task: ShardTask, key: str) -> Shard | None:
     return shard if note["key"] == key and task.shard.is_file() else None
 
 
-@lru_cache(maxsize=32)  # for all tasks of a process: what stands at the end of a shard takes long to parse
-def open_input(used: Input) -> ShardedDataset:
+_opened: dict[Input, ShardedDataset] = {}  # by this process: tasks that follow each other read the same shards, and what stands at their ends is long to parse
+
+
+def _open_input(used: Input) -> ShardedDataset:
     """Open a dataset, which must be what it was when the plan was made."""
-    dataset = ShardedDataset(used.folder)
-    if fingerprint(dataset) != used.fingerprint:
-        raise DatasetError(f"{used.folder}: changed while it was in use; start again when it is finished")
-    return dataset
+    if used not in _opened:
+        dataset = ShardedDataset(used.folder)
+        if fingerprint(dataset) != used.fingerprint:
+            raise DatasetError(f"{used.folder}: changed while it was in use; start again when it is finished")
+        _opened[used] = dataset
+    return _opened[used]
+
+
+def _close_others(task: ShardTask) -> None:
+    """Close the shards that a task does not need."""
+    for number, used in enumerate(task.inputs):
+        if used in _opened:
+            _opened[used].keep_open(set(task.plan.shard[task.plan.dataset == number].tolist()))
+
+
+def close_inputs() -> None:
+    """Close whatever this process has opened."""
+    _opened.clear()

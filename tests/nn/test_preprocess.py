@@ -3,9 +3,13 @@ import pytest
 import torch
 
 from mlpf import schema
-from mlpf.features import MAX_ABS_ETA, MAX_ABS_VALUE
+from mlpf.export.exporter import export_model
+from mlpf.features import FEATURE_LIMITS, MAX_ABS_ETA, MAX_ABS_VALUE, SCALED_FEATURES
+from mlpf.nn.model import GravNetConfig, build_model
 from mlpf.nn.preprocess import FeaturePreprocessor
-from mlpf.samples.scaling import ScalingConfig
+from mlpf.producer import Producer
+from mlpf.samples.scaling import FeatureScaling, ScalingConfig, make_scaling
+from mlpf.samples.statistics import FeatureStatistics
 from mlpf.schema import FEATURE_INDEX, ElementType
 from mlpf.testing import random_features
 
@@ -88,3 +92,67 @@ def test_a_track_sits_where_it_meets_the_calorimeter_if_it_gets_there():
     position = preprocess(features).position[0].numpy()
     np.testing.assert_allclose(position[0], [1.5, np.sin(0.5), np.cos(0.5)], atol=1e-6)
     np.testing.assert_array_equal(position[1:], features[1:, [2, 3, 4]])
+
+
+# Every method, and limits other than the default, for some feature that varies.
+EVERY_METHOD = ScalingConfig(
+    low=-4,
+    features={
+        "pt": FeatureScaling(method="none", high=3),
+        "eta": FeatureScaling(method="linear", a=0.2, b=0.1),
+        "energy": FeatureScaling(method="normal"),
+        "charge": FeatureScaling(method="log"),
+    },
+)
+
+
+def scaling_of(features, config):
+    statistics = FeatureStatistics()
+    statistics.add(features)
+    return make_scaling(statistics, config)
+
+
+@pytest.mark.parametrize("config", [ScalingConfig(), EVERY_METHOD, ScalingConfig(method="none"), ScalingConfig(width="quantiles")])
+def test_torch_scales_as_numpy_does(config):
+    features = random_features(2000)
+    scaling, module = scaling_of(features, config), FeaturePreprocessor(4)
+    module.set_scaling(scaling)
+    with torch.no_grad():
+        result = module(torch.from_numpy(features)[None], torch.ones(1, 2000, dtype=torch.bool))
+    clean = np.clip(features, -np.float32(FEATURE_LIMITS), np.float32(FEATURE_LIMITS))
+    expected = scaling.apply(clean[:, [FEATURE_INDEX[name] for name in SCALED_FEATURES]], clean[:, TYPE].astype(int))
+    np.testing.assert_allclose(result.inputs[0, :, : len(SCALED_FEATURES)], expected, rtol=1e-6, atol=1e-6)
+
+
+def test_the_default_scaling_is_what_torch_finds_in_the_elements_at_once():
+    """Mean and standard deviation per type of the values in single precision, as models were scaled before statistics could be merged."""
+    features = torch.from_numpy(random_features(5000))
+    module = FeaturePreprocessor(4)
+    module.fit(features)
+    values = module._transform(module.clean(features, torch.ones(5000, dtype=torch.bool))).double()
+    for kind in features[:, TYPE].unique().long():
+        own = values[features[:, TYPE] == kind]
+        std = own.std(dim=0, correction=0)
+        torch.testing.assert_close(module.shift[kind], own.mean(dim=0).float(), rtol=1e-6, atol=1e-7)
+        torch.testing.assert_close(module.width[kind], torch.where(std > 1e-6, std, 1.0).float(), rtol=1e-6, atol=1e-7)
+
+
+def test_a_saved_model_carries_its_scaling_along():
+    one, other = FeaturePreprocessor(4), FeaturePreprocessor(4)
+    one.set_scaling(scaling_of(random_features(300), EVERY_METHOD))
+    other.load_state_dict(one.state_dict())
+    for name in ("logarithmic", "shift", "width", "low", "high"):
+        assert torch.equal(getattr(one, name), getattr(other, name)), name
+    assert other.logarithmic[SCALED_FEATURES.index("charge")]
+
+
+def test_an_exported_model_scales_by_every_method_as_torch_does(tmp_path):
+    torch.manual_seed(0)
+    model = build_model(GravNetConfig(width=8, num_layers=1, num_neighbors=4, propagate_dim=4)).eval()
+    model.preprocess.set_scaling(scaling_of(random_features(500), EVERY_METHOD))
+    export_model(model, tmp_path / "model.onnx")
+    features = random_features(33, seed=5)
+    with torch.no_grad():
+        expected = model(torch.from_numpy(features)[None], torch.ones(1, 33))
+    for column, tensor in zip(Producer(tmp_path / "model.onnx").run(features), expected[:4], strict=True):
+        np.testing.assert_allclose(column, tensor[0].numpy().reshape(column.shape), rtol=1e-4, atol=1e-5)

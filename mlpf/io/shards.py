@@ -41,7 +41,8 @@ def table_to_events(table: pa.Table, layout: schema.Layout = schema.DATASET, sou
     for name in table.column_names:
         if name not in layout.columns:
             continue
-        array = table.column(name).combine_chunks()
+        column = table.column(name)
+        array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()  # which would copy even a single chunk
         if isinstance(array, pa.ChunkedArray):  # several chunks stay chunked where there are none or they cannot be joined
             array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
         if layout.is_scalar(name):

@@ -145,6 +145,13 @@ def test_a_parameter_file_holds_samples_and_choices(two, tmp_path, mlpf_cli):
     assert "href='element_pt.svg'" in (output / "index.html").read_text()
 
 
+def test_the_parameter_file_of_the_repository_draws(repository, tmp_path, mlpf_cli, monkeypatch):
+    monkeypatch.chdir(repository)
+    status, out, err = mlpf_cli("plot", "-p", "parameters/plot.yaml", "--events", 20, "--output", tmp_path / "plots")
+    assert status == 0, err
+    assert "element_type == TRACK" in out
+
+
 def test_values_that_are_not_finite_are_counted_and_told(two, random_dataset, write_dataset, tmp_path, mlpf_cli):
     events = random_dataset(20, 30)
     energy = events["element_energy"].copy()

@@ -30,7 +30,7 @@ RATIO = 0.27  # of the height of the axes
 DYNAMIC, SMALL = 40.0, 0.1  # a vertical axis is logarithmic if this share of the filled bins is that many times smaller than the largest
 HEIGHT_TITLES: dict[Normalise, str] = {"entries": "share of entries per bin", "events": "entries per event and bin", "no": "entries per bin"}
 MAX_RATIO = 3.0  # shown
-MEANING, NAME = 92, 50  # letters that fit into a line of the table, and of its first column
+MEANING, NAME, LONG_NAME = 92, 40, 60  # letters that fit into a line of the table, and of its first column, with and without moments
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,9 @@ def draw_column(column: Described, histograms: Mapping[Drawn, Histogram], normal
         np.sum([histogram.counts for histogram in histograms.values()], axis=0),
         sum(histogram.zeros for histogram in histograms.values()),
     )
-    figure, upper, lower = _panels(len(histograms), len(_wrapped(column)))
-    _table(figure, column, histograms)
+    about = _wrapped(column, list(histograms))
+    figure, upper, lower = _panels(len(histograms), len(about))
+    _table(figure, column, about, histograms)
     heights = {drawn: [frame.visible(values) for values in shares(histogram, drawn.num_events, normalise)] for drawn, histogram in histograms.items()}
     for drawn, (height, error) in heights.items():
         if drawn is next(iter(heights)):
@@ -130,33 +131,45 @@ def _panels(num_samples: int, num_lines: int) -> tuple[Figure, Axes, Axes | None
     return figure, upper, lower
 
 
-def _table(figure: Figure, column: Described, histograms: Mapping[Drawn, Histogram]) -> None:
+def _table(figure: Figure, column: Described, about: Sequence[str], histograms: Mapping[Drawn, Histogram]) -> None:
     """Above the axes: name and meaning of the column, and a line per sample with what it was made of."""
     page = figure.get_size_inches()[1]
-    meaning = _wrapped(column)
-    lines = [1 - (0.2 + ROW * i) / page for i in range(len(histograms) + 2 + len(meaning))]
+    lines = [1 - (0.2 + ROW * i) / page for i in range(len(histograms) + 2 + len(about))]
     left, right = LEFT / WIDTH, 1 - RIGHT / WIDTH
     figure.text(left, lines[0], column.name, weight="bold", va="center")
     figure.text(right, lines[0], r"$\mathbf{mlpf}$", va="center", ha="right")
-    for y, text in zip(lines[1:], meaning, strict=False):
+    for y, text in zip(lines[1:], about, strict=False):
         figure.text(left, y, text, fontsize="small", color=SOFT, va="center")
-    lines = lines[1 + len(meaning) :]
+    lines = lines[1 + len(about) :]
     heads = ("entries",) if next(iter(histograms.values())).binning.categories is not None else ("entries", "mean", "std")
     places = [right - 0.13 * i for i in reversed(range(len(heads)))]
     for place, head in zip(places, heads, strict=True):
         figure.text(place, lines[0], head, fontsize="small", color=SOFT, ha="right", va="center")
+    shared = shared_cuts(list(histograms))
     for y, (drawn, histogram) in zip(lines[1:], histograms.items(), strict=True):
         figure.add_artist(Line2D([left, left + 0.045], [y, y], color=drawn.color, linestyle=drawn.line, linewidth=2, transform=figure.transFigure))
         bad = f", not finite: {histogram.not_finite}" if histogram.not_finite else ""
-        cut = f" ({' and '.join(drawn.cuts)})" if drawn.cuts else ""
-        figure.text(left + 0.06, y, shorten(drawn.name + cut, NAME - len(bad)) + bad, fontsize="small", va="center")
+        figure.text(left + 0.06, y, name_with_cuts(drawn, shared, (NAME if len(heads) > 1 else LONG_NAME) - len(bad)) + bad, fontsize="small", va="center")
         for place, value in zip(places, (f"{histogram.number}", f"{histogram.mean:.4g}", f"{histogram.std:.3g}"), strict=False):
             figure.text(place, y, value, fontsize="small", ha="right", va="center")
 
 
-def _wrapped(column: Described) -> list[str]:
-    """The meaning in one or two lines."""
-    return [line.replace("$", r"\$") for line in textwrap.wrap(column.meaning, MEANING, max_lines=2, placeholder=" ...")] or [""]
+def _wrapped(column: Described, samples: Sequence[Drawn]) -> list[str]:
+    """The meaning in one or two lines, and the cuts that all samples share."""
+    lines = [line.replace("$", r"\$") for line in textwrap.wrap(column.meaning, MEANING, max_lines=2, placeholder=" ...")]
+    common = shared_cuts(samples)
+    return [*lines, *([shorten(f"cut: {' and '.join(common)}", MEANING)] if common else [])]
+
+
+def shared_cuts(samples: Sequence[Drawn]) -> list[str]:
+    """Cuts of all samples, which need not be told of each."""
+    return [cut for cut in samples[0].cuts if all(cut in sample.cuts for sample in samples)]
+
+
+def name_with_cuts(drawn: Drawn, shared: Sequence[str], length: int) -> str:
+    """A sample and its own cuts."""
+    own = [cut for cut in drawn.cuts if cut not in shared]
+    return shorten(f"{drawn.name} ({' and '.join(own)})" if own else drawn.name, length)
 
 
 def shorten(text: str, length: int) -> str:

@@ -1,6 +1,6 @@
 """One figure per pair of columns: a plane per sample, all on one scale of colours."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,13 +9,13 @@ from matplotlib.figure import Figure
 
 from mlpf.plotting.columns.binning import Binning
 from mlpf.plotting.columns.config import Log, Normalise
-from mlpf.plotting.columns.figures import HEIGHT_TITLES, Described, Drawn, shorten
+from mlpf.plotting.columns.figures import HEIGHT_TITLES, MEANING, Described, Drawn, name_with_cuts, shared_cuts, shorten
 from mlpf.plotting.columns.frame import SOFT, is_crowded, set_ticks
 from mlpf.plotting.columns.histograms import PairHistogram
 
 MAX_SIDE_BY_SIDE = 3
 PANEL, PANEL_HEIGHT = 3.3, 3.3  # inches
-LEFT, LEFT_NAMES, RIGHT, BOTTOM, TOP, GAP = 0.85, 1.6, 1.15, 1.05, 0.85, 0.75  # inches: around the panels, on the left also of names of kinds, and between rows
+LEFT, LEFT_NAMES, RIGHT, BOTTOM, TOP, GAP = 0.85, 1.6, 1.15, 1.05, 1.05, 0.75  # inches: around the panels, on the left also of names of kinds, and between rows
 BETWEEN = 0.32  # inches, of panels side by side
 DECADES = 5  # of the colour scale, at most
 NAME = 40  # letters above a panel
@@ -38,12 +38,15 @@ def draw_pair(x: Described, y: Described, pairs: Mapping[Drawn, PairHistogram], 
     shares = {drawn: pair.inside / max({"entries": pair.number, "events": drawn.num_events, "no": 1}[normalise], 1) for drawn, pair in pairs.items()}
     norm = _colors(np.concatenate([share.ravel() for share in shares.values()]), log)
     figure, panels, scale = _panels(len(pairs), bool(up.names))
-    figure.text(0.3 / figure.get_size_inches()[0], 1 - 0.2 / figure.get_size_inches()[1], f"{y.name} against {x.name}", weight="bold", va="center")
+    (width, height), shared = figure.get_size_inches(), shared_cuts(list(pairs))
+    figure.text(0.3 / width, 1 - 0.2 / height, f"{y.name} against {x.name}", weight="bold", va="center")
+    if shared:
+        figure.text(0.3 / width, 1 - 0.42 / height, shorten(f"cut: {' and '.join(shared)}", MEANING), fontsize="small", color=SOFT, va="center")
     for axes, (drawn, share) in zip(panels.flat, shares.items(), strict=False):
         image = np.ma.masked_equal(share[np.ix_(across.shown, up.shown)].T, 0)
         mesh = axes.pcolormesh(across.edges, up.edges, image, norm=norm, cmap="viridis", rasterized=True)
         _prepare(axes, across, up)
-        _describe(axes, drawn, pairs[drawn])
+        _describe(axes, drawn, shared, pairs[drawn])
     for axes in panels[:, 0]:
         axes.set_ylabel("" if up.names else y.title)
     for axes in panels[:, 1:].flat:
@@ -61,8 +64,8 @@ def _colors(shares: np.ndarray, log: Log) -> Normalize:
 
 def _panels(number: int, names: bool) -> tuple[Figure, np.ndarray, Axes]:
     """A figure with a panel per sample, and the axes of the colour scale."""
-    columns = min(number, MAX_SIDE_BY_SIDE)
-    rows, left = -(-number // columns), LEFT_NAMES if names else LEFT
+    rows, left = -(-number // MAX_SIDE_BY_SIDE), LEFT_NAMES if names else LEFT
+    columns = -(-number // rows)
     width = left + columns * PANEL + (columns - 1) * BETWEEN + RIGHT
     height = TOP + rows * PANEL_HEIGHT + (rows - 1) * (GAP + BOTTOM) + BOTTOM
     figure = Figure(figsize=(width, height))
@@ -89,11 +92,10 @@ def _prepare(axes: Axes, across: _Side, up: _Side) -> None:
         axes.set_xlabel(across.column.title)
 
 
-def _describe(axes: Axes, drawn: Drawn, pair: PairHistogram) -> None:
+def _describe(axes: Axes, drawn: Drawn, shared: Sequence[str], pair: PairHistogram) -> None:
     """Above the panel: the sample, and what is not in the panel."""
-    cut = f" ({' and '.join(drawn.cuts)})" if drawn.cuts else ""
     outside = pair.number - int(pair.inside.sum())
     about = f"{pair.number} entries" + (f", {100 * outside / pair.number:.2g} % outside" if outside else "")
     about += f", not finite: {pair.not_finite}" if pair.not_finite else ""
-    axes.text(0, 1.08, shorten(drawn.name + cut, NAME), transform=axes.transAxes, fontsize="small")
+    axes.text(0, 1.08, name_with_cuts(drawn, shared, NAME), transform=axes.transAxes, fontsize="small")
     axes.text(0, 1.02, about, transform=axes.transAxes, fontsize="x-small", color=SOFT)

@@ -1,26 +1,19 @@
-"""Cuts: a small language over columns, for people to type; parsed into NumPy calls, never evaluated as Python.
-
-``element_type == TRACK and 1 < element_pt < 10``, ``abs(genjet_eta) < 2.5``, ``genmet_pt > 50``, ``target_class in (PHOTON, ELECTRON)``,
-``count(element_type == TRACK) > 100``. Names are columns of the file's layout, ``num_<collection>`` for the entries of an event, and as constants the names of
-element types, classes and kinds of edges. A cut on columns of a collection chooses entries of that collection; one on columns that an event has one value of
-chooses events. The latter may stand beside the former in one cut: they then count for every entry of their event.
-"""
+"""The language of cuts: from text to functions of events."""
 
 import ast
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Literal
 
 import numpy as np
 
-from mlpf.errors import ConfigError, nearest
+from mlpf.errors import ConfigError
 from mlpf.events import Events
 from mlpf.schema import CandidateClass, EdgeKind, ElementType, Layout
+from mlpf.selection.columns import collection_of, column_values, per_entry
 
-MULTIPLICITY = "num_"
-ONE_PER_EVENT = ("genmet",)  # collections that a layout holds as lists, whose lists have one entry
 CONSTANTS: dict[str, int] = {str(member.name): int(member) for kind in (ElementType, CandidateClass, EdgeKind) for member in kind}
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {name: getattr(np, name) for name in ("abs", "sqrt", "exp", "log", "log10", "sin", "cos", "sinh", "cosh")}
 COUNT = "count"
@@ -52,118 +45,29 @@ _BITWISE: dict[type[ast.operator], Callable[[Any, Any], Any]] = {ast.BitAnd: np.
 Kind = Literal["condition", "integer", "number"]
 
 
-def collection_of(column: str, layout: Layout) -> str | None:
-    """Whose entries a column (or ``num_<collection>``) has values for; None: one value per event.
-
-    Raises:
-        KeyError: there is no such column; the message names the nearest.
-    """
-    if column in layout.columns:
-        collection = layout.collections[layout.collection_of[column]]
-        return None if collection.scalar or collection.name in ONE_PER_EVENT else collection.name
-    if counted_by(column, layout) is None:
-        raise KeyError(f"no column '{column}' in the {layout.name} schema{nearest(column, (*layout.columns, *multiplicities(layout)))}")
-    return None
-
-
-def counted_by(column: str, layout: Layout) -> str | None:
-    """The collection whose entries ``num_<collection>`` counts; None for any other column."""
-    return column.removeprefix(MULTIPLICITY) if column in multiplicities(layout) else None
-
-
-def multiplicities(layout: Layout) -> tuple[str, ...]:
-    """``num_<collection>`` of all collections of a layout that have a varying number of entries."""
-    return tuple(MULTIPLICITY + name for name, collection in layout.collections.items() if not collection.scalar and name not in ONE_PER_EVENT)
-
-
-def column_values(events: Events, column: str) -> np.ndarray:
-    """Values of a column as stored, of ``num_<collection>``, or of a list of one entry per event: ``(B,)``, NaN where the list is empty."""
-    counted = counted_by(column, events.layout)
-    if counted is not None:
-        return events.counts(counted)
-    collection = events.layout.collection_of[column]
-    if collection not in ONE_PER_EVENT or events.layout.is_scalar(column):
-        return events[column]
-    values = np.full(len(events), np.nan)
-    filled = events.counts(collection) > 0
-    values[filled] = events[column][events.collection_offsets(collection)[:-1][filled]]
-    return values
-
-
-def per_entry(events: Events, values: np.ndarray, collection: str | None) -> np.ndarray:
-    """Values per event -> values per entry of a collection; None: as they are."""
-    return values if collection is None else np.repeat(values, events.counts(collection))
-
-
-@dataclass(frozen=True)
-class Selection:
-    """One cut, see the top of this file.
-
-    Attributes:
-        text: what was typed.
-        collection: whose entries it chooses; None: events.
-        needs: columns it reads, with ``num_<collection>``.
-    """
-
-    text: str
-    collection: str | None
-    needs: frozenset[str]
-    _condition: Callable[[Events], np.ndarray] = field(repr=False, compare=False)
-
-    @classmethod
-    def parse(cls, text: str, layout: Layout) -> "Selection":
-        """Read a cut on the columns of a layout.
-
-        Raises:
-            ConfigError: with the cut, the place in it, what is wrong there and the nearest column.
-        """
-        text = " ".join(text.split())
-        compiler = _Compiler(text, layout)
-        value = compiler.compile()
-        return cls(text, value.collection, frozenset(compiler.needs), value.evaluate)
-
-    def mask(self, events: Events) -> np.ndarray:
-        """``bool``, for every entry of the collection, or ``(B,)`` for every event; arithmetic in float64, comparisons with NaN are false (but ``!=``)."""
-        with np.errstate(all="ignore"):
-            return self._condition(events)
-
-    def apply(self, events: Events) -> Events:
-        """The entries, or the events, that pass."""
-        return select(events, [self])
-
-
-def select(events: Events, selections: Iterable[Selection]) -> Events:
-    """What passes all cuts, each looking at the events as they are given here; so their order does not matter.
-
-    Positions inside the event (links, indices) keep their values, which count the entries there were before.
-    """
-    masks: dict[str | None, np.ndarray] = {}
-    for selection in selections:
-        mask = selection.mask(events)
-        masks[selection.collection] = masks[selection.collection] & mask if selection.collection in masks else mask
-    chosen_events = masks.pop(None, None)
-    for collection, mask in masks.items():
-        events = _select_entries(events, str(collection), mask)
-    return events if chosen_events is None else events.select(chosen_events)
-
-
-def _select_entries(events: Events, collection: str, mask: np.ndarray) -> Events:
-    columns = {name: values[mask] for name, values in events.columns.items() if events.layout.collection_of[name] == collection}
-    return events.with_columns(columns, {collection: _counts_before(mask)[events.collection_offsets(collection)]})
-
-
-def _counts_before(mask: np.ndarray) -> np.ndarray:
+def counts_before(mask: np.ndarray) -> np.ndarray:
     """``(N + 1,) int64``: how many of the entries before each are true."""
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(mask, dtype=np.int64)])
 
 
 @dataclass(frozen=True)
-class _Value:
+class Value:
     """A part of a cut: whose entries it has values for (None: events, or a constant), what they are, and how to get them."""
 
     collection: str | None
     kind: Kind
     evaluate: Callable[[Events], Any]
+
+
+def compile_cut(text: str, layout: Layout) -> tuple[Value, frozenset[str]]:
+    """A cut as a condition, and the columns that it reads.
+
+    Raises:
+        ConfigError: with the cut, the place in it, what is wrong there and the nearest column.
+    """
+    compiler = _Compiler(text, layout)
+    value = compiler.compile()
+    return value, frozenset(compiler.needs)
 
 
 class _Compiler:
@@ -174,7 +78,7 @@ class _Compiler:
         self.layout = layout
         self.needs: set[str] = set()
 
-    def compile(self) -> _Value:
+    def compile(self) -> Value:
         try:
             if len(self.text) > MAX_LENGTH:
                 raise MemoryError
@@ -198,7 +102,7 @@ class _Compiler:
             place, problem = len(self.text.encode()[: place.col_offset].decode()), f"'{part}': {problem}"
         return ConfigError(f"cut '{self.text}': character {place + 1}: {problem}")
 
-    def value(self, node: ast.expr) -> _Value:
+    def value(self, node: ast.expr) -> Value:
         match node:
             case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
                 return self.number(node, number)
@@ -225,12 +129,12 @@ class _Compiler:
                 raise self.error(node, f"no such function (known, of one argument each: {', '.join((COUNT, *FUNCTIONS))})")
         raise self.error(node, "not part of the language of cuts: columns, numbers, comparisons, and, or, not, arithmetic and a few functions")
 
-    def number(self, node: ast.expr, value: float) -> _Value:
+    def number(self, node: ast.expr, value: float) -> Value:
         if isinstance(value, int) and value >= 2**63:
             raise self.error(node, "too large a number")
-        return _Value(None, "integer" if isinstance(value, int) else "number", lambda _: value)
+        return Value(None, "integer" if isinstance(value, int) else "number", lambda _: value)
 
-    def name(self, node: ast.expr, name: str) -> _Value:
+    def name(self, node: ast.expr, name: str) -> Value:
         if name in CONSTANTS:
             return self.number(node, CONSTANTS[name])
         try:
@@ -239,27 +143,27 @@ class _Compiler:
             raise self.error(node, str(error.args[0])) from None
         self.needs.add(name)
         if name in self.layout.columns and self.layout.dtype(name).kind == "f":
-            return _Value(collection, "number", lambda events: column_values(events, name).astype(np.float64))
-        return _Value(collection, "integer", lambda events: column_values(events, name))
+            return Value(collection, "number", lambda events: column_values(events, name).astype(np.float64))
+        return Value(collection, "integer", lambda events: column_values(events, name))
 
-    def condition(self, node: ast.expr) -> _Value:
+    def condition(self, node: ast.expr) -> Value:
         return self.require_condition(node, self.value(node))
 
-    def require_condition(self, node: ast.expr, value: _Value) -> _Value:
+    def require_condition(self, node: ast.expr, value: Value) -> Value:
         if value.kind != "condition":
             raise self.error(node, "a number where a condition is needed, for example a comparison; put comparisons beside & and | in parentheses")
         return value
 
-    def quantity(self, node: ast.expr) -> _Value:
+    def quantity(self, node: ast.expr) -> Value:
         value = self.value(node)
         if value.kind == "condition":
             raise self.error(node, "a condition where a number is needed; join conditions by 'and' or 'or'")
         return value
 
-    def arithmetic(self, node: ast.expr, function: Callable[..., Any], *operands: ast.expr) -> _Value:
+    def arithmetic(self, node: ast.expr, function: Callable[..., Any], *operands: ast.expr) -> Value:
         return self.combine(node, "number", lambda *values: function(*map(np.float64, values)), [self.quantity(operand) for operand in operands])
 
-    def both(self, node: ast.BinOp, operator: type[ast.operator], operands: Sequence[ast.expr]) -> _Value:
+    def both(self, node: ast.BinOp, operator: type[ast.operator], operands: Sequence[ast.expr]) -> Value:
         """``&`` and ``|``: of two conditions, or of the bits of two integers."""
         values = [self.value(operand) for operand in operands]
         if all(value.kind == "integer" for value in values):
@@ -268,7 +172,7 @@ class _Compiler:
             self.require_condition(operand, value)
         return self.combine(node, "condition", _LOGICAL[operator], values)
 
-    def comparison(self, node: ast.Compare) -> _Value:
+    def comparison(self, node: ast.Compare) -> Value:
         """``a < b <= c`` is ``a < b and b <= c``; ``a in (b, c)`` is ``a == b or a == c``."""
         match node:
             case ast.Compare(ops=[ast.In()], comparators=[ast.Tuple(elts=elements) | ast.List(elts=elements) | ast.Set(elts=elements)]) if elements:
@@ -293,15 +197,15 @@ class _Compiler:
             if not (source[: node.col_offset].rstrip().endswith(b"(") and source[node.end_col_offset :].lstrip().startswith(b")")):
                 raise self.error(node, "put comparisons beside & and | in parentheses, or write 'and' and 'or'")
 
-    def count(self, argument: ast.expr) -> _Value:
+    def count(self, argument: ast.expr) -> Value:
         """Per event, the entries that a condition holds for."""
         condition = self.condition(argument)
         collection = condition.collection
         if collection is None:
             raise self.error(argument, f"about events; {COUNT}() needs a condition on the entries of a collection")
-        return _Value(None, "integer", lambda events: np.diff(_counts_before(condition.evaluate(events))[events.collection_offsets(collection)]))
+        return Value(None, "integer", lambda events: np.diff(counts_before(condition.evaluate(events))[events.collection_offsets(collection)]))
 
-    def combine(self, node: ast.expr, kind: Kind, function: Callable[..., Any], values: Sequence[_Value]) -> _Value:
+    def combine(self, node: ast.expr, kind: Kind, function: Callable[..., Any], values: Sequence[Value]) -> Value:
         """A function of values of one collection and of events, which count for all entries of the event."""
         collections = sorted({value.collection for value in values if value.collection is not None})
         if len(collections) > 1:
@@ -312,7 +216,7 @@ class _Compiler:
             arrays = [(value, value.evaluate(events)) for value in values]
             return function(*(per_entry(events, array, collection) if value.collection is None and np.ndim(array) else array for value, array in arrays))
 
-        return _Value(collection, kind, evaluate)
+        return Value(collection, kind, evaluate)
 
 
 def _habits(text: str) -> str:

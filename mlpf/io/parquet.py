@@ -5,7 +5,7 @@ Every column of a row group is one page of version 1, which all readers know: le
 """
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -15,11 +15,12 @@ import pyarrow as pa
 import mlpf
 from mlpf.errors import DatasetError
 from mlpf.events import Events, offsets_from_counts
-from mlpf.io.parquet_metadata import LZ4_RAW, UNCOMPRESSED, ColumnFormat, column_chunk, footer, page_header, page_header_tail, row_group, statistics_of
-from mlpf.io.parquet_pages import encode_columns, encode_levels, find_entries
+from mlpf.io.parquet_metadata import ColumnFormat, footer, page_header, row_group
+from mlpf.io.parquet_pages import describe_chunks, encode_columns, encode_levels, find_entries
 
 MAX_PAGE_BYTES = 1 << 30  # Parquet counts the bytes of a page in 31 bits
 _OUT_BYTES = 1 << 20  # of pages encoded in one call; a buffer of this size stays in the processor's cache
+_MAX_CHUNK_TAIL = 46  # bytes of what `describe_chunks` adds to the head of a column: four numbers of up to 11 bytes, two ends
 
 
 @dataclass(frozen=True)
@@ -96,14 +97,17 @@ class EventWriter:
         layout = example.layout
         self._stream, self._metadata, self._rows_per_group = stream, metadata, rows_per_group
         self._columns = [ColumnFormat(name, layout.dtype(name), not layout.is_scalar(name)) for name in layout.columns if name in example]
-        self._heads = [(column.chunk_head(UNCOMPRESSED), column.chunk_head(LZ4_RAW)) for column in self._columns]
+        heads = [column.chunk_head() for column in self._columns]
+        self._heads, self._head_edges = np.frombuffer(b"".join(heads), np.uint8), offsets_from_counts(np.array([len(head) for head in heads]))
+        self._chunks = np.empty(len(self._heads) + _MAX_CHUNK_TAIL * len(heads), np.uint8)
         self._widths = np.array([column.dtype.itemsize // 4 for column in self._columns])
-        self._collections: dict[str, list[int]] = {}  # positions of their columns
+        self._collections: dict[str, range] = {}  # positions of their columns
         for position, column in enumerate(self._columns):
-            self._collections.setdefault(layout.collection_of[column.name], []).append(position)
+            name = layout.collection_of[column.name]
+            self._collections[name] = range(self._collections.get(name, range(position, 0)).start, position + 1)
         nothing = np.zeros(0, dtype=np.int64)
         self._pending = _Located((), nothing.reshape(len(self._columns), 0), nothing.reshape(len(self._collections), 0), nothing, nothing)
-        self._scratch, self._out = np.empty(0, np.uint32), np.empty(0, np.uint8)
+        self._scratch, self._out = np.empty(0, np.uint32), np.empty(_OUT_BYTES, np.uint8)
         self._row_groups: list[bytes] = []
         self._num_rows = self._offset = 0
         self._write(b"PAR1")
@@ -149,47 +153,48 @@ class EventWriter:
         self._offset += len(content)
 
     def _write_group(self, rows: _Located) -> None:
-        begin, uncompressed = self._offset, 0
-        chunks = []
-        for number, positions in enumerate(self._collections.values()):
+        begin, uncompressed, chunks = self._offset, 0, b""
+        for number, columns in enumerate(self._collections.values()):
             starts, counts = find_entries(rows.offsets[number], rows.chunk, rows.row)
-            is_list = self._columns[positions[0]].is_list
-            levels = encode_levels(counts) if is_list else np.empty(0, np.uint32)
+            is_list = self._columns[columns.start].is_list
             num_values = int(np.maximum(counts, 1).sum()) if is_list else len(rows)
-            tail = page_header_tail(num_values)
-            for position, page in self._pages(rows, positions, starts, counts, levels):
-                column = self._columns[position]
-                num_bytes = levels.nbytes + int(counts.sum()) * column.dtype.itemsize
-                header = page_header(num_bytes, len(page), tail)
-                statistics = statistics_of(page.view(column.dtype)) if num_bytes and not is_list and column.dtype.kind != "f" else b""
-                head = self._heads[position][len(page) < num_bytes]
-                chunks.append(column_chunk(head, num_values, len(header) + num_bytes, len(header) + len(page), self._offset, statistics))
-                uncompressed += len(header) + num_bytes
-                self._write(header)
-                self._write(page.data)
-        self._row_groups.append(row_group(chunks, len(rows), uncompressed, self._offset - begin, begin))
+            sizes = np.zeros((len(columns), 2), dtype=np.int64)
+            levels = encode_levels(counts) if is_list else np.empty(0, np.uint32)
+            header = np.frombuffer(page_header(num_values), np.uint8)
+            chunk_offset = self._offset
+            self._write_pages(
+                rows.values[columns.start : columns.stop], self._widths[columns.start : columns.stop], rows.chunk, starts, counts, levels, header, sizes
+            )
+            size = describe_chunks(self._heads, self._head_edges[columns.start :], num_values, sizes, chunk_offset, self._chunks)
+            chunks += self._chunks[:size].tobytes()
+            uncompressed += int(sizes[:, 0].sum())
+        self._row_groups.append(row_group(chunks, len(self._columns), len(rows), uncompressed, self._offset - begin, begin))
         self._num_rows += len(rows)
 
-    def _pages(self, rows: _Located, positions: Sequence[int], starts: np.ndarray, counts: np.ndarray, levels: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-        """Pages of the columns of a collection, one after another; each is valid until the next is asked for."""
-        widths = self._widths[positions]
+    def _write_pages(
+        self,
+        addresses: np.ndarray,
+        widths: np.ndarray,
+        chunk: np.ndarray,
+        starts: np.ndarray,
+        counts: np.ndarray,
+        levels: np.ndarray,
+        header: np.ndarray,
+        sizes: np.ndarray,
+    ) -> None:
+        """Write the columns of a collection; arguments as of `encode_columns`."""
         num_words = len(levels) + int(counts.sum()) * int(widths.max())
-        num_bytes = 4 * num_words
-        if num_bytes > MAX_PAGE_BYTES:
-            name = self._columns[positions[0]].name
-            raise DatasetError(f"{name}: {len(counts)} events of {counts.sum()} entries are too many for a page of Parquet; leave out events of this size")
+        if 4 * num_words > MAX_PAGE_BYTES:
+            raise DatasetError(f"{len(counts)} events of {counts.sum()} entries are too many for a page of Parquet; leave out events of this size")
         if len(self._scratch) < num_words:
             self._scratch = np.empty(num_words, np.uint32)
-        if len(self._out) < max(num_bytes, _OUT_BYTES):
-            self._out = np.empty(max(num_bytes, _OUT_BYTES), np.uint8)
+        if len(self._out) < len(header) + 4 * num_words:
+            self._out = np.empty(len(header) + 4 * num_words, np.uint8)
         done = 0
-        while done < len(positions):
-            todo = positions[done:]
-            sizes = np.zeros(len(todo), dtype=np.int64)
-            num_done = encode_columns(rows.values[todo], widths[done:], rows.chunk, starts, counts, levels, self._scratch, self._out, sizes)
-            edges = offsets_from_counts(sizes[:num_done])
-            for i in range(num_done):
-                yield todo[i], self._out[edges[i] : edges[i + 1]]
+        while done < len(addresses):
+            some = sizes[done:]
+            num_done = encode_columns(addresses[done:], widths[done:], chunk, starts, counts, levels, header, self._scratch, self._out, some)
+            self._write(self._out[: some[:num_done, 1].sum()].data)
             done += num_done
 
 

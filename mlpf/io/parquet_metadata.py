@@ -17,21 +17,15 @@ _LEGACY_UNSIGNED = {"uint32": 13, "uint64": 14}
 _LEGACY_LIST = 3
 _REQUIRED, _REPEATED = 0, 2
 _PLAIN, _RLE = 0, 3
-UNCOMPRESSED, LZ4_RAW = 0, 7
 _DATA_PAGE = 0
 _STOP = b"\0"
-_BYTES = [bytes([value]) for value in range(256)]
-_NEXT_I32, _NEXT_I64, _NEXT_BUT_ONE_I64 = _BYTES[1 << 4 | _I32], _BYTES[1 << 4 | _I64], _BYTES[2 << 4 | _I64]  # what stands before a field
-_PAGE_TYPE = _NEXT_I32 + _BYTES[_DATA_PAGE]
 
 Field = tuple[int, int, bytes]  # number, type, value
 
 
 def varint(value: int) -> bytes:
     """7 bits a byte, from the lowest; all bytes but the last have the highest bit set."""
-    if value < 128:
-        return _BYTES[value]
-    return _BYTES[value & 127 | 128] + varint(value >> 7)
+    return bytes([value]) if value < 128 else bytes([value & 127 | 128]) + varint(value >> 7)
 
 
 def integer(value: int) -> bytes:
@@ -45,17 +39,22 @@ def binary(content: bytes | str) -> bytes:
     return varint(len(content)) + content
 
 
+def list_header(kind: int, length: int) -> bytes:
+    """What stands before so many values of one type."""
+    return bytes([length << 4 | kind]) if length < 15 else bytes([0xF0 | kind]) + varint(length)
+
+
 def sequence(kind: int, items: Sequence[bytes]) -> bytes:
     """A list of values of one type."""
-    return (bytes([len(items) << 4 | kind]) if len(items) < 15 else bytes([0xF0 | kind]) + varint(len(items))) + b"".join(items)
+    return list_header(kind, len(items)) + b"".join(items)
 
 
-def struct(*fields: Field, after: int = 0, stop: bool = True) -> bytes:
-    """Fields in rising order; those of a struct of which the fields up to ``after`` were written, and without its end if ``stop`` is off."""
-    out = []
+def struct(*fields: Field, stop: bool = True) -> bytes:
+    """Fields in rising order; more can follow if ``stop`` is off."""
+    out, last = [], 0
     for number, kind, value in fields:
-        out += [_BYTES[(number - after) << 4 | kind], value]
-        after = number
+        out += [bytes([(number - last) << 4 | kind]), value]
+        last = number
     return b"".join(out) + _STOP * stop
 
 
@@ -89,46 +88,30 @@ class ColumnFormat:
             fields += [(6, _I32, integer(_LEGACY_UNSIGNED[self.dtype.name])), (10, _STRUCT, struct((10, _STRUCT, logical)))]
         return struct(*fields)
 
-    def chunk_head(self, codec: int) -> bytes:
-        """What the metadata of all chunks of the column begin with; `column_chunk` goes on."""
+    def chunk_head(self) -> bytes:
+        """What the metadata of all chunks of the column begin with, up to the codec; `mlpf.io.parquet_pages.describe_chunks` goes on."""
         path = [self.name, "list", "element"] if self.is_list else [self.name]
         constant = struct(
             (1, _I32, integer(PHYSICAL_TYPES[self.dtype.name])),
             (2, _LIST, sequence(_I32, [integer(_RLE), integer(_PLAIN)] if self.is_list else [integer(_PLAIN)])),
             (3, _LIST, sequence(_BINARY, [binary(name) for name in path])),
-            (4, _I32, integer(codec)),
+            (4, _I32, integer(0)),
             stop=False,
         )
         return struct((2, _I64, integer(0)), (3, _STRUCT, constant), stop=False)
 
 
-def page_header_tail(num_values: int) -> bytes:
-    """What the header of a page (version 1) has after its sizes; every list without entries counts as a value."""
+def page_header(num_values: int) -> bytes:
+    """Header of a page (version 1), with five digits of room for each size; a list without entries counts as a value."""
+    room = bytes(5)
     content = struct((1, _I32, integer(num_values)), (2, _I32, integer(_PLAIN)), (3, _I32, integer(_RLE)), (4, _I32, integer(_RLE)))
-    return struct((5, _STRUCT, content), after=3)
+    return struct((1, _I32, integer(_DATA_PAGE)), (2, _I32, room), (3, _I32, room), (5, _STRUCT, content))
 
 
-def page_header(uncompressed: int, compressed: int, tail: bytes) -> bytes:
-    """Header of a page of so many bytes of levels and values."""
-    return b"".join((_PAGE_TYPE, _NEXT_I32, integer(uncompressed), _NEXT_I32, integer(compressed), tail))
-
-
-def column_chunk(head: bytes, num_values: int, uncompressed: int, compressed: int, offset: int, statistics: bytes) -> bytes:
-    """Metadata of a column in a row group; sizes are of header and content."""
-    sizes = _NEXT_I64, integer(num_values), _NEXT_I64, integer(uncompressed), _NEXT_I64, integer(compressed)
-    return b"".join((head, *sizes, _NEXT_BUT_ONE_I64, integer(offset), statistics, _STOP, _STOP))
-
-
-def statistics_of(values: np.ndarray) -> bytes:
-    """Smallest and largest value, as a field of `column_chunk`; nothing is null."""
-    content = struct((3, _I64, integer(0)), (5, _BINARY, binary(values.max().tobytes())), (6, _BINARY, binary(values.min().tobytes())))
-    return struct((12, _STRUCT, content), after=9, stop=False)
-
-
-def row_group(chunks: Sequence[bytes], num_rows: int, uncompressed: int, compressed: int, offset: int) -> bytes:
-    """Metadata of a row group."""
+def row_group(chunks: bytes, num_columns: int, num_rows: int, uncompressed: int, compressed: int, offset: int) -> bytes:
+    """Metadata of a row group; ``chunks`` are those of its columns, one after another."""
     sizes = (5, _I64, integer(offset)), (6, _I64, integer(compressed))
-    return struct((1, _LIST, sequence(_STRUCT, chunks)), (2, _I64, integer(uncompressed)), (3, _I64, integer(num_rows)), *sizes)
+    return struct((1, _LIST, list_header(_STRUCT, num_columns) + chunks), (2, _I64, integer(uncompressed)), (3, _I64, integer(num_rows)), *sizes)
 
 
 def footer(columns: Sequence[ColumnFormat], num_rows: int, row_groups: Sequence[bytes], metadata: Mapping[str, str], created_by: str) -> bytes:
@@ -136,7 +119,6 @@ def footer(columns: Sequence[ColumnFormat], num_rows: int, row_groups: Sequence[
     root = struct((4, _BINARY, binary("schema")), (5, _I32, integer(len(columns))))
     elements = [root] + [element for column in columns for element in column.schema_elements()]
     pairs = [struct((1, _BINARY, binary(key)), (2, _BINARY, binary(value))) for key, value in metadata.items()]
-    by_type = struct((1, _STRUCT, struct()))  # the order that minimum and maximum refer to
     content = struct(
         (1, _I32, integer(1)),
         (2, _LIST, sequence(_STRUCT, elements)),
@@ -144,6 +126,5 @@ def footer(columns: Sequence[ColumnFormat], num_rows: int, row_groups: Sequence[
         (4, _LIST, sequence(_STRUCT, row_groups)),
         (5, _LIST, sequence(_STRUCT, pairs)),
         (6, _BINARY, binary(created_by)),
-        (7, _LIST, sequence(_STRUCT, [by_type] * len(columns))),
     )
     return content + len(content).to_bytes(4, "little") + b"PAR1"

@@ -15,6 +15,8 @@ from numba.core import types
 
 MIN_COMPRESSED = 512  # bytes; smaller pages gain less than their decompression costs
 WORTHWHILE = 0.9  # pages that LZ4 leaves larger than this stay as they are
+PAGE_SIZES = (3, 9)  # where in the header of a page its sizes are, in five digits each
+_UNCOMPRESSED, _LZ4_RAW, _I64 = 0, 7, 6  # codecs; type of a field in the metadata: see `mlpf.io.parquet_metadata`
 _HASH_BITS = 11  # 8 kB of candidates for matches, which stay in the cache
 _HASH_FACTOR = np.uint32(2654435761)  # 2**32 / golden ratio: Knuth, The Art of Computer Programming 3, section 6.4
 _MAX_DISTANCE = 16383  # values: LZ4 looks back 65535 bytes
@@ -87,17 +89,23 @@ def encode_levels(counts: np.ndarray) -> np.ndarray:
 
 @numba.njit(cache=True, nogil=True)
 def _put_run(out: np.ndarray, size: int, length: int, level: int) -> int:
-    """Append a run: twice its length, 7 bits a byte from the lowest, then the level."""
+    """Append a run: twice its length, then the level."""
     if length == 0:
         return size
-    rest = 2 * length
-    while rest >= 128:
-        out[size] = rest & 127 | 128
+    size = _put_number(out, size, 2 * length)
+    out[size] = level
+    return size + 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _put_number(out: np.ndarray, size: int, number: int) -> int:
+    """Append a number: 7 bits a byte from the lowest, all but the last marked."""
+    while number >= 128:
+        out[size] = number & 127 | 128
         size += 1
-        rest >>= 7
-    out[size] = rest
-    out[size + 1] = level
-    return size + 2
+        number >>= 7
+    out[size] = number
+    return size + 1
 
 
 @numba.njit(cache=True, nogil=True)
@@ -132,20 +140,22 @@ def encode_columns(
     starts: np.ndarray,
     counts: np.ndarray,
     levels: np.ndarray,
+    header: np.ndarray,
     scratch: np.ndarray,
     out: np.ndarray,
     sizes: np.ndarray,
 ) -> int:
-    """Values of columns of one collection, a page each, as many as there is room for.
+    """Pages of columns of one collection with their headers, one after another, as many as there is room for.
 
     Args:
         addresses: ``(C, K) int64`` address of the values of each column in each chunk.
         widths: ``(C,) int64`` 4-byte words per value.
         chunk, starts, counts: of the entries of each event, see `find_entries`.
-        levels: ``uint32`` what every page begins with.
+        levels: ``uint32`` what the content of every page begins with.
+        header: ``uint8`` header of every page, with room for its sizes: `PAGE_SIZES`.
         scratch: ``uint32`` room for the words of one page.
-        out: ``uint8`` where the pages go, one after another.
-        sizes: ``(C,) int64`` is filled with the bytes of each page; a page of fewer than it has uncompressed is LZ4.
+        out: ``uint8`` where the pages go.
+        sizes: ``(C, 2) int64`` is filled with the bytes of each page, uncompressed and as it is; if that is less, it is LZ4.
 
     Returns:
         number of columns done.
@@ -162,12 +172,53 @@ def encode_columns(
                 for k in range(counts[i] * width):
                     scratch[_u(num_words + k)] = values[_u(starts[i] * width + k)]
                 num_words += counts[i] * width
-        if used + 4 * num_words > len(out):
+        if used + len(header) + 4 * num_words > len(out):
             return column
-        size = _compress(scratch[:num_words], out[used:], int(WORTHWHILE * 4 * num_words), candidates) if 4 * num_words >= MIN_COMPRESSED else 0
-        sizes[column] = size or _copy(scratch, 0, num_words, out, used) - used
-        used += sizes[column]
+        page = out[used + len(header) :]
+        size = _compress(scratch[:num_words], page, int(WORTHWHILE * 4 * num_words), candidates) if 4 * num_words >= MIN_COMPRESSED else 0
+        if not size:
+            size = _copy(scratch, 0, num_words, page, 0)
+        out[used : used + len(header)] = header
+        _put_page_size(out, used + PAGE_SIZES[0], 4 * num_words)
+        _put_page_size(out, used + PAGE_SIZES[1], size)
+        sizes[column, 0] = len(header) + 4 * num_words
+        sizes[column, 1] = len(header) + size
+        used += len(header) + size
     return len(addresses)
+
+
+@numba.njit(cache=True, nogil=True)
+def _put_page_size(out: np.ndarray, start: int, size: int) -> None:
+    """Twice the size (the lowest bit would be the sign) in five digits, so that there is as much room whatever the size."""
+    for i in range(5):
+        out[start + i] = 2 * size >> 7 * i & 127 | 128 * (i < 4)
+
+
+@numba.njit(cache=True, nogil=True)
+def describe_chunks(heads: np.ndarray, edges: np.ndarray, num_values: int, sizes: np.ndarray, offset: int, out: np.ndarray) -> int:
+    """Metadata of chunks that follow each other in the file; number of bytes.
+
+    Args:
+        heads: ``uint8`` what the metadata of each column begin with, up to the codec; one after another.
+        edges: ``(C + 1,)`` where they begin.
+        num_values: of each column.
+        sizes: see `encode_columns`.
+        offset: of the first.
+        out: ``uint8`` where the metadata go.
+    """
+    size = 0
+    for column in range(len(sizes)):
+        head = heads[edges[column] : edges[column + 1]]
+        out[size : size + len(head)] = head
+        size += len(head)
+        out[size - 1] = 2 * (_LZ4_RAW if sizes[column, 1] < sizes[column, 0] else _UNCOMPRESSED)
+        for delta, number in ((1, num_values), (1, sizes[column, 0]), (1, sizes[column, 1]), (2, offset)):
+            out[size] = delta << 4 | _I64
+            size = _put_number(out, size + 1, 2 * number)
+        out[size] = out[size + 1] = 0  # the end of ColumnMetaData and of ColumnChunk
+        size += 2
+        offset += sizes[column, 1]
+    return size
 
 
 @numba.njit(cache=True, nogil=True)

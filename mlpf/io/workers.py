@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
 import numba
+import pyarrow as pa
 
 from mlpf.errors import MlpfError
 
@@ -175,3 +176,4 @@ def _start_worker(pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=watch, daemon=True).start()
     numba.set_num_threads(1)
+    pa.set_cpu_count(1)

@@ -3,6 +3,7 @@ import signal
 import time
 
 import numba
+import pyarrow as pa
 import pytest
 
 from mlpf.errors import ConfigError, MlpfError
@@ -16,7 +17,7 @@ def square_slowly(number):
 
 def own_process(_):
     time.sleep(0.05)
-    return os.getpid(), numba.get_num_threads()
+    return os.getpid(), max(numba.get_num_threads(), pa.cpu_count())
 
 
 def fail_at_two(number):

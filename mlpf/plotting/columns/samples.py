@@ -176,5 +176,5 @@ def _gather(chosen: Sequence[Part], columns: Sequence[str]) -> tuple[dict[str, l
             num_events += len(events)
             for column in columns:
                 values = column_values(events, column)
-                found[column].append(values[:: max(-(-len(values) // kept), 1)])
+                found[column].append(values[:: max(-(-len(values) // kept), 1)].copy())  # a view would keep all of it
     return found, num_events

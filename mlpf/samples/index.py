@@ -72,22 +72,30 @@ class EventIndex:
 
 
 def index_dataset(dataset: ShardedDataset, jobs: int = 1) -> EventIndex:
-    """All events of a dataset, in its order.
+    """All events of a dataset, in its order; see `index_datasets`."""
+    return index_datasets([dataset], jobs)[0]
+
+
+def index_datasets(datasets: Sequence[ShardedDataset], jobs: int = 1) -> list[EventIndex]:
+    """All events of each dataset, in its order.
 
     Args:
-        dataset: the dataset.
+        datasets: the datasets.
         jobs: processes that read the shards whose index is not in the cache.
 
     Raises:
         DatasetError: a damaged shard, or one with other events than the manifest says.
     """
-    known = {shard: index for shard in range(len(dataset.shards)) if (index := _load(dataset, shard)) is not None}
-    missing = [shard for shard in range(len(dataset.shards)) if shard not in known]
-    for shard, index in zip(missing, map_in_order(_index_shard, [_Task(dataset, shard) for shard in missing], jobs), strict=True):
-        _store(dataset, shard, index)
-        known[shard] = index
-    placed = (replace(known[shard], shard=np.full(len(known[shard]), shard, dtype=np.int32)) for shard in range(len(dataset.shards)))  # a dataset may grow
-    return join_indices(list(placed))
+    parts = [[_load(dataset, shard) for shard in range(len(dataset.shards))] for dataset in datasets]
+    missing = [(number, shard) for number, known in enumerate(parts) for shard, index in enumerate(known) if index is None]
+    tasks = [_Task(datasets[number], shard) for number, shard in missing]
+    for (number, shard), index in zip(missing, map_in_order(_index_shard, tasks, jobs), strict=True):
+        _store(datasets[number], shard, index)
+        parts[number][shard] = index
+    return [
+        join_indices([replace(index, shard=np.full(len(index), shard, dtype=np.int32)) for shard, index in enumerate(known) if index is not None])
+        for known in parts
+    ]  # the place of a shard is not in the cache, as a dataset may grow
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ from mlpf.errors import DatasetError
 from mlpf.events import Events, concatenate
 from mlpf.io.files import sha256
 from mlpf.io.shards import Shard, ShardedDataset, write_manifest, write_parquet
-from mlpf.samples import index as index_module
-from mlpf.samples.index import EventIndex, cache_folder, index_dataset, join_indices
+from mlpf.samples.index import EventIndex, cache_folder, index_dataset, index_datasets, join_indices
 
 
 @pytest.fixture(autouse=True)
@@ -149,7 +148,9 @@ def test_a_damaged_cache_file_is_made_anew(damage, place, values, cut):
     dataset, cached, content, expected = damage
     place %= len(content)
     cached.write_bytes(content[:place] if cut else content[:place] + values + content[place + len(values) :])
-    assert_same(index_dataset(dataset), expected)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLPF_CACHE", str(cached.parents[1]))
+        assert_same(index_dataset(dataset), expected)
 
 
 @pytest.fixture(scope="session")
@@ -161,8 +162,7 @@ def damage(tmp_path_factory, random_dataset):
         dataset = write(folder / "dataset", random_dataset(2, 3.0, 1))
         index = index_dataset(dataset)
         (cached,) = (folder / "cache" / "index").iterdir()
-        patch.setattr(index_module, "_cached", lambda _: cached)
-        yield dataset, cached, cached.read_bytes(), index
+    return dataset, cached, cached.read_bytes(), index
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(dataset, tmp_path, monkeypatch):
@@ -208,3 +208,15 @@ def test_events_are_selected_and_joined(dataset):
     joined = join_indices([even, odd])
     order = np.lexsort((joined.row, joined.shard))
     assert_same(joined.select(order), index)
+
+
+def test_several_datasets_are_indexed_together(dataset, tmp_path, random_dataset, own_cache):
+    other = write(tmp_path / "other", random_dataset(7, 10.0, 60), random_dataset(5, 10.0, 61))
+    index_dataset(other)
+    for path in list((own_cache / "index").iterdir())[:1]:
+        path.unlink()  # one of two is known
+    together = index_datasets([other, dataset, other])
+    assert_same(together[0], index_dataset(other))
+    assert_same(together[2], together[0])
+    assert_same(together[1], index_dataset(dataset))
+    assert index_datasets([]) == []

@@ -4,7 +4,9 @@ What a run leaves undone, by an error, Ctrl-C, a kill or a power cut, the next r
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,11 @@ from mlpf.io.resumable import Unfinished, resumable_directory
 from mlpf.io.shards import MANIFEST, write_manifest
 from mlpf.io.workers import map_in_order
 from mlpf.postprocess.finished import keep_only
-from mlpf.samples.index import index_dataset, join_indices
+from mlpf.samples.index import index_datasets, join_indices
 from mlpf.samples.mixing.config import MixConfig
 from mlpf.samples.mixing.plan import Mixture, Plan, Pool, plan_mixture
 from mlpf.samples.mixing.sources import Source, common_columns, fingerprint, open_sources
-from mlpf.samples.mixing.write import Input, ShardTask, close_inputs, make_shard
+from mlpf.samples.mixing.write import Input, ShardDone, ShardTask, close_inputs, make_shard
 
 
 @dataclass(frozen=True)
@@ -101,33 +103,28 @@ def mix_datasets(
     mixture = plan_mixture(config, make_pools(sources, jobs))
     plans = [mixture.plan] if config.mode == "all" else [mixture.plan.select(mixture.plan.source == i) for i in range(len(sources))]
     ranges = [part.shards(-(-len(plan) // config.events_per_shard), str(folder)) for plan, folder in zip(plans, folders, strict=True)]
-    total = sum(len(plan.select(_events_of(shards, config))) for plan, shards in zip(plans, ranges, strict=True))
     inputs = tuple(Input(dataset.path, fingerprint(dataset)) for dataset in datasets)
-    outputs: list[Output] = []
-
-    def show(made: int) -> None:
-        on_progress(sum(finished.num_events for finished in outputs) + made, total)
-
-    show(0)
-    try:
-        for folder, plan, shards in zip(folders, plans, ranges, strict=True):
-            description = _describe(config, sources, mixture, plan.select(_events_of(shards, config)), part)
-            with resumable_directory(folder) as unfinished:
-                tasks = list(_tasks(plan, shards, config, inputs, columns, unfinished))
-                outputs.append(_write(tasks, jobs, unfinished, description, show))
-    finally:
-        close_inputs()
-    return Report(mixture, tuple(outputs))
+    with ExitStack() as stack:
+        places = [stack.enter_context(resumable_directory(folder)) for folder in folders]
+        tasks = [list(_tasks(*made_of, config, inputs, columns)) for made_of in zip(plans, ranges, places, strict=True)]
+        shards = _make(tasks, jobs, on_progress)
+        for plan, made_range, place, made in zip(plans, ranges, places, shards, strict=True):
+            description = _describe(config, sources, mixture, plan.select(_events_of(made_range, config)), part)
+            write_manifest(place.new, [done.shard for done in made], description)
+        for place in places:  # all are complete
+            place.publish()
+    return Report(mixture, tuple(_output(place.final, made) for place, made in zip(places, shards, strict=True)))
 
 
 def make_pools(sources: Sequence[Source], jobs: int = 1) -> list[Pool]:
     """Index all datasets of all sources."""
+    indices = index_datasets([dataset for source in sources for dataset in source.datasets], jobs)
     pools, first = [], 0
     for source in sources:
-        indices = [index_dataset(dataset, jobs) for dataset in source.datasets]
-        numbers = np.repeat(np.arange(first, first + len(indices), dtype=np.int32), [len(index) for index in indices])
-        pools.append(Pool(source.config, join_indices(indices), numbers))
-        first += len(indices)
+        mine = indices[first : first + len(source.datasets)]
+        numbers = np.arange(first, first + len(mine), dtype=np.int32)
+        pools.append(Pool(source.config, join_indices(mine), np.repeat(numbers, [len(index) for index in mine])))
+        first += len(mine)
     return pools
 
 
@@ -143,24 +140,36 @@ def _events_of(shards: range, config: MixConfig) -> slice:
     return slice(shards.start * config.events_per_shard, shards.stop * config.events_per_shard)
 
 
-def _tasks(plan: Plan, shards: range, config: MixConfig, inputs: tuple[Input, ...], columns: tuple[str, ...], unfinished: Unfinished) -> Iterator[ShardTask]:
+def _tasks(plan: Plan, shards: range, place: Unfinished, config: MixConfig, inputs: tuple[Input, ...], columns: tuple[str, ...]) -> Iterator[ShardTask]:
     for number in shards:
         name = f"shard_{number:05d}"
         events = plan.select(_events_of(range(number, number + 1), config))
-        yield ShardTask(events, inputs, columns, unfinished.new / f"{name}.parquet", unfinished.notes / f"{name}.json")
+        yield ShardTask(events, inputs, columns, place.new / f"{name}.parquet", place.notes / f"{name}.json")
 
 
-def _write(tasks: Sequence[ShardTask], jobs: int, unfinished: Unfinished, description: dict[str, Any], on_progress: Callable[[int], object]) -> Output:
-    keep_only(unfinished.new, {task.shard.name for task in tasks})
-    keep_only(unfinished.notes, {task.note.name for task in tasks})
-    made, events = [], 0
-    for done in map_in_order(make_shard, tasks, jobs):
-        made.append(done)
-        events += done.shard.num_events
-        on_progress(events)
-    write_manifest(unfinished.new, [done.shard for done in made], description)
-    unfinished.publish()
-    return Output(unfinished.final, events, sum(done.shard.num_elements for done in made), len(made), sum(done.found for done in made))
+def _make(tasks: Sequence[Sequence[ShardTask]], jobs: int, on_progress: Callable[[int, int], object]) -> list[list[ShardDone]]:
+    """The shards of every output, made or found; whatever else lies where they are made goes."""
+    for mine in tasks:
+        keep_only(mine[0].shard.parent, {task.shard.name for task in mine})
+        keep_only(mine[0].note.parent, {task.note.name for task in mine})
+    together = [task for mine in tasks for task in mine]
+    made, total = 0, sum(len(task.plan) for task in together)
+    on_progress(made, total)
+    done = []
+    try:
+        for shard in map_in_order(make_shard, together, jobs):
+            done.append(shard)
+            made += shard.shard.num_events
+            on_progress(made, total)
+    finally:
+        close_inputs()
+    results = iter(done)
+    return [list(islice(results, len(mine))) for mine in tasks]
+
+
+def _output(folder: Path, made: Sequence[ShardDone]) -> Output:
+    counts = (sum(done.shard.num_events for done in made), sum(done.shard.num_elements for done in made))
+    return Output(folder, *counts, len(made), sum(done.found for done in made))
 
 
 def _describe(config: MixConfig, sources: Sequence[Source], mixture: Mixture, plan: Plan, part: Part) -> dict[str, Any]:

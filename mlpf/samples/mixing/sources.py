@@ -63,7 +63,8 @@ def _matches(pattern: str) -> Iterator[Path]:
         expression = pattern[3:]
         yield from (Path(folder) for folder in _datasets_below(_plain_beginning(expression)) if re.fullmatch(expression, folder))
     elif glob.has_magic(pattern):
-        yield from (Path(folder) for folder in glob.iglob(pattern, recursive=True) if (Path(folder) / MANIFEST).is_file())  # noqa: PTH207  Path.glob: no absolute ones
+        matches = map(Path, glob.iglob(pattern, recursive=True))  # noqa: PTH207  Path.glob takes no absolute patterns
+        yield from (folder for folder in matches if (folder / MANIFEST).is_file())
     elif Path(pattern).exists():
         yield Path(pattern)
 

@@ -210,6 +210,22 @@ def test_an_interrupted_mixture_goes_on_where_it_was_with_the_same_bytes(samples
     assert not (tmp_path / ".out.partial").exists()
 
 
+def test_datasets_of_several_sources_come_together_and_go_on_together(samples, tmp_path):
+    config = config_of(samples, mode="per_entry")
+    mix_datasets(config, tmp_path / "expected")
+
+    def stop_in_the_last(made, _total):
+        if made > 145:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        mix_datasets(config, tmp_path / "out", on_progress=stop_in_the_last)
+    assert not [path for path in (tmp_path / "out").iterdir() if not path.name.startswith(".")]
+    report = mix_datasets(config, tmp_path / "out")
+    assert [output.shards_found for output in report.outputs] == [3, 3, 1]
+    assert content(tmp_path / "out") == content(tmp_path / "expected")
+
+
 def test_what_is_left_of_another_mixture_is_not_used(samples, tmp_path):
     def stop(made, _total):
         if made:

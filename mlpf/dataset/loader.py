@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from mlpf.dataset.batch import Batch
 from mlpf.dataset.plan import Plan, Pool
 from mlpf.dataset.pool import ElementWeighting, PackedBatches, PoolReader
-from mlpf.dataset.sample import Sample, fingerprint
+from mlpf.dataset.sample import Sample
 from mlpf.errors import DatasetError, MlpfError
 
 POOL_ELEMENTS = 500_000  # 270 bytes each: 135 MB for each process that reads ahead, and as much again for the pool in use
@@ -68,17 +68,8 @@ class Loader:
         self.num_delivered = 0
         self._resumed = False
         self._digest = _digest(samples, max_elements, pool_elements, shuffle, seed, proportions, world)
-        self._order: list[Pool] = []  # the sampler; workers that live on get the next epoch's pools through it
-        self._pools = DataLoader(
-            PoolReader([sample.dataset for sample in samples], element_weights),
-            batch_size=None,
-            sampler=self._order,
-            num_workers=num_workers,
-            collate_fn=_unchanged,
-            worker_init_fn=_use_one_thread,
-            prefetch_factor=1 if num_workers else None,
-            persistent_workers=num_workers > 0,
-        )
+        self._reader = PoolReader([sample.dataset for sample in samples], element_weights)
+        self._num_workers = num_workers
         self._length = self.plan.num_batches(self.rank)
 
     def __len__(self) -> int:
@@ -92,8 +83,18 @@ class Loader:
         if complete or (self.num_delivered and not self._resumed):
             self.epoch, self.num_delivered = self.epoch + 1, 0
         self._resumed = False
-        self._order[:] = _remaining(self.plan.pools(self.epoch, self.rank), self.num_delivered)
-        for packed in self._pools:
+        # Workers end with the pass: those that live on would only be stopped by the garbage collector, long after the training is over.
+        pools = DataLoader(
+            self._reader,
+            batch_size=None,
+            sampler=_remaining(self.plan.pools(self.epoch, self.rank), self.num_delivered),
+            num_workers=self._num_workers,
+            collate_fn=_unchanged,
+            worker_init_fn=_use_one_thread,
+            prefetch_factor=1 if self._num_workers else None,
+            generator=torch.Generator(),  # otherwise it draws from that of the training, which must not depend on how often it was resumed
+        )
+        for packed in pools:
             if isinstance(packed, MlpfError):
                 raise packed
             assert isinstance(packed, PackedBatches)

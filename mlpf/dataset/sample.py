@@ -1,6 +1,5 @@
 """The events of a split and where they lie on disk, known from the index alone."""
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,8 +65,3 @@ def _groups(index: EventIndex) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     new[1:] = (np.diff(index.shard) != 0) | (np.diff(index.group) != 0)
     starts = np.flatnonzero(new)
     return starts, np.diff(np.append(starts, len(index))), np.cumsum(new) - 1
-
-
-def fingerprint(*datasets: ShardedDataset) -> str:
-    """16 hex digits that change whenever a shard's content does, in any of the datasets."""
-    return hashlib.sha256("".join(shard.sha256 for dataset in datasets for shard in dataset.shards).encode()).hexdigest()[:16]

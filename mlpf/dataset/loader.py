@@ -14,6 +14,7 @@ from mlpf.dataset.plan import Plan, Pool
 from mlpf.dataset.pool import ElementWeighting, PackedBatches, PoolReader
 from mlpf.dataset.sample import Sample
 from mlpf.errors import DatasetError, MlpfError
+from mlpf.io.shards import fingerprint
 
 POOL_ELEMENTS = 500_000  # 270 bytes each: 135 MB for each process that reads ahead, and as much again for the pool in use
 MIN_BATCHES_PER_POOL = 16  # of a full budget each

@@ -4,12 +4,15 @@ The manifest says how the dataset was made (schema version and digest, policy, s
 foreign folder is refused before anything is computed from it. Layout of the columns: `schema.DATASET`.
 """
 
+import hashlib
 import json
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cramjam
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,6 +22,7 @@ from mlpf.errors import DatasetError
 from mlpf.events import Events, offsets_from_counts
 from mlpf.io.files import atomic_file, sha256, write_text
 from mlpf.io.parquet import EventWriter, Rows
+from mlpf.io.parquet_reading import GroupReader, can_read
 
 MANIFEST = "manifest.json"
 ROWS_PER_GROUP = 16  # events that are read (and shuffled) together
@@ -94,6 +98,20 @@ def write_manifest(folder: str | Path, shards: Sequence[Shard], description: Map
     write_text(Path(folder) / MANIFEST, json.dumps(content, indent=2) + "\n")
 
 
+class _OpenShard:
+    """A Parquet file; ``reader`` is None where another program wrote it."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = pq.ParquetFile(path)
+        names = self.file.schema_arrow.names
+        self.reader = GroupReader(path, self.file.metadata, names, schema.DATASET) if can_read(self.file.metadata) else None
+
+    def close(self) -> None:
+        self.file.close()
+        if self.reader is not None:
+            self.reader.close()
+
+
 class ShardedDataset:
     """A dataset folder, opened for reading.
 
@@ -109,7 +127,7 @@ class ShardedDataset:
     def __init__(self, path: str | Path, verify: bool = False) -> None:
         self.path = Path(path)
         self.manifest = self._read_manifest()
-        self._files: dict[int, pq.ParquetFile] = {}
+        self._files: dict[int, _OpenShard] = {}
         try:
             self.shards = [Shard(**{key: shard[key] for key in Shard.__dataclass_fields__}) for shard in self.manifest["shards"]]
         except (KeyError, TypeError) as error:
@@ -161,7 +179,7 @@ class ShardedDataset:
 
     def group_offsets(self, shard: int) -> np.ndarray:
         """``(G + 1,) int64``: row in the shard of the first event of each of its G row groups, and of the first that is not there."""
-        metadata = self._open(shard).metadata
+        metadata = self._open(shard).file.metadata
         return offsets_from_counts(np.array([metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)], dtype=np.int64))
 
     def read_groups(self, shard: int, groups: Sequence[int], columns: Sequence[str] | None = None) -> Events:
@@ -175,27 +193,38 @@ class ShardedDataset:
         Raises:
             DatasetError: the shard is damaged.
         """
-        table = self._read_table(shard, groups, columns)
+        reader = self._open(shard).reader
         first = self.shard_offsets[shard] + (self.group_offsets(shard)[groups[0]] if len(groups) else 0)
+        if reader is not None and len(groups):
+            with self._naming_damage(shard):
+                events = reader.read(groups, None if columns is None else set(columns))
+            events.first_entry = int(first)
+            return events
+        table = self._read_table(shard, groups, columns)
         return table_to_events(table, source=str(self.path / self.shards[shard].name), first_entry=int(first))
 
     def _read_table(self, shard: int, groups: Sequence[int], columns: Sequence[str] | None) -> pa.Table:
-        file = self._open(shard)
+        file = self._open(shard).file
         present = set(file.schema_arrow.names)  # pyarrow makes the list anew whenever it is asked for
         wanted = None if columns is None else [name for name in columns if name in present]
-        try:
+        with self._naming_damage(shard):
             return file.read_row_groups(list(groups), columns=wanted)
-        except (pa.ArrowException, OSError) as error:
+
+    @contextmanager
+    def _naming_damage(self, shard: int) -> Iterator[None]:
+        try:
+            yield
+        except (pa.ArrowException, cramjam.DecompressionError, ValueError, OSError) as error:
             raise DatasetError(f"{self.path / self.shards[shard].name}: damaged row group ({' '.join(str(error).split())[:200]})") from error
 
-    def _open(self, shard: int) -> pq.ParquetFile:
+    def _open(self, shard: int) -> "_OpenShard":
         """Open shards stay open, the last few: parsing what stands at a shard's end takes longer than reading a row group."""
         if shard not in self._files:
             path = self.path / self.shards[shard].name
             while len(self._files) >= MAX_OPEN_SHARDS:
                 self._files.pop(next(iter(self._files))).close()
             try:
-                self._files[shard] = pq.ParquetFile(path)
+                self._files[shard] = _OpenShard(path)
             except (pa.ArrowException, OSError) as error:
                 raise DatasetError(f"{path}: not readable as Parquet, damaged or truncated? ({' '.join(str(error).split())[:200]})") from error
         return self._files[shard]
@@ -208,3 +237,8 @@ class ShardedDataset:
     def __getstate__(self) -> dict[str, Any]:
         """Open files do not travel to other processes."""
         return {**self.__dict__, "_files": {}}
+
+
+def fingerprint(*datasets: ShardedDataset) -> str:
+    """16 hex digits that change whenever a shard's content does, in any of the datasets."""
+    return hashlib.sha256("".join(shard.sha256 for dataset in datasets for shard in dataset.shards).encode()).hexdigest()[:16]

@@ -26,7 +26,7 @@ class ModelInfo(Config):
     dataset: str
     """Folder of the training dataset."""
     dataset_fingerprint: str
-    """`mlpf.dataset.sample.fingerprint` of it."""
+    """`mlpf.io.shards.fingerprint` of it."""
     split: SplitConfig
     """Which of its events the model did not see."""
     seed: int

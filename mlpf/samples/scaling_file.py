@@ -18,9 +18,8 @@ from mlpf.config import Config
 from mlpf.errors import DatasetError
 from mlpf.features import SCALED_FEATURES
 from mlpf.io.files import write_text
-from mlpf.io.shards import ShardedDataset
+from mlpf.io.shards import ShardedDataset, fingerprint
 from mlpf.samples.feature_kernels import NUM_BINS
-from mlpf.samples.mixing.sources import fingerprint
 from mlpf.samples.scaling import ScalingConfig, make_scaling
 from mlpf.samples.split import SplitConfig
 from mlpf.samples.statistics import ALL_TYPES, NUM_PIECES, SIGMAS, FeatureStatistics

@@ -20,9 +20,9 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from rich.progress import Progress
 
 from mlpf.dataset.loader import Loader
-from mlpf.dataset.sample import fingerprint
 from mlpf.errors import ConfigError
 from mlpf.io.files import write_text
+from mlpf.io.shards import fingerprint
 from mlpf.loss.particle_flow import ParticleFlowLoss
 from mlpf.nn.model import Model, build_model, num_parameters
 from mlpf.nn.saved import ModelInfo

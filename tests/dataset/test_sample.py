@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mlpf.dataset.sample import fingerprint, select_split
+from mlpf.dataset.sample import select_split
 from mlpf.features import consumer_elements
 from mlpf.io.shards import ROWS_PER_GROUP, ShardedDataset
 from mlpf.samples.split import SPLITS, SplitConfig, split_index
@@ -34,10 +34,3 @@ def test_every_event_is_found_in_its_row_group(dataset):
         found += chosen["event"].tolist()
     assert found == sample.index.event.tolist()
     assert 0 < len(found) < len(dataset)
-
-
-def test_the_fingerprint_follows_the_content(dataset, tmp_path):
-    same = ShardedDataset(random_dataset(tmp_path / "same", num_events=len(dataset)))
-    other = ShardedDataset(random_dataset(tmp_path / "other", num_events=len(dataset), seed=1))
-    assert fingerprint(dataset) == fingerprint(same) != fingerprint(other)
-    assert len({fingerprint(dataset, other), fingerprint(other, dataset), fingerprint(dataset), fingerprint(other)}) == 4

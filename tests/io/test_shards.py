@@ -10,7 +10,7 @@ from mlpf import schema
 from mlpf.errors import DatasetError
 from mlpf.events import Events, concatenate, offsets_from_counts
 from mlpf.io.files import sha256
-from mlpf.io.shards import MANIFEST, ROWS_PER_GROUP, Shard, ShardedDataset, write_manifest, write_parquet
+from mlpf.io.shards import MANIFEST, ROWS_PER_GROUP, Shard, ShardedDataset, fingerprint, write_manifest, write_parquet
 
 
 def some_rows(num_events=20, seed=0, columns=None):
@@ -166,3 +166,10 @@ def test_shards_that_are_not_needed_are_closed(tmp_path, random_dataset):
     for closed in (0, 2):
         with pytest.raises(DatasetError, match="not readable"):
             dataset.read_groups(closed, [0])
+
+
+def test_the_fingerprint_is_of_the_shards_and_their_order(random_dataset, write_dataset):
+    one, same, other = (ShardedDataset(write_dataset(random_dataset(20, seed=seed), name)) for name, seed in (("a", 0), ("b", 0), ("c", 1)))
+    assert fingerprint(one) == fingerprint(same) != fingerprint(other)
+    assert len({fingerprint(one, other), fingerprint(other, one), fingerprint(one), fingerprint(other)}) == 4
+    assert len(fingerprint(one)) == 16

@@ -1,7 +1,6 @@
 """The datasets that a mixture is made of: found by patterns, checked to fit together."""
 
 import glob
-import hashlib
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -118,8 +117,3 @@ def common_columns(datasets: Sequence[ShardedDataset], config: MixConfig) -> tup
             having = next(folder for folder, columns in held.items() if name in columns)
             raise DatasetError(f"{lacking}: no column '{name}', which {having} has; add it to disabled_columns, or make the dataset again")
     return tuple(wanted)
-
-
-def fingerprint(dataset: ShardedDataset) -> str:
-    """Digest of the checksums of all shards: the same for datasets of the same events."""
-    return hashlib.sha256(" ".join(shard.sha256 for shard in dataset.shards).encode()).hexdigest()

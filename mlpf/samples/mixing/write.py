@@ -9,10 +9,9 @@ import mlpf
 from mlpf import schema
 from mlpf.errors import DatasetError
 from mlpf.io.files import flush_to_disk, sha256, write_text, writing
-from mlpf.io.shards import Shard, ShardedDataset, write_parquet
+from mlpf.io.shards import Shard, ShardedDataset, fingerprint, write_parquet
 from mlpf.samples.mixing.plan import Plan
 from mlpf.samples.mixing.read import read_plan
-from mlpf.samples.mixing.sources import fingerprint
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Every test of a dataset, and what they say together."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -8,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mlpf.errors import DatasetError
-from mlpf.io.shards import ShardedDataset
+from mlpf.io.shards import ShardedDataset, fingerprint
 from mlpf.samples.validation.collect import EVERYTHING, Space, Sums, source_names, sum_parts
 from mlpf.samples.validation.config import ValidationConfig
 from mlpf.samples.validation.statistics import CountScatter, HistogramScatter, Side, chi2_test, ks_test
@@ -225,7 +224,7 @@ def document(dataset: ShardedDataset, validation: Validation) -> dict[str, Any]:
     below = set(validation.warnings)
     return {
         "dataset": str(dataset.path),
-        "fingerprint": hashlib.sha256("".join(shard.sha256 for shard in dataset.shards).encode()).hexdigest(),
+        "fingerprint": fingerprint(dataset),
         "num_events": len(dataset),
         "sources": source_names(dataset),
         "not_finite": validation.sums.not_finite,

@@ -67,7 +67,7 @@ def test_the_manifest_tells_what_was_mixed(samples, tmp_path):
     assert manifest["policy"] == "caloparticle"
     assert [(s["name"], s["type"], s["found"]) for s in manifest["sources"]] == [("tt", "tt", 65), ("qcd", "jets", 80), ("ztt", "jets", 30)]
     assert sum(s["num_events"] for s in manifest["sources"]) == manifest["num_events"] == len(report.mixture.plan)
-    assert [len(s["datasets"][0]["fingerprint"]) for s in manifest["sources"]] == [64, 64, 64]
+    assert [len(s["datasets"][0]["fingerprint"]) for s in manifest["sources"]] == [16, 16, 16]
     for counted in manifest["bins"]:
         assert counted["quota"] == counted["written"]
         assert sum(counted["quota"].values()) == min(20, sum(counted["available"].values()))

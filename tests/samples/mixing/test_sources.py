@@ -7,7 +7,7 @@ from mlpf.errors import ConfigError, DatasetError
 from mlpf.io.files import sha256
 from mlpf.io.shards import MANIFEST, Shard, ShardedDataset, write_manifest, write_parquet
 from mlpf.samples.mixing.config import MixConfig, SourceConfig
-from mlpf.samples.mixing.sources import common_columns, find_folders, fingerprint, open_sources
+from mlpf.samples.mixing.sources import common_columns, find_folders, open_sources
 
 
 def source(*patterns, name="a"):
@@ -121,8 +121,3 @@ def test_columns_are_disabled_by_name_or_pattern_but_never_those_that_tell_event
 def test_a_column_to_disable_that_no_dataset_has_is_an_error(unequal):
     with pytest.raises(ConfigError, match="no dataset has a column 'elment_pt'; did you mean 'element_pt'"):
         common_columns(unequal[:1], config_of(disabled_columns=("elment_pt",)))
-
-
-def test_datasets_of_the_same_shards_have_the_same_fingerprint(write_shards):
-    one, same, other = (fingerprint(ShardedDataset(write_shards(name, seed=seed))) for name, seed in (("a", 0), ("b", 0), ("c", 1)))
-    assert one == same != other

@@ -18,6 +18,7 @@ from mlpf.events import Events, offsets_from_counts
 from mlpf.io.parquet_metadata import ColumnFormat, footer, page_header, row_group
 from mlpf.io.parquet_pages import describe_chunks, encode_columns, encode_levels, find_entries
 
+CREATED_BY = "mlpf version "
 MAX_PAGE_BYTES = 1 << 30  # Parquet counts the bytes of a page in 31 bits
 _OUT_BYTES = 1 << 20  # of pages encoded in one call; a buffer of this size stays in the processor's cache
 _MAX_CHUNK_TAIL = 46  # bytes of what `describe_chunks` adds to the head of a column: four numbers of up to 11 bytes, two ends
@@ -129,7 +130,7 @@ class EventWriter:
         if len(self._pending) or not self._row_groups:  # awkward cannot read a file of no row group
             self._write_group(self._pending)
         metadata = {**self._metadata, "ARROW:schema": base64.b64encode(self._arrow_schema().serialize()).decode()}
-        self._write(footer(self._columns, self._num_rows, self._row_groups, metadata, f"mlpf version {mlpf.__version__}"))
+        self._write(footer(self._columns, self._num_rows, self._row_groups, metadata, CREATED_BY + mlpf.__version__))
 
     def _arrow_schema(self) -> pa.Schema:
         """Types as Arrow has them: Arrow, awkward and pandas read them back the same."""

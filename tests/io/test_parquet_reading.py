@@ -1,0 +1,123 @@
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlpf import schema
+from mlpf.errors import DatasetError
+from mlpf.events import Events, offsets_from_counts
+from mlpf.io.files import sha256
+from mlpf.io.parquet_pages import encode_levels
+from mlpf.io.parquet_reading import GroupReader, can_read, decode_counts
+from mlpf.io.shards import Shard, ShardedDataset, table_to_events, write_manifest, write_parquet
+
+LAYOUTS = [schema.NTUPLE, schema.DATASET, schema.CANDIDATES]
+
+
+def random_events(layout, counts, seed=0):
+    rng = np.random.default_rng(seed)
+    values, offsets = {}, {}
+    for collection in layout.collections.values():
+        if not collection.scalar:
+            offsets[collection.name] = offsets_from_counts(rng.permutation(counts))
+        size = len(counts) if collection.scalar else offsets[collection.name][-1]
+        for column in collection.columns:
+            dtype = layout.dtype(column.name)
+            values[column.name] = np.where(rng.random(size) < rng.random(), np.frombuffer(rng.bytes(size * dtype.itemsize), dtype), dtype.type(0))
+    return Events(values, offsets, len(counts), layout=layout)
+
+
+def open_reader(path, layout):
+    file = pq.ParquetFile(path)
+    return GroupReader(path, file.metadata, file.schema_arrow.names, layout)
+
+
+def assert_same(ours, arrows):
+    assert list(ours.columns) == list(arrows.columns)
+    assert len(ours) == len(arrows)
+    for name, values in arrows.columns.items():
+        assert ours[name].dtype == values.dtype
+        assert ours[name].tobytes() == values.tobytes(), name
+    assert ours.offsets.keys() == arrows.offsets.keys()
+    for name, edges in arrows.offsets.items():
+        assert ours.offsets[name].tolist() == edges.tolist(), name
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.sampled_from(LAYOUTS), st.lists(st.sampled_from([0, 0, 1, 2, 300]), min_size=1, max_size=40), st.integers(0, 2**32), st.data())
+def test_what_arrow_reads_is_read(tmp_path_factory, layout, counts, seed, data):
+    path = tmp_path_factory.mktemp("reading") / "a.parquet"
+    write_parquet(path, [random_events(layout, counts, seed)])
+    file = pq.ParquetFile(path)
+    groups = data.draw(st.lists(st.integers(0, file.num_row_groups - 1), min_size=1, max_size=4))
+    names = data.draw(st.none() | st.sets(st.sampled_from(list(layout.columns))))
+    table = file.read_row_groups(groups, columns=None if names is None else [name for name in file.schema_arrow.names if name in names])
+    assert_same(open_reader(path, layout).read(groups, names), table_to_events(table, layout))
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.integers(0, 3) | st.sampled_from([63, 64, 8192, 100_000]), min_size=1, max_size=80))
+def test_levels_give_the_counts_that_they_were_made_of(counts):
+    levels = encode_levels(np.array(counts))
+    found, num_words = decode_counts(np.concatenate([levels, np.arange(7, dtype=np.uint32)]), len(counts))
+    assert found.tolist() == counts
+    assert num_words == len(levels)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.binary(max_size=60), st.integers(0, 6), st.booleans())
+def test_any_bytes_are_levels_or_damaged(content, num_rows, framed):
+    """Whatever they say of their own length."""
+    if framed:
+        half = len(content) // 2
+        content = half.to_bytes(4, "little") + content[:half] + (len(content) - half).to_bytes(4, "little") + content[half:]
+    words = np.frombuffer(content + bytes(-len(content) % 4), np.uint32)
+    counts, num_words = decode_counts(words, num_rows)
+    assert 0 <= num_words <= len(words)
+    if num_words:
+        assert (counts >= 0).all()
+        again, _ = decode_counts(encode_levels(counts), num_rows)
+        assert again.tolist() == counts.tolist()
+
+
+def make_dataset(folder, events):
+    write_manifest(folder, [Shard("a.parquet", *write_parquet(folder / "a.parquet", [events]), sha256(folder / "a.parquet"))], {})
+    return folder
+
+
+def test_files_of_other_programs_are_read_by_arrow(tmp_path):
+    events = random_events(schema.DATASET, [3, 0, 2])
+    make_dataset(tmp_path, events)
+    assert can_read(pq.ParquetFile(tmp_path / "a.parquet").metadata)
+    pq.write_table(pq.read_table(tmp_path / "a.parquet"), tmp_path / "a.parquet")
+    assert not can_read(pq.ParquetFile(tmp_path / "a.parquet").metadata)
+    assert_same(ShardedDataset(tmp_path).read_groups(0, [0]), events)
+
+
+def test_a_wrong_size_is_an_error(tmp_path):
+    path = make_dataset(tmp_path, random_events(schema.DATASET, [700])) / "a.parquet"
+    column = pq.ParquetFile(path).metadata.row_group(0).column(8)
+    content = bytearray(path.read_bytes())
+    content[column.data_page_offset + 9] ^= 1 << 3
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match=r"a.parquet: damaged row group \("):
+        ShardedDataset(tmp_path).read_groups(0, [0])
+
+
+def test_damage_anywhere_is_an_error_or_another_value_but_never_worse(tmp_path):
+    path = make_dataset(tmp_path, random_events(schema.DATASET, [40, 0, 300] * 9)) / "a.parquet"
+    content, rng, errors = path.read_bytes(), np.random.default_rng(0), 0
+    heads = [pq.ParquetFile(path).metadata.row_group(0).column(i).data_page_offset for i in range(0, 60, 3)]
+    for trial in range(300):
+        damaged = bytearray(content)
+        at = int(rng.choice(heads) + rng.integers(0, 60)) if trial % 2 else int(rng.integers(len(content)))
+        damaged[at] = int(rng.integers(256))
+        path.write_bytes(damaged)
+        try:
+            for chunk in ShardedDataset(tmp_path).iterate(groups_per_chunk=1):
+                assert len(chunk) in (16, 11)
+        except DatasetError as error:
+            errors += 1
+            assert "\n" not in str(error)
+    assert errors > 10

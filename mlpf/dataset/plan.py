@@ -1,6 +1,6 @@
 """Which events make which batch of which epoch, decided from the index alone.
 
-An epoch: row groups are shuffled, datasets interleaved, ranks dealt their shares, and consecutive row groups collected in pools; the events of a pool are
+An epoch: shards and their row groups are shuffled, datasets interleaved, ranks dealt their shares, and consecutive row groups collected in pools; the events of a pool are
 shuffled, sorted by size and cut into batches, and the batches of the pool are shuffled. So every row group is read once per epoch, and no more than a pool is
 in memory at a time.
 """
@@ -17,6 +17,7 @@ from mlpf.errors import DatasetError
 from mlpf.events import offsets_from_counts
 
 SIZE_SPREAD = 1.25  # largest over smallest event of a batch; at most 20 % of a batch is padding
+SHARDS_AT_ONCE = 8  # of a dataset, whose row groups are shuffled together: opening a shard takes longer than reading a row group, and more memory
 _RING, _GROUPS, _EVENTS = range(3)  # what random numbers are for: every purpose has its own stream
 
 
@@ -184,7 +185,8 @@ class Plan:
     def _order(self, epoch: int) -> np.ndarray:
         """Row groups of an epoch, all ranks, in order.
 
-        A dataset's are spread evenly, one at random in each of as many equal stretches as it has, so that any part of the epoch holds the same mixture.
+        A dataset's shards are shuffled, and the row groups of every `SHARDS_AT_ONCE` of them. They are spread evenly, one at random in each of as many equal
+        stretches as the dataset has, so that any part of the epoch holds the same mixture.
         """
         if not self.shuffle:
             return np.arange(len(self._groups))
@@ -192,7 +194,9 @@ class Plan:
         for dataset in range(len(self._quotas)):
             groups = self._turn(dataset, epoch)
             random = self._random(_GROUPS, epoch, dataset)
-            groups = random.permutation(groups)
+            shard = self._groups[groups, 1]
+            window = random.permutation(shard.max(initial=-1) + 1)[shard] // SHARDS_AT_ONCE
+            groups = groups[np.lexsort((random.random(len(groups)), window))]
             counts = np.diff(self._first)[groups]
             chosen.append(groups)
             position.append((np.cumsum(counts) - random.random(len(groups)) * counts) / max(1, counts.sum()))

@@ -26,7 +26,7 @@ from mlpf.io.parquet_reading import GroupReader, can_read
 
 MANIFEST = "manifest.json"
 ROWS_PER_GROUP = 16  # events that are read (and shuffled) together
-MAX_OPEN_SHARDS = 64  # per dataset and process
+MAX_OPEN_SHARDS = 16  # per dataset and process; about 1 kB per row group and column each
 
 
 @dataclass(frozen=True)

@@ -8,24 +8,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlpf.dataset.plan import SIZE_SPREAD, Plan, _deal
+from mlpf.dataset.plan import SHARDS_AT_ONCE, SIZE_SPREAD, Plan, _deal
 from mlpf.dataset.sample import Sample
 from mlpf.errors import DatasetError
 from mlpf.events import offsets_from_counts
+from mlpf.io.shards import MAX_OPEN_SHARDS
 from mlpf.samples.index import EventIndex
 
 ROWS = 4  # per row group here
 
 
-def make_sample(sizes, kept=None):
-    """A sample of one shard whose events have these sizes; ``kept`` marks those of the split."""
+def make_sample(sizes, kept=None, groups_per_shard=10**6):
+    """A sample whose events have these sizes; ``kept`` marks those of the split. Row groups are counted through all shards."""
     sizes, row = np.asarray(sizes, dtype=np.int32), np.arange(len(sizes))
     kept = np.ones(len(sizes), dtype=bool) if kept is None else np.asarray(kept, dtype=bool)
     group = row // ROWS
     held = np.bincount(group[kept], minlength=-(-len(sizes) // ROWS))
     rows = np.bincount(group, minlength=len(held))
     columns = dict.fromkeys((field.name for field in fields(EventIndex)), np.zeros(len(sizes), dtype=np.int32))
-    index = EventIndex(**{**columns, "num_consumer_elements": sizes, "group": group, "row": row}).select(kept)
+    index = EventIndex(**{**columns, "num_consumer_elements": sizes, "shard": group // groups_per_shard, "group": group, "row": row}).select(kept)
     return Sample(SimpleNamespace(path="sample"), index, (row % ROWS)[kept], offsets_from_counts(held[held > 0]), rows[held > 0])
 
 
@@ -99,6 +100,17 @@ def test_nearly_no_event_is_lost_to_the_constant_number_of_batches():
     lost = [5000 - len(events_of(plan.pools(epoch))) for epoch in range(10)]
     assert lost[0] == 0
     assert sum(lost) < 0.001 * 10 * 5000
+
+
+def test_of_many_shards_only_a_few_are_open_at_a_time_and_each_is_opened_once():
+    plan = Plan([make_sample(np.full(4000, 10), groups_per_shard=20)], max_elements=100, pool_elements=400)
+    for epoch in range(2):
+        shards = [group[1] for pool in plan.pools(epoch) for group in pool.groups]
+        first = {shard: shards.index(shard) for shard in range(50)}
+        last = {shard: len(shards) - 1 - shards[::-1].index(shard) for shard in range(50)}
+        open_shards = [sum(first[shard] <= i <= last[shard] for shard in first) for i in range(len(shards))]
+        assert max(open_shards) <= 2 * SHARDS_AT_ONCE <= MAX_OPEN_SHARDS
+        assert sorted(first, key=first.__getitem__) != list(range(50))
 
 
 def test_without_shuffling_every_epoch_is_the_same_and_pools_follow_the_dataset():

@@ -1,5 +1,6 @@
 """``mlpf plot``: every column of some samples, over each other."""
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from mlpf.config import load_parameters, parse_section
 from mlpf.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
+    from mlpf.plotting.columns.config import PlotConfig
     from mlpf.plotting.columns.run import Report
 
 
@@ -55,8 +57,7 @@ def run(
         section["samples"] = read_samples(samples)
     if pair:
         section["pairs"] = [_split_pair(text) for text in pair]
-    _add_cuts(section, cut or [])
-    config = parse_section(values, "plot", PlotConfig, parameters or "options")
+    config = add_cuts(parse_section(values, "plot", PlotConfig, parameters or "options"), cut or [])
     with progress() as bar:
         task = bar.add_task("look")
 
@@ -78,14 +79,20 @@ def read_samples(words: Sequence[str]) -> list[dict[str, Any]]:
     samples: dict[str, list[str]] = {}
     for word in words:
         name, separator, path = word.partition("=")
-        if separator and name and "/" not in name and not Path(word).exists():
+        if separator and name and "/" not in name and not os.path.exists(word):  # noqa: PTH110  a Path complains of long names
             samples.setdefault(name, []).append(path)
             continue
-        name = Path(word).resolve().stem
+        name = _own_name(word)
         if name in samples:
             raise ConfigError(f"{word}: another sample is called '{name}'; name them, as in NAME={word}")
         samples[name] = [word]
     return [{"name": name, "path": paths} for name, paths in samples.items()]
+
+
+def _own_name(word: str) -> str:
+    """Of a file without its suffix, of a folder whole; of a link its own."""
+    path = Path(word).absolute()
+    return path.stem if path.suffix in (".root", ".parquet") else path.name
 
 
 def _split_pair(text: str) -> tuple[str, str]:
@@ -95,16 +102,22 @@ def _split_pair(text: str) -> tuple[str, str]:
     return x.strip(), y.strip()
 
 
-def _add_cuts(section: dict[str, Any], cuts: Sequence[str]) -> None:
-    """Cuts of the command line add to those of the parameter file."""
-    names = {sample["name"]: sample for sample in section.get("samples", []) if isinstance(sample, dict) and "name" in sample}
+def add_cuts(config: "PlotConfig", cuts: Sequence[str]) -> "PlotConfig":
+    """``[NAME:]EXPRESSION``, on one sample or all, beside the cuts that there are. An expression has no colon, a name may have some.
+
+    Raises:
+        ConfigError: no sample has the name.
+    """
+    samples = {sample.name: sample for sample in config.samples}
     for cut in cuts:
-        name, separator, expression = cut.partition(":")
-        if separator and name.strip() not in names:
-            raise ConfigError(f"--cut '{cut}': no sample is called '{name.strip()}'{nearest(name.strip(), names)}")
-        place = names[name.strip()] if separator else section
-        earlier = place.get("cut", [])
-        place["cut"] = [*([earlier] if isinstance(earlier, str) else earlier), expression.strip() if separator else cut]
+        name, separator, expression = (part.strip() for part in cut.rpartition(":"))
+        if not separator:
+            config = config.model_copy(update={"cut": (*config.cut, expression)})
+        elif name in samples:
+            samples[name] = samples[name].model_copy(update={"cut": (*samples[name].cut, expression)})
+        else:
+            raise ConfigError(f"--cut '{cut}': no sample is called '{name}'{nearest(name, samples)}")
+    return config.model_copy(update={"samples": tuple(samples.values())})
 
 
 def _print(report: "Report") -> None:

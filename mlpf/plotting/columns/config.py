@@ -50,6 +50,8 @@ class BinningConfig(Config):
         values = self.values()
         if len(values) < 2 or not (np.isfinite(values).all() and (np.diff(values) > 0).all()):
             raise ValueError("edges have to increase, and be two at least")
+        if self.log and values[0] <= 0:
+            raise ValueError("a logarithmic axis needs all edges above 0")
         return self
 
     def values(self) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Samples: which files they are made of, and what passes their cuts."""
 
+import glob
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -88,6 +90,9 @@ def open_samples(config: PlotConfig) -> list[Sample]:
 
 def _open_sample(config: SampleConfig, plot: PlotConfig) -> Sample:
     paths = tuple(path for pattern in config.path for path in _matching(pattern))
+    repeated = next((path for path in paths if paths.count(path) > 1), None)
+    if repeated:
+        raise MlpfError(f"sample '{config.name}': {repeated} is there twice; its events would count twice")
     layout, columns, numbers, left = "", frozenset[str](), [], plot.events
     for path in paths:
         with open_source(path) as source:
@@ -113,13 +118,11 @@ def _has_any(layout: Layout, multiplicity: str, columns: Sequence[str]) -> bool:
 
 
 def _matching(pattern: str) -> list[Path]:
-    path = Path(pattern)
-    if path.exists() or not set("*?[") & set(pattern):
-        return [path]
-    found = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+    """A path, or those that a pattern stands for."""
+    found = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern, recursive=True))  # noqa: PTH110, PTH207  a Path fails at long names, "**.root"
     if not found:
         raise MlpfError(f"{pattern}: no such file or folder")
-    return found
+    return list(map(Path, found))
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from mlpf.io.parquet_pages import describe_chunks, encode_columns, encode_levels
 
 CREATED_BY = "mlpf version "
 MAX_PAGE_BYTES = 1 << 30  # Parquet counts the bytes of a page in 31 bits
+MAX_ENTRIES = 1 << 26  # in a row group; with 8 bytes each, and their levels, they fit into a page
 _OUT_BYTES = 1 << 20  # of pages encoded in one call; a buffer of this size stays in the processor's cache
 _MAX_CHUNK_TAIL = 46  # bytes of what `describe_chunks` adds to the head of a column: four numbers of up to 11 bytes, two ends
 
@@ -81,7 +82,7 @@ class _Located:
 
     def without_unused_chunks(self) -> "_Located":
         used, chunk = np.unique(self.chunk, return_inverse=True)
-        return _Located(tuple(self.chunks[i] for i in used), self.values[:, used], self.offsets[:, used], chunk, self.row)
+        return _Located(tuple(self.chunks[i] for i in used), self.values.take(used, axis=1), self.offsets.take(used, axis=1), chunk, self.row)
 
 
 class EventWriter:
@@ -155,8 +156,11 @@ class EventWriter:
 
     def _write_group(self, rows: _Located) -> None:
         begin, uncompressed, chunks = self._offset, 0, b""
-        for number, columns in enumerate(self._collections.values()):
+        for number, (name, columns) in enumerate(self._collections.items()):
             starts, counts = find_entries(rows.offsets[number], rows.chunk, rows.row)
+            if counts.sum() > MAX_ENTRIES:
+                source = rows.chunks[rows.chunk[0]].source
+                raise DatasetError(f"{source}: {len(rows)} events with {counts.sum()} entries of {name}, too many for a page of Parquet; leave out such events")
             is_list = self._columns[columns.start].is_list
             num_values = int(np.maximum(counts, 1).sum()) if is_list else len(rows)
             sizes = np.zeros((len(columns), 2), dtype=np.int64)
@@ -185,8 +189,6 @@ class EventWriter:
     ) -> None:
         """Write the columns of a collection; arguments as of `encode_columns`."""
         num_words = len(levels) + int(counts.sum()) * int(widths.max())
-        if 4 * num_words > MAX_PAGE_BYTES:
-            raise DatasetError(f"{len(counts)} events of {counts.sum()} entries are too many for a page of Parquet; leave out events of this size")
         if len(self._scratch) < num_words:
             self._scratch = np.empty(num_words, np.uint32)
         if len(self._out) < len(header) + 4 * num_words:

@@ -94,7 +94,8 @@ class GroupReader:
         require(_MIN_HEADER < total <= uncompressed <= MAX_PAGE_BYTES + 64 and chunk.data_page_offset >= 0, "sizes of a page are impossible")
         content = self._file.read_at(total, chunk.data_page_offset)
         require(len(content) == total, "the file is too short")
-        size = sum((digit & 127) << 7 * i for i, digit in enumerate(content[PAGE_SIZES[1] : _MIN_HEADER])) >> 1
+        a, b, c, d, e = content[PAGE_SIZES[1] : _MIN_HEADER]  # digits of 7 bits, from the lowest; the lowest bit of all would be the sign
+        size = (a & 127 | (b & 127) << 7 | (c & 127) << 14 | (d & 127) << 21 | e << 28) >> 1
         num_bytes = uncompressed - total + size
         require(total - size > _MIN_HEADER and 0 <= num_bytes <= MAX_PAGE_BYTES and num_bytes % 4 == 0, "sizes of a page are impossible")
         if total == uncompressed:

@@ -264,8 +264,8 @@ def test_an_event_larger_than_the_buffers_is_written(tmp_path):
 
 
 def test_events_too_large_for_a_page_are_an_error_and_leave_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(parquet, "MAX_PAGE_BYTES", 4000)
-    with pytest.raises(DatasetError, match=r"2 events of 1010 entries are too many for a page of Parquet"):
+    monkeypatch.setattr(parquet, "MAX_ENTRIES", 1000)
+    with pytest.raises(DatasetError, match=r"events: 2 events with 1010 entries of element, too many for a page of Parquet"):
         write_parquet(tmp_path / "a.parquet", [Events({"element_index": np.arange(1010)}, {"element": [0, 10, 1010]}, 2, layout=schema.DATASET)])
     assert list(tmp_path.iterdir()) == []
 

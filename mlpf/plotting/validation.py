@@ -20,6 +20,8 @@ NUM_WORST = 4  # distributions that are drawn
 SMALLEST = 1e-20  # smaller p-values are drawn here
 MAX_COLUMNS, MAX_ROWS = 40, 200  # whose names fit beside a matrix
 MAX_RATIO = 3.0
+MAX_RATIO_ERROR = 0.25  # of points that have to be in the panel
+MAX_NAME = 48  # characters of a row of a matrix; files have long names, which differ at their ends
 NUM_BINS = 20  # of p-values
 AXES = {"pt": r"$p_\mathrm{T}$ [GeV]", "eta": r"$\eta$", "multiplicity": "number of elements"}
 
@@ -100,13 +102,17 @@ def draw_matrix(validation: Validation) -> Figure:
     failed = np.argwhere(values > limit)
     axes.plot(failed[:, 1], failed[:, 0], "x", color=RED, markersize=5, markeredgewidth=1.4)
     if len(names) <= MAX_ROWS:
-        axes.set_yticks(range(len(names)), names, fontsize="x-small")
+        axes.set_yticks(range(len(names)), [_shortened(name) for name in names], fontsize="x-small")
     if len(parts) <= MAX_COLUMNS:
         axes.set_xticks(range(len(parts)), [validation.parts[part].name for part in parts], rotation=90, fontsize="x-small")
     axes.tick_params(which="both", length=0)
     figure.colorbar(image, ax=axes, label=r"$-\log_{10}$ p, up to the Bonferroni threshold", fraction=0.08)
     axes.set_title(f"compared with {validation.reference_name}; grey: not tested, cross: beyond the threshold", loc="right", fontsize="x-small")
     return figure
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME // 2 - 2]}...{name[-MAX_NAME // 2 + 1 :]}"
 
 
 def _row(test: Outcome) -> str:
@@ -177,7 +183,8 @@ def _draw_ratio(axes: Axes, centres: np.ndarray, edges: np.ndarray, values: np.n
     axes.axhline(1.0, color="black", linewidth=0.8, linestyle=":")
     shown = known & (values[0] > 0)
     axes.errorbar(centres[shown], (values[0] / scale)[shown], (errors[0] / scale)[shown], fmt="o", color=BLUE, markersize=3, elinewidth=1.0)
-    off = np.abs(values[0] / scale - 1)[shown]
+    precise = shown & (errors[0] < MAX_RATIO_ERROR * scale)  # a bin with two entries does not hide a slope in the others
+    off = np.abs(values[0] / scale - 1)[precise if precise.any() else shown]
     half = float(np.clip(1.3 * off.max(initial=0.0), 0.1, MAX_RATIO - 1))
     axes.set_ylim(max(1 - half, 0.0), 1 + half)
     axes.set_ylabel("ratio")

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from mlpf.io.shards import ShardedDataset
-from mlpf.plotting.style import style
-from mlpf.plotting.validation import draw_difference, draw_matrix, draw_p_values, draw_validation, worst
+from mlpf.plotting.style import new_figure, style
+from mlpf.plotting.validation import MAX_NAME, _draw_ratio, draw_difference, draw_matrix, draw_p_values, draw_validation, worst
 from mlpf.samples.validation.compare import validate
 from mlpf.samples.validation.config import ValidationConfig
 
@@ -71,3 +71,22 @@ def test_shares_of_categories_are_drawn_as_entries_per_event(validation):
     drawn = [bar.get_height() for bar in top.patches][:6]
     content = validation.sums.counts["type"].counts[0] / 100
     np.testing.assert_allclose(drawn, content[content > 0])
+
+
+def test_the_ratio_shows_what_is_known_and_leaves_out_what_is_not():
+    values = np.array([[0.3, 0.33, 0.27, 0.0003], [0.3, 0.3, 0.3, 0.0001]])
+    errors = np.array([[0.003, 0.003, 0.003, 0.0003], [0.001] * 3 + [0.0001]])
+    with style():
+        axes = new_figure(4.0, 3.0).subplots()
+        _draw_ratio(axes, np.arange(4.0), np.arange(5.0), values, errors)
+    np.testing.assert_allclose(axes.get_ylim(), (0.87, 1.13))  # not up to the last one's 3 +- 3
+
+
+def test_long_names_of_files_leave_room_for_the_matrix(random_dataset, write_dataset):
+    dataset = ShardedDataset(write_dataset(random_dataset(100, 30.0)))
+    dataset.manifest["sources"] = [{"file": "/store/mc/" + "long/" * 30 + "ntuple_7.root"}]
+    with style():
+        axes = draw_matrix(validate(dataset, ValidationConfig(chunks=2))).axes[0]
+    names = [text.get_text() for text in axes.get_yticklabels()]
+    assert max(map(len, names)) <= MAX_NAME
+    assert any(name.startswith("pt in source /store") and name.endswith("ntuple_7.root (ks)") for name in names)

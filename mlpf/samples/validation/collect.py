@@ -67,7 +67,8 @@ class Space:
     @property
     def histograms(self) -> tuple[tuple[str, str], ...]:
         """(quantity, variable in whose bins) of every family of distributions."""
-        of_number = tuple(("multiplicity", name) for name in (EVERYTHING, "source") if "multiplicity" in self.bins and name in (EVERYTHING, *self.bins))
+        groupings = (EVERYTHING, "source") if len(self.bins.get("source", ())) > 1 else (EVERYTHING,)  # a single source is everything
+        of_number = tuple(("multiplicity", name) for name in groupings if "multiplicity" in self.bins)
         return of_number + tuple((quantity, name) for name in self.bins for quantity in self.config.inside)
 
     def names(self, grouping: str) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from mlpf.io.shards import ShardedDataset, fingerprint
 from mlpf.samples.validation.collect import EVERYTHING, Space, Sums, source_names, sum_parts
 from mlpf.samples.validation.config import ValidationConfig
 from mlpf.samples.validation.statistics import CountScatter, HistogramScatter, Side, chi2_test, ks_test
+from mlpf.samples.validation.sums import effective
 
 FEW, CONSTANT = "too few events", "constant"
 REST = "the rest"
@@ -200,12 +201,13 @@ def _chi2_tests(sums: Sums, reference: int | None) -> Iterator[Outcome | Skipped
 def _ks_tests(sums: Sums, reference: int | None) -> Iterator[Outcome | Skipped]:
     for (quantity, within), histograms in sums.histograms.items():
         scatter, labels, occurs = HistogramScatter.of(histograms), sums.space.names(within), histograms.events.any(axis=0)
+        per_event = effective(histograms.weights) / np.maximum(histograms.events.sum(axis=0), 1)
         for part, a, b in _all_sides(histograms.histogram, histograms.events, reference):
             result = ks_test(a, b, scatter)
             for stratum in np.flatnonzero(occurs):
                 events = (int(a.events[stratum]), int(b.events[stratum]))
                 place: dict[str, Any] = {"quantity": quantity, "within": within, "bin": labels[stratum], "part": part, "events": events}
-                if min(events) < sums.space.config.min_events:
+                if min(events) * per_event[stratum] < sums.space.config.min_events:
                     yield Skipped(**place, reason=FEW)
                 elif np.isnan(result.p[stratum]):
                     yield Skipped(**place, reason=CONSTANT)

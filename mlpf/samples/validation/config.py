@@ -51,7 +51,7 @@ class ValidationConfig(Config):
     inside: tuple[Inside, ...] = ("pt", "eta")
     """What is compared inside every bin of the variables: momenta of targets in each class, else of elements."""
     min_events: int = pydantic.Field(default=25, ge=2)
-    """Bins that fewer events contribute to on either side are skipped."""
+    """Bins that fewer events contribute to on either side are skipped; weighted events count as many as those of equal weight that would fluctuate as much."""
     weighted: bool = False
     """Weigh events with the dataset's column `weight`. Parts that hold the same events do so with weights and without, and weights only add to the errors."""
     pt: Binning = Binning(low=0.02, high=2000.0, num_bins=200, logarithmic=True)

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.special
 import scipy.stats
 
-from mlpf.samples.validation.sums import CountSums, HistogramSums, coarse
+from mlpf.samples.validation.sums import CountSums, HistogramSums, coarse, effective
 
 NO_SCATTER = 1e-9  # relative; below, something is constant but for rounding: shares that sum to 1, a bin that holds everything
 
@@ -40,7 +40,7 @@ class CountScatter:
     Attributes:
         mean: ``(K,)`` entries per event.
         covariance: ``(K, K)`` of the entries of an event.
-        contributing: ``(K,)`` events with entries.
+        contributing: ``(K + 1,)`` events with entries in each category, then all, as `effective` ones.
         num_events: E.
     """
 
@@ -54,7 +54,7 @@ class CountScatter:
         """Of all events."""
         num_events = float(sums.events.sum())
         mean = sums.counts.sum(axis=0) / num_events
-        return cls(mean, sums.products / num_events - np.outer(mean, mean), sums.contributing, num_events)
+        return cls(mean, sums.products / num_events - np.outer(mean, mean), effective(sums.weights), num_events)
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,10 @@ def chi2_test(a: Side, b: Side, scatter: CountScatter, min_events: int) -> Chi2:
     difference = combine @ (a.content / a.events - b.content / b.events)
     statistic, dof = _quadratic_form(difference, combine @ scatter.covariance @ combine.T, combine @ scatter.mean)
     statistic /= 1 / float(a.events) + 1 / float(b.events)
-    p = scipy.stats.beta.sf(statistic / scatter.num_events, dof / 2, (scatter.num_events - 1 - dof) / 2) if dof else 1.0
+    left = scatter.num_events - 1 - dof
+    if left <= 0:  # the categories tell every event from the others
+        return Chi2(0.0, 0, 1.0, np.zeros_like(merged), enough | merged | dropped)
+    p = scipy.stats.beta.sf(statistic / scatter.num_events, dof / 2, left / 2) if dof else 1.0
     return Chi2(statistic, dof, float(p), merged, dropped)
 
 
@@ -102,13 +105,14 @@ def _usable(contributing: np.ndarray, num_events: float, min_events: int) -> tup
     """``(K,)`` masks of the categories that stand alone, that are taken together, and that are left out; empty ones are in none.
 
     Args:
-        contributing: ``(K,)`` share of the events that contribute.
+        contributing: ``(K + 1,)`` effective events with entries in each category, then all, as a share of all events.
         num_events: events of the smaller side.
         min_events: see `chi2_test`.
     """
+    contributing, most = contributing[:-1], contributing[-1]
     enough = contributing * num_events >= min_events
     rare = (contributing > 0) & ~enough
-    together = min(contributing[rare].sum(), 1.0) * num_events >= min_events
+    together = min(contributing[rare].sum(), most) * num_events >= min_events
     return enough, rare & together, rare & (not together)
 
 

@@ -12,6 +12,9 @@ import numpy as np
 
 from mlpf.samples.validation.config import COARSE, Binning
 
+SQUARES = ("squares", "products", "coarse_squares", "coarse_products", "total_squares")
+"""Of `HistogramSums`: what is quadratic in the entries of an event."""
+
 
 @dataclass
 class CountSums:
@@ -20,19 +23,19 @@ class CountSums:
     Attributes:
         counts: ``(P, K)`` sum of c in each part.
         events: ``(P,)`` all events.
-        contributing: ``(K,)`` events with entries, over all parts.
+        weights: ``(2, K + 1)`` sum of weights and of their squares, of the events with entries in each category, then of all, over all parts.
         products: ``(K, K)`` sum of c c^T over all parts.
     """
 
     counts: np.ndarray
     events: np.ndarray
-    contributing: np.ndarray
+    weights: np.ndarray
     products: np.ndarray
 
     @classmethod
     def empty(cls, num_parts: int, num_categories: int) -> Self:
         """No events yet."""
-        return cls(*(np.zeros(shape) for shape in ((num_parts, num_categories), num_parts, num_categories, (num_categories, num_categories))))
+        return cls(*(np.zeros(shape) for shape in ((num_parts, num_categories), num_parts, (2, num_categories + 1), (num_categories, num_categories))))
 
     def add(self, part: np.ndarray, event: np.ndarray, category: np.ndarray, weight: np.ndarray) -> None:
         """Add B events with N entries.
@@ -47,7 +50,7 @@ class CountSums:
         weighted = entries * weight[:, None]
         np.add.at(self.counts, part, weighted)
         np.add.at(self.events, part, 1)
-        self.contributing += np.count_nonzero(entries, axis=0)
+        self.weights += np.stack([weight, weight**2]) @ np.column_stack([entries > 0, np.ones(len(part))])
         self.products += weighted.T @ weighted
 
     def merge(self, other: Self, first_part: int) -> None:
@@ -55,7 +58,7 @@ class CountSums:
         parts = slice(first_part, first_part + len(other.events))
         self.counts[parts] += other.counts
         self.events[parts] += other.events
-        self.contributing += other.contributing
+        self.weights += other.weights
         self.products += other.products
 
 
@@ -69,6 +72,7 @@ class HistogramSums:
         squares, products: ``(S, T)`` sum of c^2 and of c n over all parts.
         coarse_squares, coarse_products: ``(S, C)`` the same of the contents of coarse bins in the place of c, see `coarse`.
         total_squares: ``(S,)`` sum of n^2.
+        weights: ``(2, S)`` sum of weights and of their squares, of the events with entries, over all parts.
     """
 
     histogram: np.ndarray
@@ -78,13 +82,14 @@ class HistogramSums:
     coarse_squares: np.ndarray
     coarse_products: np.ndarray
     total_squares: np.ndarray
+    weights: np.ndarray
 
     @classmethod
     def empty(cls, num_parts: int, num_strata: int, binning: Binning) -> Self:
         """No events yet."""
         num_bins, num_coarse = binning.num_bins + 2, binning.num_bins // COARSE + 2
         fine, rough = (num_strata, num_bins), (num_strata, num_coarse)
-        shapes = ((num_parts, *fine), (num_parts, num_strata), fine, fine, rough, rough, (num_strata,))
+        shapes = ((num_parts, *fine), (num_parts, num_strata), fine, fine, rough, rough, (num_strata,), (2, num_strata))
         return cls(*(np.zeros(shape) for shape in shapes))
 
     def add(self, part: np.ndarray, offsets: np.ndarray, stratum: np.ndarray, bins: np.ndarray, weight: np.ndarray) -> None:
@@ -97,22 +102,26 @@ class HistogramSums:
             bins: ``(N,)`` of each entry, see `bin_numbers`.
             weight: ``(B,)`` of each event.
         """
-        sums = (self.squares, self.products, self.coarse_squares, self.coarse_products, self.total_squares)
-        _add_events(part, offsets, stratum, bins, weight, self.histogram, self.events, sums)
+        _add_events(part, offsets, stratum, bins, weight, self.histogram, self.events, self.weights, tuple(getattr(self, name) for name in SQUARES))
 
     def merge(self, other: Self, first_part: int) -> None:
         """Add sums whose parts are ours from ``first_part`` on."""
         parts = slice(first_part, first_part + len(other.events))
         self.histogram[parts] += other.histogram
         self.events[parts] += other.events
-        for name in ("squares", "products", "coarse_squares", "coarse_products", "total_squares"):
+        for name in (*SQUARES, "weights"):
             getattr(self, name)[...] += getattr(other, name)
 
     def of_stratum(self, stratum: int) -> Self:
         """The sums of one stratum (views)."""
         only = slice(stratum, stratum + 1)
-        of_all = (self.squares, self.products, self.coarse_squares, self.coarse_products, self.total_squares)
-        return type(self)(self.histogram[:, only], self.events[:, only], *(values[only] for values in of_all))
+        squares = {name: getattr(self, name)[only] for name in SQUARES}
+        return type(self)(histogram=self.histogram[:, only], events=self.events[:, only], weights=self.weights[:, only], **squares)
+
+
+def effective(weights: np.ndarray) -> np.ndarray:
+    """``(2, ...)`` sum of weights and of their squares -> how many events of equal weight would fluctuate as much (Kish 1965); 0 without any."""
+    return np.divide(weights[0] ** 2, weights[1], out=np.zeros(weights.shape[1:]), where=weights[1] > 0)
 
 
 def coarse(histogram: np.ndarray) -> np.ndarray:
@@ -158,6 +167,7 @@ def _add_events(
     weight: np.ndarray,
     histogram: np.ndarray,
     events: np.ndarray,
+    weights: np.ndarray,
     sums: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray],
 ) -> None:
     num_strata, num_bins = sums[0].shape
@@ -178,6 +188,8 @@ def _add_events(
             s = used[k]
             histogram[part[event], s] += own[s]
             events[part[event], s] += 1
+            weights[0, s] += weight[event]
+            weights[1, s] += weight[event] ** 2
             _add_squares(own[s], s, sums)
             own[s] = 0.0
             is_used[s] = False

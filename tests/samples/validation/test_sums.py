@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mlpf.samples.validation.config import COARSE, Binning
-from mlpf.samples.validation.sums import CountSums, HistogramSums, bin_numbers, coarse
+from mlpf.samples.validation.sums import CountSums, HistogramSums, bin_numbers, coarse, effective
 
 PT = Binning(low=0.1, high=100.0, num_bins=20, logarithmic=True)
 ETA = Binning(low=-5.0, high=5.0, num_bins=10)
@@ -54,6 +54,7 @@ def histograms_one_by_one(offsets, stratum, bins, weight, part):
             sums.coarse_squares[s] += rough**2
             sums.coarse_products[s] += rough * own.sum()
             sums.total_squares[s] += own.sum() ** 2
+            sums.weights[:, s] += weight[event], weight[event] ** 2
     return sums
 
 
@@ -69,7 +70,10 @@ def test_sums_of_histograms_are_those_of_a_loop_over_events():
     expected = histograms_one_by_one(offsets, stratum, bins, weight, part)
     assert_same(sums, expected)
     assert_same(
-        sums.of_stratum(1), HistogramSums(expected.histogram[:, 1:2], expected.events[:, 1:2], *(list(vars(expected).values())[i][1:2] for i in range(2, 7)))
+        sums.of_stratum(1),
+        HistogramSums(
+            expected.histogram[:, 1:2], expected.events[:, 1:2], *(list(vars(expected).values())[i][1:2] for i in range(2, 7)), expected.weights[:, 1:2]
+        ),
     )
     np.testing.assert_allclose(coarse(sums.histogram).sum(axis=-1), sums.histogram.sum(axis=-1))
 
@@ -96,7 +100,8 @@ def test_sums_of_counts_are_those_of_a_loop_over_events_in_one_go_and_in_pieces(
     sums.add(part, event, bins % 3, weight)
     np.testing.assert_allclose(sums.counts, [(counts * weight[:, None])[part == p].sum(axis=0) for p in range(4)])
     np.testing.assert_array_equal(sums.events, np.bincount(part))
-    np.testing.assert_array_equal(sums.contributing, (counts > 0).sum(axis=0))
+    for power, found in enumerate(sums.weights, 1):
+        np.testing.assert_allclose(found, [*((weight[counts[:, k] > 0] ** power).sum() for k in range(3)), (weight**power).sum()])
     np.testing.assert_allclose(sums.products, sum(w**2 * np.outer(c, c) for c, w in zip(counts, weight, strict=True)))
     for p in range(4):
         piece, chosen = CountSums.empty(1, 3), part == p
@@ -104,3 +109,8 @@ def test_sums_of_counts_are_those_of_a_loop_over_events_in_one_go_and_in_pieces(
         piece.add(np.zeros(chosen.sum(), dtype=int), (np.cumsum(chosen) - 1)[event[inside]], bins[inside] % 3, weight[chosen])
         merged.merge(piece, p)
     assert_same(merged, sums)
+
+
+def test_equal_weights_count_as_what_they_are_and_one_large_one_as_one():
+    weights = np.array([[7.0] * 30, [1000.0] + [1e-3] * 29, [2.0, 1.0, 1.0] + [0.0] * 27, [0.0] * 30])
+    np.testing.assert_allclose(effective(np.array([weights.sum(axis=1), (weights**2).sum(axis=1)])), [30, 1, 16 / 6, 0], rtol=1e-4)

@@ -29,6 +29,7 @@ def run(
     columns: Annotated[list[str] | None, typer.Option(help="Only these columns, like 'element_*'; 'num_<collection>' is the number of entries.")] = None,
     pair: Annotated[list[str] | None, typer.Option(help="X:Y, two columns against each other; by default a few that make sense.")] = None,
     events: Annotated[int | None, typer.Option(min=1, help="Only the first events of every sample.")] = None,
+    weighted: Annotated[bool | None, typer.Option("--weighted", help="Weigh events by the column 'weight', as training does.")] = None,
     normalise: Annotated[
         Literal["entries", "events", "no"] | None, typer.Option(help="Shares of the entries (default), entries per event, or numbers of entries.")
     ] = None,
@@ -51,7 +52,7 @@ def run(
     start = time.perf_counter()
     values = load_parameters(parameters)
     section = values.setdefault("plot", {})
-    given: dict[str, Any] = {"columns": columns, "events": events, "normalise": normalise, "log": log}
+    given: dict[str, Any] = {"columns": columns, "events": events, "weighted": weighted, "normalise": normalise, "log": log}
     section.update({name: value for name, value in given.items() if value is not None})
     if samples:
         section["samples"] = read_samples(samples)
@@ -124,7 +125,8 @@ def _print(report: "Report") -> None:
     for sample, num_events, num_selected in zip(report.samples, report.num_events, report.num_selected, strict=True):
         files = f"{sample.paths[0]}" + (f" and {len(sample.paths) - 1} more" if len(sample.paths) > 1 else "")
         passed = f", {num_selected} pass {' and '.join(sample.cuts)}" if sample.cuts else ""
-        console.print(f"{sample.name}: {sample.layout_name} {files}, {num_events} events{passed}", markup=False)
+        weighted = ", weighted" if sample.weighted else ""
+        console.print(f"{sample.name}: {sample.layout_name} {files}, {num_events} events{passed}{weighted}", markup=False)
     if report.empty:
         console.print(f"[yellow]without entries, not drawn:[/] {', '.join(report.empty)}")
     if report.not_finite:

@@ -1,3 +1,4 @@
+import html
 import json
 import re
 
@@ -185,6 +186,87 @@ def test_the_same_input_gives_the_same_bytes(two, tmp_path, mlpf_cli):
         assert (tmp_path / f"one_{kind}" / f"element_pt.{kind}").read_bytes() == (tmp_path / f"two_{kind}" / f"element_pt.{kind}").read_bytes()
 
 
+def test_weights_of_events_count_for_their_entries(random_dataset, write_dataset, tmp_path, mlpf_cli):
+    events, rng = random_dataset(40, 30, seed=1), np.random.default_rng(0)
+    weight = rng.exponential(1.0, len(events)).astype(np.float32)
+    path, plain = write_dataset(events.with_columns({"weight": weight}), "mixture"), write_dataset(random_dataset(20, 30, seed=2), "plain")
+    output = tmp_path / "plots"
+    words = ("--columns", "element_pt", "--columns", "num_element", "--pair", "element_eta:num_element", "--cut", "genmet_pt > 5", "--cut", "element_pt > 1")
+    for normalise in ("entries", "events"):
+        status, out, err = mlpf_cli("plot", path, plain, *words, "--weighted", "--normalise", normalise, "--format", "svg", "--output", output, "--overwrite")
+        assert status == 0, err
+    assert "pass genmet_pt > 5 and element_pt > 1, weighted" in out
+    assert out.count("weighted") == 1  # the other sample has none
+    assert "weighted entries per event and bin" in (output / "element_pt.svg").read_text()
+    found = histograms(output)
+    met = events["genmet_pt"] > 5
+    of_elements = np.repeat(weight, events.counts("element")).astype(np.float64)
+    passing = (events["element_pt"] > 1) & np.repeat(met, events.counts("element"))
+    column = found["columns"]["element_pt"]
+    mixture, edges = column["samples"]["mixture"], column["edges"]
+    values, weights = events["element_pt"][passing].astype(np.float64), of_elements[passing]
+    np.testing.assert_allclose(mixture["counts"], np.histogram(values, edges, weights=weights)[0])
+    np.testing.assert_allclose(mixture["variances_with_below_and_above"][1:-1], np.histogram(values, edges, weights=weights**2)[0])
+    assert mixture["entries"] == passing.sum()
+    assert mixture["mean"] == pytest.approx(np.average(values, weights=weights))
+    assert found["columns"]["num_element"]["samples"]["mixture"]["mean"] == pytest.approx(
+        np.average(np.add.reduceat(passing & (events["element_pt"] > 1), events.offsets["element"][:-1], dtype=int)[met], weights=weight[met])
+    )
+    assert found["samples"][0]["weight_selected"] == pytest.approx(weight[met].sum(dtype=np.float64))
+    assert np.sum(found["pairs"][0]["samples"]["mixture"]["counts_with_below_and_above"]) == pytest.approx(weights.sum())
+    assert all(isinstance(number, int) for number in column["samples"]["plain"]["counts"])
+
+
+def test_weights_that_are_none_are_refused(random_dataset, write_dataset, tmp_path, mlpf_cli):
+    events = random_dataset(20, 30)
+    path = write_dataset(events.with_columns({"weight": np.where(events["event"] == events["event"][3], np.nan, 1.0)}), "broken")
+    _, _, err = mlpf_cli("plot", path, "--columns", "element_pt", "--weighted", "--output", tmp_path / "plots")
+    assert f"{path}: events 0 to 20: a weight is negative or not finite" in err
+
+
+@pytest.mark.parametrize("name", ["a:b", "<script>alert(1)<|script>", "$x_1^2$", "a=b", "two words"])
+def test_names_may_be_anything(name, two, tmp_path, mlpf_cli):
+    parameters = tmp_path / "plot.yaml"
+    parameters.write_text(json.dumps({"plot": {"samples": [{"name": name, "path": str(two[0])}, {"name": "plain", "path": str(two[1])}]}}))
+    words = ("--columns", "element_pt", "--cut", f"{name}: element_pt > 1", "--output", tmp_path / "plots", "--format", "svg")
+    status, _, err = mlpf_cli("plot", "-p", parameters, *words)
+    assert status == 0, err
+    assert [sample["cuts"] for sample in histograms(tmp_path / "plots")["samples"]] == [["element_pt > 1"], []]
+    page, figure = (tmp_path / "plots" / "index.html").read_text(), (tmp_path / "plots" / "element_pt.svg").read_text()
+    assert page.count("<script") == 1
+    assert html.escape(name) in page
+    assert html.escape(name, quote=False) in figure
+
+
+def test_files_folders_and_links_are_called_as_they_are(repository, two, tmp_path, mlpf_cli):
+    folder, link = tmp_path / "qcd_13.6TeV", tmp_path / "link.root"
+    folder.symlink_to(two[0])
+    link.symlink_to(repository / "data" / "ttbar.root")
+    status, _, err = mlpf_cli("plot", folder, link, "--columns", "num_element", "--events", 5, "--output", tmp_path / "plots")
+    assert status == 0, err
+    assert [sample["name"] for sample in histograms(tmp_path / "plots")["samples"]] == ["qcd_13.6TeV", "link"]
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ("{samples: 3}", "samples"),
+        ("{cut: 3}", "cut: Input"),
+        ("{samples: [{name: a, path: x, cut: 3}]}", "samples.0.cut"),
+        ("{samples: [{name: [a], path: x}]}", "samples.0.name"),
+        ("3", "expected keys and values"),
+    ],
+)
+def test_parameter_files_of_wrong_types_end_with_one_line_also_beside_cuts(section, words, tmp_path, mlpf_cli):
+    parameters = tmp_path / "plot.yaml"
+    parameters.write_text(f"plot: {section}")
+    for cuts in ((), ("--cut", "element_pt > 1"), ("--cut", "a: element_pt > 1")):
+        status, _, err = mlpf_cli("plot", "-p", parameters, *cuts, "--output", tmp_path / "plots")
+        assert status == 1
+        assert len(err.strip().splitlines()) == 1
+        assert words in err
+
+
 UNHAPPY = [
     (["{a}", "--columns", "elemnt_pt"], ["no sample has a column 'elemnt_pt'", "did you mean 'element_pt'"]),
     (["{a}", "--cut", "elemnt_pt > 3"], ["cut 'elemnt_pt > 3'", "did you mean 'element_pt'"]),
@@ -199,6 +281,10 @@ UNHAPPY = [
     ([], ["no samples"]),
     (["{a}/nothing"], ["no such file or folder"]),
     (["{a}/*.txt"], ["no such file or folder"]),
+    (["n={a}/x**.root"], ["no such file or folder"]),
+    (["n=" + "x" * 300], ["no such file or folder"]),
+    (["n={a}", "n={a}"], ["sample 'n'", "is there twice"]),
+    (["{a}", "--weighted"], ["no sample has the column 'weight'"]),
     (["{a}/manifest.json"], ["not an ntuple"]),
     (["x={a}", "x={root}"], ["sample 'x'", "columns of a ntuple", "those of a dataset"]),
 ]

@@ -84,6 +84,8 @@ class PlotConfig(Config):
     """Columns to draw against each other, horizontal and vertical; by default a few that make sense."""
     binnings: dict[str, BinningConfig] = {}
     """Bins of columns that are not to be chosen by their values."""
+    weighted: bool = False
+    """Weigh events and their entries by the column ``weight``, as training does; in samples without it, all have the weight 1."""
     normalise: Normalise = "entries"
     """Divide by all finite entries of the sample, by its events, or not at all."""
     log: Log = "auto"

@@ -30,6 +30,7 @@ class DrawTask:
     columns: tuple[Described, ...]
     counted: Mapping[Drawn, Histogram] | Mapping[Drawn, PairHistogram]
     normalise: Normalise
+    weighted: bool
     log: Log
     folder: Path
     file_format: str
@@ -56,9 +57,9 @@ class DrawTask:
         """Draw; call inside `style`."""
         histograms = {drawn: histogram for drawn, histogram in self.counted.items() if isinstance(histogram, Histogram)}
         if histograms:
-            return draw_column(self.columns[0], histograms, self.normalise, self.log)
+            return draw_column(self.columns[0], histograms, self.normalise, self.weighted, self.log)
         pairs = {drawn: pair for drawn, pair in self.counted.items() if isinstance(pair, PairHistogram)}
-        return draw_pair(self.columns[0], self.columns[1], pairs, self.normalise, self.log)
+        return draw_pair(self.columns[0], self.columns[1], pairs, self.normalise, self.weighted, self.log)
 
 
 def draw(task: DrawTask) -> None:

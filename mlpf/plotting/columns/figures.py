@@ -54,11 +54,11 @@ class Described:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A sample in a figure: its name, the cuts that matter here, its events that passed them, and its place among all samples."""
+    """A sample in a figure: its name, the cuts that matter here, its events that passed them (the sum of their weights), and its place among all samples."""
 
     name: str
     cuts: tuple[str, ...]
-    num_events: int
+    num_events: float
     place: int
 
     @property
@@ -72,10 +72,20 @@ class Drawn:
         return LINES[self.place // len(COLORS) % len(LINES)]
 
 
-def shares(histogram: Histogram, num_events: int, normalise: Normalise) -> tuple[np.ndarray, np.ndarray]:
-    """Heights of the bins, with those below and above at the ends, and their errors sqrt(N): ``(n + 2,)`` each."""
-    per = {"entries": histogram.number, "events": num_events, "no": 1}[normalise]
-    return histogram.counts / max(per, 1), np.sqrt(histogram.counts) / max(per, 1)
+def norm(total: float, num_events: float, normalise: Normalise) -> float:
+    """What to divide counts by; 1 where there are none."""
+    return {"entries": total, "events": num_events, "no": 1.0}[normalise] or 1.0
+
+
+def height_title(normalise: Normalise, weighted: bool) -> str:
+    """Of the axis that shows `shares`."""
+    return ("weighted " if weighted else "") + HEIGHT_TITLES[normalise]
+
+
+def shares(histogram: Histogram, num_events: float, normalise: Normalise) -> tuple[np.ndarray, np.ndarray]:
+    """Heights of the bins, with those below and above at the ends, and their errors, sqrt of the sum of squared weights: ``(n + 2,)`` each."""
+    per = norm(histogram.total, num_events, normalise)
+    return histogram.counts / per, np.sqrt(histogram.variances) / per
 
 
 def ratio(height: np.ndarray, error: np.ndarray, reference: np.ndarray, reference_error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -85,7 +95,7 @@ def ratio(height: np.ndarray, error: np.ndarray, reference: np.ndarray, referenc
         return value, value * np.hypot(error / height, reference_error / reference)
 
 
-def draw_column(column: Described, histograms: Mapping[Drawn, Histogram], normalise: Normalise, log: Log) -> Figure:
+def draw_column(column: Described, histograms: Mapping[Drawn, Histogram], normalise: Normalise, weighted: bool, log: Log) -> Figure:
     """Draw one column of some samples, which have equal bins; call inside `mlpf.plotting.style.style`.
 
     Bins at the very ends, shaded, hold all entries outside the range; they are there if any sample has some.
@@ -105,7 +115,7 @@ def draw_column(column: Described, histograms: Mapping[Drawn, Histogram], normal
         upper.stairs(height + error, frame.edges, baseline=height - error, fill=True, color=drawn.color, alpha=0.3)
         upper.stairs(height, frame.edges, color=drawn.color, linestyle=drawn.line, linewidth=1.5)
     _set_vertical(upper, list(heights.values()), log)
-    upper.set_ylabel(HEIGHT_TITLES[normalise])
+    upper.set_ylabel(height_title(normalise, weighted))
     if lower is not None:
         _draw_ratios(lower, frame, heights)
         upper.tick_params(labelbottom=False)

@@ -1,6 +1,7 @@
 """The horizontal axis of a distribution."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,7 +11,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocato
 from mlpf.plotting.columns.binning import Binning
 
 OUTSIDE = 0.04  # of the axis: width of a bin for the entries outside the range
-CROWDED = 70  # letters of names below an axis that do not fit beside each other
+LETTERS = 70  # that fit below the axis of a distribution
 MAX_DECADES = 4  # of a logarithmic axis that has short ticks
 SOFT = "#505050"
 
@@ -20,18 +21,18 @@ class Frame:
 
     Args:
         binning: all bins; of kinds, those without entries are not shown.
-        counts: ``(n + 2,)`` entries of all samples together, below, in and above the bins.
-        zeros: how many of all entries are 0.
+        counts: ``(n + 2,)`` entries of all samples together, or their weights, below, in and above the bins.
+        zeros: how many of all entries are 0, or their weight.
 
     Attributes:
         edges: of the bins that are shown, with those at the ends.
         inner: without those.
     """
 
-    def __init__(self, binning: Binning, counts: np.ndarray, zeros: int = 0) -> None:
+    def __init__(self, binning: Binning, counts: np.ndarray, zeros: float = 0.0) -> None:
         self.binning = binning
         self.below, self.above = bool(counts[0]), bool(counts[-1])
-        self.name_below = "zero" if counts[0] == zeros else "below"
+        self.name_below = "zero" if np.isclose(counts[0], zeros) else "below"
         self.shown = np.arange(len(counts) - 2)
         if binning.categories is None:
             self.inner, self.names = binning.edges, []
@@ -102,7 +103,8 @@ def set_log_ticks(axis: Axis, low: float, high: float) -> None:
 
 def is_crowded(names: Sequence[str], width: float = 1.0) -> bool:
     """Names of kinds do not fit beside each other below an axis, ``width`` times as wide as that of a distribution; symbols are two letters."""
-    return sum(3 if name.startswith("$") else 1 + len(name) for name in names) > CROWDED * width
+    letters = [2 if name.startswith("$") else len(name) for name in names]
+    return any((a + b) / 2 + 1 > LETTERS * width / len(names) for a, b in pairwise(letters))
 
 
 class PlainNumbers(ScalarFormatter):

@@ -27,18 +27,25 @@ def write_json(
         content: dict[str, Any] = {"unit": column.unit, "meaning": column.meaning, "log": binning.log, "edges": binning.edges.tolist()}
         if binning.categories is not None:
             content["categories"] = {str(value): text for value, text in binning.categories.items()}
-        return content | {"samples": {sample.name: of.columns[name].to_json() for sample, of in zip(samples, counted, strict=True) if name in of.columns}}
+        return content | {
+            "samples": {sample.name: of.columns[name].to_json(sample.weighted) for sample, of in zip(samples, counted, strict=True) if name in of.columns}
+        }
 
     pairs = dict.fromkeys(pair for result in counted for pair in result.pairs)
     content = {
         "samples": [
             {"name": sample.name, "files": list(map(str, sample.paths)), "cuts": sample.cuts, "events": result.num_events, "selected": result.num_selected}
+            | ({"weight_selected": result.weight_selected} if sample.weighted else {})
             for sample, result in zip(samples, counted, strict=True)
         ],
         "normalise": config.normalise,
         "columns": {name: of_column(name) for name in binnings},
         "pairs": [
-            {"x": x, "y": y, "samples": {sample.name: of.pairs[x, y].to_json() for sample, of in zip(samples, counted, strict=True) if (x, y) in of.pairs}}
+            {
+                "x": x,
+                "y": y,
+                "samples": {sample.name: of.pairs[x, y].to_json(sample.weighted) for sample, of in zip(samples, counted, strict=True) if (x, y) in of.pairs},
+            }
             for x, y in pairs
         ],
     }
@@ -66,7 +73,9 @@ def about_samples(samples: Sequence[Sample], counted: Sequence[Counted]) -> list
             "sample": sample.name,
             "files": ", ".join(map(str, sample.paths)),
             "cuts": " and ".join(sample.cuts) or "none",
-            "events": f"{result.num_events}" + (f", {result.num_selected} pass" if result.num_selected < result.num_events else ""),
+            "events": f"{result.num_events}"
+            + (f", {result.num_selected} pass" if result.num_selected < result.num_events else "")
+            + (f", weight {result.weight_selected:.6g}" if sample.weighted else ""),
         }
         for sample, result in zip(samples, counted, strict=True)
     ]
@@ -75,9 +84,10 @@ def about_samples(samples: Sequence[Sample], counted: Sequence[Counted]) -> list
 def notes(empty: Sequence[str], not_finite: Mapping[str, int], config: PlotConfig) -> list[str]:
     """How to read the figures, and what is missing."""
     per = {"entries": "Shares of all finite entries of a sample.", "events": "Entries per event that passed.", "no": "Numbers of entries."}[config.normalise]
+    weights, error = (" All weighted by the weights of events.", "sqrt(sum of squared weights)") if config.weighted else ("", "sqrt(N)")
     lines = [
-        f"{per} Shaded bins at the ends hold all entries outside the range. Errors are sqrt(N); entries of one event are not independent of each other, "
-        "so that the true errors are larger where an event has many."
+        f"{per}{weights} Shaded bins at the ends hold all entries outside the range. Errors are {error}; entries of one event are not independent of "
+        "each other, so that the true errors are larger where an event has many."
     ]
     if empty:
         lines.append(f"Without entries: {', '.join(empty)}.")

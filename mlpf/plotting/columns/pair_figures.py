@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from mlpf.plotting.columns.binning import Binning
 from mlpf.plotting.columns.config import Log, Normalise
-from mlpf.plotting.columns.figures import HEIGHT_TITLES, MEANING, Described, Drawn, name_with_cuts, shared_cuts, shorten
+from mlpf.plotting.columns.figures import MEANING, Described, Drawn, height_title, name_with_cuts, norm, shared_cuts, shorten
 from mlpf.plotting.columns.frame import SOFT, is_crowded, set_ticks
 from mlpf.plotting.columns.histograms import PairHistogram
 
@@ -31,12 +31,12 @@ class _Side:
         self.names = [] if binning.categories is None else [list(binning.categories.values())[i] for i in self.shown]
 
 
-def draw_pair(x: Described, y: Described, pairs: Mapping[Drawn, PairHistogram], normalise: Normalise, log: Log) -> Figure:
+def draw_pair(x: Described, y: Described, pairs: Mapping[Drawn, PairHistogram], normalise: Normalise, weighted: bool, log: Log) -> Figure:
     """Draw two columns of some samples against each other, which have equal bins; call inside `mlpf.plotting.style.style`."""
     some, total = next(iter(pairs.values())), np.sum([pair.inside for pair in pairs.values()], axis=0)
     across, up = _Side(x, some.x, total.sum(axis=1)), _Side(y, some.y, total.sum(axis=0))
-    shares = {drawn: pair.inside / max({"entries": pair.number, "events": drawn.num_events, "no": 1}[normalise], 1) for drawn, pair in pairs.items()}
-    norm = _colors(np.concatenate([share.ravel() for share in shares.values()]), log)
+    shares = {drawn: pair.inside / norm(float(pair.counts.sum()), drawn.num_events, normalise) for drawn, pair in pairs.items()}
+    colors = _colors(np.concatenate([share.ravel() for share in shares.values()]), log)
     figure, panels, scale = _panels(len(pairs), bool(up.names))
     (width, height), shared = figure.get_size_inches(), shared_cuts(list(pairs))
     figure.text(0.3 / width, 1 - 0.2 / height, f"{y.name} against {x.name}", weight="bold", va="center")
@@ -44,14 +44,14 @@ def draw_pair(x: Described, y: Described, pairs: Mapping[Drawn, PairHistogram], 
         figure.text(0.3 / width, 1 - 0.42 / height, shorten(f"cut: {' and '.join(shared)}", MEANING), fontsize="small", color=SOFT, va="center")
     for axes, (drawn, share) in zip(panels.flat, shares.items(), strict=False):
         image = np.ma.masked_equal(share[np.ix_(across.shown, up.shown)].T, 0)
-        mesh = axes.pcolormesh(across.edges, up.edges, image, norm=norm, cmap="viridis", rasterized=True)
+        mesh = axes.pcolormesh(across.edges, up.edges, image, norm=colors, cmap="viridis", rasterized=True)
         _prepare(axes, across, up)
         _describe(axes, drawn, shared, pairs[drawn])
     for axes in panels[:, 0]:
         axes.set_ylabel("" if up.names else y.title)
     for axes in panels[:, 1:].flat:
         axes.tick_params(labelleft=False)
-    figure.colorbar(mesh, cax=scale, label=HEIGHT_TITLES[normalise])
+    figure.colorbar(mesh, cax=scale, label=height_title(normalise, weighted))
     return figure
 
 
@@ -94,8 +94,7 @@ def _prepare(axes: Axes, across: _Side, up: _Side) -> None:
 
 def _describe(axes: Axes, drawn: Drawn, shared: Sequence[str], pair: PairHistogram) -> None:
     """Above the panel: the sample, and what is not in the panel."""
-    outside = pair.number - int(pair.inside.sum())
-    about = f"{pair.number} entries" + (f", {100 * outside / pair.number:.2g} % outside" if outside else "")
+    about = f"{pair.number} entries" + (f", {100 * pair.share_outside:.2g} % outside" if pair.share_outside else "")
     about += f", not finite: {pair.not_finite}" if pair.not_finite else ""
     axes.text(0, 1.08, name_with_cuts(drawn, shared, NAME), transform=axes.transAxes, fontsize="small")
     axes.text(0, 1.02, about, transform=axes.transAxes, fontsize="x-small", color=SOFT)

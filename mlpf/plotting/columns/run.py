@@ -124,10 +124,10 @@ def _draw_tasks(
 
     def task(names: tuple[str, ...], histograms: dict[int, Any]) -> DrawTask:
         of_samples = {
-            Drawn(samples[i].name, tuple(dict.fromkeys(cut for name in names for cut in samples[i].cuts_on(name))), counted[i].num_selected, i): histogram
+            Drawn(samples[i].name, tuple(dict.fromkeys(cut for name in names for cut in samples[i].cuts_on(name))), counted[i].weight_selected, i): histogram
             for i, histogram in histograms.items()
         }
-        return DrawTask(tuple(described[name] for name in names), of_samples, config.normalise, config.log, folder, file_format)
+        return DrawTask(tuple(described[name] for name in names), of_samples, config.normalise, config.weighted, config.log, folder, file_format)
 
     columns = dict.fromkeys(name for result in counted for name in result.columns)
     groups = [EVENT_GROUP, *(described[name].group for name in columns)]

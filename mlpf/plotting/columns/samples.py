@@ -20,6 +20,7 @@ from mlpf.selection import Selection, collection_of, column_values, counted_by, 
 SURVEY_BLOCKS = 8  # places of a sample that are looked at to choose bins
 SURVEY_EVENTS = 128  # at each of them, at most
 SURVEY_VALUES = 50_000  # of each column and sample that are kept
+WEIGHT = "weight"
 LAYOUTS = {layout.name: layout for layout in (schema.NTUPLE, schema.DATASET, schema.CANDIDATES)}
 
 
@@ -34,6 +35,7 @@ class Sample:
         cuts: all that apply.
         layout_name: name of its layout.
         columns: those that all paths have, with ``num_<collection>``.
+        weighted: events count their weight.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Sample:
     cuts: tuple[str, ...]
     layout_name: str
     columns: frozenset[str]
+    weighted: bool
 
     @property
     def layout(self) -> Layout:
@@ -69,8 +72,8 @@ class Sample:
         return [selection.text for selection in self.selections() if selection.collection in (None, own)]
 
     def to_read(self, columns: Sequence[str]) -> list[str]:
-        """Columns of the file that give these ones and the cuts; for a number of entries, any column of the collection."""
-        needed: set[str] = set()
+        """Columns of the file that give these ones, the cuts and the weights; for a number of entries, any column of the collection."""
+        needed = {WEIGHT} if self.weighted else set[str]()
         for column in {*columns, *(name for selection in self.selections() for name in selection.needs)}:
             counted = counted_by(column, self.layout)
             needed.add(column if counted is None else next(name for name in self.layout.names(counted) if name in self.columns))
@@ -85,7 +88,10 @@ def open_samples(config: PlotConfig) -> list[Sample]:
     """
     if not config.samples:
         raise MlpfError("no samples; give files or datasets, or name some in section 'plot' of a parameter file")
-    return [_open_sample(sample, config) for sample in config.samples]
+    samples = [_open_sample(sample, config) for sample in config.samples]
+    if config.weighted and not any(sample.weighted for sample in samples):
+        raise MlpfError(f"no sample has the column '{WEIGHT}'; plot without weights, or let mlpf mix calculate some (calc_weights)")
+    return samples
 
 
 def _open_sample(config: SampleConfig, plot: PlotConfig) -> Sample:
@@ -107,7 +113,7 @@ def _open_sample(config: SampleConfig, plot: PlotConfig) -> Sample:
             left = None if left is None else left - numbers[-1]
     if not sum(numbers):
         raise MlpfError(f"sample '{config.name}': {paths[0]} holds no events")
-    sample = Sample(config.name, paths, tuple(numbers), (*plot.cut, *config.cut), layout, columns)
+    sample = Sample(config.name, paths, tuple(numbers), (*plot.cut, *config.cut), layout, columns, plot.weighted and WEIGHT in columns)
     sample.selections()  # a wrong cut is an error before anything is read
     return sample
 

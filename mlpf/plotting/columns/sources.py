@@ -49,8 +49,6 @@ def open_source(path: str | Path) -> Source:
         MlpfError: it cannot be read, or holds none.
     """
     path = Path(path)
-    if not path.exists():
-        raise MlpfError(f"{path}: no such file or folder")
     if path.is_dir():
         return _Dataset(path)
     if path.suffix == ".parquet" or (path.suffix == ".root" and holds_candidates(path)):

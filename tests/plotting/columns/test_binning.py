@@ -126,6 +126,7 @@ def test_bins_of_a_parameter_file():
         ({"edges": [1]}, "two at least"),
         ({"low": 3, "high": 1}, "have to increase"),
         ({"low": 0, "high": 1, "log": True}, "above 0"),
+        ({"edges": [0, 1, 10], "log": True}, "needs all edges above 0"),
         ({"low": 0, "hihg": 1}, "did you mean 'high'"),
     ],
 )

@@ -50,14 +50,13 @@ def test_the_spread_of_large_numbers_is_not_lost():
     assert histogram.std == pytest.approx(np.sqrt(2 / 3))
 
 
-def test_kinds_are_counted_by_value_and_zeros_are_those_of_the_values():
+def test_kinds_are_counted_by_value():
     histogram = Histogram.empty(choose_binning("element_type", np.array([1.0])))
     histogram.fill(np.array([1, 1, 4, 0, 77], dtype=np.int32))
     assert histogram.counts[1 + 1] == 2
     assert histogram.counts[1 + 4] == 1
     assert histogram.counts[-1] == 1
-    assert histogram.zeros == 1
-    assert "mean" not in histogram.to_json()
+    assert "mean" not in histogram.to_json(weighted=False)
 
 
 @given(st.lists(st.tuples(*[st.one_of(st.sampled_from([-1.0, 0.5, 7.0, np.nan]), st.floats(-3, 10))] * 2), max_size=40))
@@ -72,6 +71,51 @@ def test_pairs_are_counted_as_numpy_does(pairs):
     np.testing.assert_array_equal(histogram.inside, np.histogram2d(x[good], y[good], (EDGES, EDGES[1:]))[0])
     assert histogram.number == good.sum()
     assert histogram.not_finite == (~good).sum()
+
+
+@given(
+    st.lists(st.tuples(st.one_of(st.sampled_from([-1.0, 0.0, 7.0, np.nan]), st.floats(-3, 10, width=32)), st.sampled_from([0.0, 0.5, 1.0, 3.0])), max_size=40)
+)
+def test_weighted_counts_and_moments_are_those_of_numpy(entries):
+    values, weights = np.array([value for value, _ in entries], dtype=np.float32), np.array([weight for _, weight in entries], dtype=np.float64)
+    first, second = Histogram.empty(Binning(EDGES)), Histogram.empty(Binning(EDGES))
+    first.fill(values[::2], weights[::2])
+    second.fill(values[1::2], weights[1::2])
+    first.add(second)
+    finite = np.isfinite(values)
+    x, w = values[finite].astype(np.float64), weights[finite]
+    np.testing.assert_allclose(first.counts[1:-1], np.histogram(x, EDGES, weights=w)[0])
+    np.testing.assert_allclose(first.variances[1:-1], np.histogram(x, EDGES, weights=w**2)[0])
+    assert (first.counts[0], first.counts[-1]) == (w[x < -1].sum(), w[x > 7].sum())
+    assert (first.total, first.zeros) == (w.sum(), w[x == 0].sum())
+    assert first.not_finite == (~finite).sum()
+    if w.sum():
+        mean = np.average(x, weights=w)
+        assert first.mean == pytest.approx(mean, abs=1e-9)
+        assert first.std == pytest.approx(np.sqrt(np.average((x - mean) ** 2, weights=w)), abs=1e-9)
+
+
+def test_weighted_pairs_are_those_of_numpy():
+    rng = np.random.default_rng(3)
+    x, y, weights = rng.uniform(-2, 8, 200), rng.uniform(-2, 8, 200), rng.exponential(1.0, 200)
+    histogram = PairHistogram.empty(Binning(EDGES), Binning(EDGES[1:]))
+    histogram.fill(x, y, weights)
+    inside = np.histogram2d(x, y, (EDGES, EDGES[1:]), weights=weights)[0]
+    np.testing.assert_allclose(histogram.inside, inside)
+    assert histogram.share_outside == pytest.approx(1 - inside.sum() / weights.sum())
+
+
+def test_small_weights_are_normalised_as_large_ones():
+    heights = []
+    for scale in (1e-6, 1.0, 1e6):
+        histogram = Histogram.empty(Binning(EDGES))
+        histogram.fill(np.array([-0.5, 0.2, 0.3, 9.0]), scale * np.array([1.0, 2.0, 3.0, 4.0]))
+        heights.append((*shares(histogram, 2 * scale, "entries"), *shares(histogram, 2 * scale, "events")))
+    np.testing.assert_allclose(heights[0], heights[1])
+    np.testing.assert_allclose(heights[2], heights[1])
+    np.testing.assert_allclose(heights[1][0], [0, 0.1, 0.5, 0, 0, 0.4])
+    np.testing.assert_allclose(heights[1][1], [0, 0.1, np.sqrt(13) / 10, 0, 0, 0.4])
+    np.testing.assert_allclose(heights[1][2], [0, 0.5, 2.5, 0, 0, 2.0])
 
 
 def test_heights_and_errors_by_hand():

@@ -1,8 +1,8 @@
 """Which events make which batch of which epoch, decided from the index alone.
 
 An epoch: shards and their row groups are shuffled, datasets interleaved, ranks dealt their shares, and consecutive row groups collected in pools; the events of
-a pool are shuffled, sorted by size and cut into batches, and the batches of the pool are shuffled. So every row group is read once per epoch, and no more than a
-pool is in memory at a time.
+a pool are shuffled, sorted by size and cut into batches, and the batches of the pool are shuffled. So every row group is read once per epoch, and no more than
+a pool is in memory at a time.
 """
 
 from collections.abc import Sequence

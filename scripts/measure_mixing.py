@@ -3,7 +3,8 @@
     python scripts/measure_mixing.py output/ttbar output/qcd output/ztautau
 
 Every dataset is a source; all events are mixed. Medians of rounds in which every step has its turn. One job: CPU time, beside pyarrow with one thread. Two
-jobs: time on the clock beside pyarrow with all threads, which wants an idle machine and enough events to make up for the start of the processes.
+jobs: time on the clock, beside pyarrow with all threads; that wants an idle machine, enough events to make up for the start of the processes, and TMPDIR on a
+disk that keeps up.
 """
 
 import argparse
@@ -37,7 +38,10 @@ def main() -> None:
         folder = Path(scratch)
         mix_datasets(config, folder / "mixture")  # compiles, and indexes the datasets
         size = sum(path.stat().st_size for path in files)
-        print(f"{sum(map(len, datasets))} events, {size / 1e6:.0f} MB; mixture {sum(f.stat().st_size for f in (folder / 'mixture').iterdir()) / 1e6:.0f} MB")
+        mixture = ShardedDataset(folder / "mixture")
+        if len(mixture) != sum(map(len, datasets)):
+            parser.error(f"{sum(map(len, datasets)) - len(mixture)} events are duplicates; choose datasets that have no event in common")
+        print(f"{len(mixture)} events, {size / 1e6:.0f} MB; mixture {sum((mixture.path / s.name).stat().st_size for s in mixture.shards) / 1e6:.0f} MB")
         steps = make_steps(datasets, files, config, folder)
         print_table(steps, arguments.rounds, sum(map(len, datasets)))
 

@@ -37,6 +37,7 @@ CUTS = {
     "(element_pt > 1) & ~(element_eta < 0) | (element_type == HFEM)": lambda e: (e["element_pt"] > 1 and not e["element_eta"] < 0) or e["element_type"] == 8,
     "1 < element_pt <= 5 < element_energy": lambda e: 1 < e["element_pt"] <= 5 < e["element_energy"],
     "target_class in (PHOTON, CHARGED_HADRON)": lambda e: e["target_class"] in (CandidateClass.PHOTON, CandidateClass.CHARGED_HADRON),
+    "element_type not in (TRACK, ECAL)": lambda e: e["element_type"] not in (ElementType.TRACK, ElementType.ECAL),
     "not target_pt / element_pt > .97": lambda e: not e["target_pt"] / e["element_pt"] > 0.97,
     "element_pt * cosh(element_eta) ** 2 - element_pt / 2 > -1 + 3": lambda e: e["element_pt"] * math.cosh(e["element_eta"]) ** 2 - e["element_pt"] / 2 > 2,
     "log10(element_pt) > 0 or sqrt(element_energy) < 2": lambda e: math.log10(e["element_pt"]) > 0 or math.sqrt(e["element_energy"]) < 2,

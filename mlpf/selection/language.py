@@ -173,14 +173,17 @@ class _Compiler:
         return self.combine(node, "condition", _LOGICAL[operator], values)
 
     def comparison(self, node: ast.Compare) -> Value:
-        """``a < b <= c`` is ``a < b and b <= c``; ``a in (b, c)`` is ``a == b or a == c``."""
+        """``a < b <= c`` is ``a < b and b <= c``; ``a in (b, c)`` is ``a == b or a == c``; ``a not in (b, c)`` is ``a != b and a != c``."""
         match node:
-            case ast.Compare(ops=[ast.In()], comparators=[ast.Tuple(elts=elements) | ast.List(elts=elements) | ast.Set(elts=elements)]) if elements:
+            case ast.Compare(
+                ops=[ast.In() | ast.NotIn() as operator], comparators=[ast.Tuple(elts=elements) | ast.List(elts=elements) | ast.Set(elts=elements)]
+            ) if elements:
                 values = [self.quantity(part) for part in (node.left, *elements)]
-                return self.combine(node, "condition", lambda a, *rest: reduce(np.logical_or, [a == b for b in rest]), values)
+                join, compare = (np.logical_or, np.equal) if isinstance(operator, ast.In) else (np.logical_and, np.not_equal)
+                return self.combine(node, "condition", lambda a, *rest: reduce(join, [compare(a, b) for b in rest]), values)
         functions = [_COMPARISONS[type(operator)] for operator in node.ops if type(operator) in _COMPARISONS]
         if len(functions) < len(node.ops):
-            raise self.error(node, "compare by <, <=, >, >=, ==, !=, or in (a, b)")
+            raise self.error(node, "compare by <, <=, >, >=, ==, !=, in (a, b) or not in (a, b)")
         for part in (node.left, *node.comparators):
             self.refuse_bare_bits(part)
         values = [self.quantity(part) for part in (node.left, *node.comparators)]

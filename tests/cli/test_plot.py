@@ -186,6 +186,26 @@ def test_the_same_input_gives_the_same_bytes(two, tmp_path, mlpf_cli):
         assert (tmp_path / f"one_{kind}" / f"element_pt.{kind}").read_bytes() == (tmp_path / f"two_{kind}" / f"element_pt.{kind}").read_bytes()
 
 
+def test_a_figure_tells_the_cuts_that_change_its_entries_and_no_others(two, tmp_path, mlpf_cli):
+    cuts = ("--cut", "a: element_pt > 1", "--cut", "a: num_genjet > 0")
+    assert mlpf_cli("plot", *two, "--columns", "*_pt", *cuts, "--format", "svg", "--output", tmp_path / "plots")[0] == 0
+    elements, jets = ((tmp_path / "plots" / f"{name}_pt.svg").read_text() for name in ("element", "genjet"))
+    assert "a (element_pt &gt; 1 and num_genjet &gt; 0)" in elements
+    assert "a (num_genjet &gt; 0)" in jets
+    assert "element_pt" not in jets
+
+
+def test_bins_fit_what_passes_the_cuts_also_where_that_is_rare(random_dataset, write_dataset, tmp_path, mlpf_cli):
+    events = random_dataset(1500, 2)
+    rare = 1007  # not among the events that are looked at first
+    far = events.with_columns({"genmet_pt": np.where(np.arange(1500) == rare, 5000.0, 1.0)})
+    path, output = write_dataset(far), tmp_path / "plots"
+    assert mlpf_cli("plot", path, "--columns", "genmet_pt", "--cut", "genmet_pt > 100", "--output", output)[0] == 0
+    column = histograms(output)["columns"]["genmet_pt"]
+    assert column["edges"][0] < 5000 < column["edges"][-1]
+    assert column["edges"][0] > 100
+
+
 def test_weights_of_events_count_for_their_entries(random_dataset, write_dataset, tmp_path, mlpf_cli):
     events, rng = random_dataset(40, 30, seed=1), np.random.default_rng(0)
     weight = rng.exponential(1.0, len(events)).astype(np.float32)

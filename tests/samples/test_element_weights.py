@@ -78,7 +78,8 @@ def slow_counts(events, config, chosen_event):
 
 @pytest.mark.parametrize("flatten", [False, True])
 @pytest.mark.parametrize("split", [None, "train", "validation"])
-def test_counts_are_those_of_a_slow_loop(write_dataset, flatten, split):
+def test_counts_are_those_of_a_slow_loop(write_dataset, flatten, split, monkeypatch):
+    monkeypatch.setattr("mlpf.samples.element_weights._GROUPS_PER_CHUNK", 1)  # of 16 events, so the shard is read in two pieces
     events, config, split_config = realistic(), ElementWeightConfig(flatten=flatten), SplitConfig(train=0.5, validation=0.3, test=0.2)
     chosen = np.ones(len(events), dtype=bool)
     if split:

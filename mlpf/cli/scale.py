@@ -36,11 +36,13 @@ def run(
     from mlpf.errors import MlpfError
     from mlpf.plotting.event import check_format
     from mlpf.samples.scaling import ScalingConfig
+    from mlpf.samples.scaling_file import check_replaceable_file
 
     if plot is not None:
         check_format(plot)
     if output.suffix != ".json":
         raise MlpfError(f"{output}: the output is a JSON file; name it {output.with_suffix('.json')}")
+    check_replaceable_file(output)
     loaded = load_parameters(parameters)
     scaling = parse_section(loaded, "scaling", ScalingConfig, parameters or "parameters")
     to_merge = [path for path in inputs if path.suffix == ".json"]

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import pydantic
@@ -15,8 +15,8 @@ import pydantic
 import mlpf
 from mlpf import schema
 from mlpf.config import Config
-from mlpf.errors import DatasetError
-from mlpf.features import SCALED_FEATURES
+from mlpf.errors import DatasetError, MlpfError
+from mlpf.features import MAX_ABS_VALUE, SCALED_FEATURES
 from mlpf.io.files import write_text
 from mlpf.io.shards import ShardedDataset, fingerprint
 from mlpf.samples.feature_kernels import NUM_BINS
@@ -27,8 +27,10 @@ from mlpf.schema import ElementType
 
 KIND = "mlpf scaling"
 _LINES = 4  # depth down to which every entry of the JSON has a line of its own
-Count = Annotated[int, pydantic.Field(ge=0)]
+Count = Annotated[int, pydantic.Field(ge=0, le=2**53)]
 Finite = Annotated[float, pydantic.Field(allow_inf_nan=False)]
+Value = Annotated[float, pydantic.Field(ge=-2 * MAX_ABS_VALUE, le=2 * MAX_ABS_VALUE)]  # a mean may be off the limit by rounding
+Squares = Annotated[float, pydantic.Field(ge=0, le=4 * MAX_ABS_VALUE**2 * 2**53)]
 
 
 class MeasuredDataset(Config):
@@ -179,17 +181,17 @@ def _runs(counts: np.ndarray) -> list[list[int]]:
 
 
 class _FeatureRecord(Config):
-    mean: Finite
-    mean_square: Finite
-    min: Finite
-    max: Finite
-    log_mean: Finite
-    log_mean_square: Finite
+    mean: Value
+    mean_square: Squares
+    min: Value
+    max: Value
+    log_mean: Value
+    log_mean_square: Squares
     quantiles: dict[str, Finite]
     method: str
     shift: Finite
     width: Finite
-    pieces: list[tuple[Finite, Finite, Finite, Finite]]
+    pieces: list[tuple[Value, Squares, Value, Squares]]
     histogram: list[Annotated[list[Count], pydantic.Field(min_length=2)]]
 
 
@@ -206,11 +208,21 @@ class _Document(Config):
     num_events: Count
     num_elements: Count
     datasets: list[MeasuredDataset]
-    split: str | None
+    split: Literal["train", "validation", "test"] | None
     split_config: SplitConfig
     scaling: ScalingConfig
     piece_events: Annotated[list[Count], pydantic.Field(min_length=NUM_PIECES, max_length=NUM_PIECES)]
     types: dict[str, _TypeRecord]
+
+
+def check_replaceable_file(path: Path) -> None:
+    """Refuse to overwrite what is not an older scaling file, of whatever version, whole or damaged.
+
+    Raises:
+        MlpfError: the file exists and is something else.
+    """
+    if path.is_file() and f'"kind": "{KIND}"'.encode() not in path.read_bytes()[:100]:
+        raise MlpfError(f"{path}: not a scaling file, so it is not overwritten; choose another output")
 
 
 def read_scaling_file(path: str | Path) -> ScalingFile:
@@ -272,7 +284,7 @@ def _fill(statistics: FeatureStatistics, kind: ElementType, record: _TypeRecord,
             raise DatasetError(f"{place}: {name}: min {feature.min:g} above max {feature.max:g}; {_REMEDY}")
         if feature.pieces:
             moments = np.array(feature.pieces)
-            if len(moments) != filled.sum() or moments[:, 1::2].min() < 0:
-                raise DatasetError(f"{place}: {name}: pieces: {len(moments)} for {filled.sum()} with elements, or a negative sum of squares; {_REMEDY}")
+            if len(moments) != filled.sum():
+                raise DatasetError(f"{place}: {name}: pieces: {len(moments)} for {filled.sum()} with elements; {_REMEDY}")
             statistics.moments[i, filled, kind] = moments
         statistics.extremes[i, kind] = feature.min, feature.max

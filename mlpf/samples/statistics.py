@@ -1,7 +1,7 @@
 """Mean, width, range and quantiles of the features of elements, per element type: streaming, and mergeable in any order.
 
 Events are shared among pieces by a hash of their identity, so that the moments of a random half, quarter, eighth ... of them are known as well, from which one
-sees whether there were enough (`mlpf.plotting.scaling`).
+sees whether there were enough (`mlpf.plotting.scaling`). The hash knows the dataset, too: simulated samples all count their events from 1.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from mlpf import schema
 from mlpf.errors import DatasetError
 from mlpf.events import Events
 from mlpf.features import FEATURE_LIMITS, SCALED_FEATURES, consumer_elements, feature_column
-from mlpf.io.shards import ShardedDataset
+from mlpf.io.shards import ShardedDataset, fingerprint
 from mlpf.io.workers import map_in_order
 from mlpf.samples.feature_kernels import NUM_BINS, add_column, group_elements
 from mlpf.samples.histogram import quantiles
@@ -81,14 +81,15 @@ class FeatureStatistics:
         self._add(*group, lambda name: np.ascontiguousarray(features[:, schema.FEATURE_INDEX[name]], dtype=np.float32))
         self.num_events[0] += num_events
 
-    def add_events(self, events: Events, chosen: np.ndarray | None = None) -> None:
+    def add_events(self, events: Events, chosen: np.ndarray | None = None, seed: int = 0) -> None:
         """Add the elements that a model sees (without PS1, PS2, BREM).
 
         Args:
             events: of a dataset, with identity and columns of elements.
             chosen: ``(B,) bool`` the events to add; None: all.
+            seed: of the dataset, for the sharing among pieces.
         """
-        piece = _pieces(events)
+        piece = _pieces(events, seed)
         if chosen is not None:
             piece = np.where(chosen, piece, -1)
         events.validate(["element_type"])
@@ -164,9 +165,9 @@ def _pool(counts: np.ndarray, moments: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return count, np.stack([mean, squares], axis=-1).reshape(*mean.shape[:-1], 4)
 
 
-def _pieces(events: Events) -> np.ndarray:
+def _pieces(events: Events, seed: int) -> np.ndarray:
     """``(B,)`` piece of each event: k where its hash is in [2^-(k + 1), 2^-k), the last one for all below."""
-    _, exponent = np.frexp(uniform_hash(events["run"], events["lumi"], events["event"], _PIECE_SEED))
+    _, exponent = np.frexp(uniform_hash(events["run"], events["lumi"], events["event"], _PIECE_SEED ^ seed))
     return np.minimum(-exponent, NUM_PIECES - 1)
 
 
@@ -224,14 +225,14 @@ def measure_features(
 
 
 def _measure(task: _Task) -> FeatureStatistics:
-    statistics, left = FeatureStatistics(), task.max_events
+    statistics, left, seed = FeatureStatistics(), task.max_events, int(fingerprint(task.dataset), 16)
     for first in range(0, len(task.groups), task.groups_per_chunk):
         events = task.dataset.read_groups(task.shard, task.groups[first : first + task.groups_per_chunk], _COLUMNS)
         chosen = _in_split(events, task.split, task.split_config)
         if left is not None:
             chosen &= np.cumsum(chosen) <= left
             left -= int(chosen.sum())
-        statistics.add_events(events, chosen)
+        statistics.add_events(events, chosen, seed)
     return statistics
 
 

@@ -42,6 +42,16 @@ def test_all_events_and_a_few_of_them_can_be_measured(mlpf_cli, folders, tmp_pat
     assert "too few to see" in out
 
 
+def test_only_an_older_scaling_file_is_overwritten(mlpf_cli, folders, tmp_path):
+    output = tmp_path / "scaling.json"
+    assert [mlpf_cli("scale", folders[0], "--output", output)[0] for _ in range(2)] == [0, 0]
+    manifest = folders[0] / "manifest.json"
+    before = manifest.read_bytes()
+    status, _, err = mlpf_cli("scale", folders[0], "--output", manifest)
+    assert (status, "not a scaling file, so it is not overwritten" in " ".join(err.split())) == (1, True)
+    assert manifest.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -9,8 +9,8 @@ from mlpf.io.shards import ShardedDataset
 from mlpf.samples.scaling import FeatureScaling, ScalingConfig
 from mlpf.samples.scaling_file import ScalingFile, measured_datasets, merge_scaling_files, read_scaling_file
 from mlpf.samples.split import SplitConfig
-from mlpf.samples.statistics import SIGMA_PROBABILITIES, measure_features
-from mlpf.schema import ElementType
+from mlpf.samples.statistics import SIGMA_PROBABILITIES, FeatureStatistics, measure_features
+from mlpf.schema import NUM_FEATURES, ElementType
 
 CONFIG = ScalingConfig(features={"eta": FeatureScaling(method="linear", a=0.2)})
 
@@ -102,7 +102,12 @@ def _pt(content):
         (lambda c: _pt(c).update(min=1e5), "min 100000 above max"),
         (lambda c: _pt(c).update(mean="x"), "pt: mean: Input should be a valid number"),
         (lambda c: _pt(c)["pieces"].pop(), "pt: pieces: "),
-        (lambda c: _pt(c)["pieces"][0].__setitem__(1, -1.0), "a negative sum of squares"),
+        (lambda c: _pt(c)["pieces"][0].__setitem__(1, -1.0), "pt: pieces: 0: 1: Input should be greater than or equal to 0"),
+        (lambda c: _pt(c)["pieces"][0].__setitem__(0, 1e300), "pt: pieces: 0: 0: Input should be less"),
+        (lambda c: _pt(c).update(max=1e300), "pt: max: Input should be less"),
+        (lambda c: _pt(c)["histogram"][0].__setitem__(1, 10**30), "histogram: 0: 1: Input should be less"),
+        (lambda c: c["piece_events"].__setitem__(0, 10**30), "piece_events: 0: Input should be less"),
+        (lambda c: c.update(split="trian"), "split: Input should be 'train', 'validation' or 'test' .found trian"),
     ],
 )
 def test_a_damaged_file_is_an_error_that_says_where(measure, tmp_path, damage, message):
@@ -126,3 +131,12 @@ def test_what_is_no_scaling_file_is_refused(tmp_path, text, message):
         path.write_text(text)
     with pytest.raises(DatasetError, match=message):
         read_scaling_file(path)
+
+
+def test_means_at_the_limit_of_the_clean_up_are_read_back(tmp_path):
+    statistics = FeatureStatistics()
+    for number in (1, 6, 777):
+        statistics.add(np.full((number, NUM_FEATURES), 1e30, dtype=np.float32))
+    file = ScalingFile(statistics, (), None, SplitConfig(), ScalingConfig())
+    file.write(tmp_path / "scaling.json")
+    assert_equal(read_scaling_file(tmp_path / "scaling.json"), file)

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from mlpf.events import event_index
 from mlpf.features import FEATURE_LIMITS, SCALED_FEATURES, consumer_elements, element_features
 from mlpf.io.shards import ShardedDataset
 from mlpf.random_elements import random_elements
+from mlpf.samples.feature_kernels import _moments
 from mlpf.samples.split import SPLITS, SplitConfig, split_index
 from mlpf.samples.statistics import ALL_TYPES, NUM_PIECES, FeatureStatistics, measure_features
 from mlpf.schema import FEATURE_INDEX, ElementType
@@ -185,3 +188,21 @@ def test_pieces_are_random_halves_quarters_and_so_on(random_dataset):
     expected = 4000 * 0.5 ** np.arange(1, NUM_PIECES + 1)
     assert (np.abs(statistics.num_events - expected) < 5 * np.sqrt(expected) + 1).all()
     assert statistics.summary(1).num_elements[-1] == statistics.counts[1:].sum()
+
+
+def test_equal_event_numbers_of_two_datasets_are_shared_out_independently(random_dataset, write_dataset):
+    """Simulated samples all count their events from 1: half of the numbers would be half of the events of every sample."""
+    samples = [random_dataset(num_events=400, mean_elements=2, seed=seed).with_columns({"event": np.arange(400)}) for seed in (0, 1)]
+    datasets = [ShardedDataset(write_dataset(events, f"dataset{i}")) for i, events in enumerate(samples)]
+    one, two = (measure_features([dataset], None, SplitConfig()) for dataset in datasets)
+    assert (one.num_events != two.num_events).any()
+    both = measure_features(datasets, None, SplitConfig())
+    one.merge(two)
+    assert_same(one, both)
+
+
+def test_moments_are_the_same_to_the_last_digit_however_the_kernel_was_compiled():
+    values, work = np.random.default_rng(8).lognormal(0.0, 2.0, 1024).astype(np.float32), np.empty(1024)
+    for filled in (1, 2, 3, 7, 64, 777, 1024):
+        assert _moments(values, filled, work) == _moments.py_func(values, filled, work)
+        assert _moments(values, filled, work)[0] == pytest.approx(math.fsum(values[:filled].astype(float)) / filled, rel=1e-15)

@@ -10,6 +10,7 @@ from mlpf.jet_kernels import cluster
 from mlpf.kinematics import momentum_from_pt_eta_phi, pt_eta_phi_from_momentum
 
 LARGEST_RADIUS = 1000.0  # as in fastjet
+HT_MIN_PT, HT_MAX_ETA = 30.0, 2.5  # GeV; jets that enter HT
 
 
 class Jets(NamedTuple):

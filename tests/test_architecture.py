@@ -11,7 +11,7 @@ STOREYS = [
     {"errors"},
     {"schema", "kinematics", "config"},
     {"events"},
-    {"io", "features", "selection", "jets", "jet_kernels", "graph", "candidates", "random_elements", "random_ntuple"},
+    {"io", "features", "hashes", "selection", "jets", "jet_kernels", "graph", "candidates", "random_elements", "random_ntuple"},
     {"postprocess", "classical", "samples", "metrics", "producer"},
     {"simulation", "dataset", "nn", "loss", "testing"},
     {"training", "plotting", "export"},

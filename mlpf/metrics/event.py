@@ -5,13 +5,12 @@ from typing import Any
 import numpy as np
 
 from mlpf.events import Events, event_index
+from mlpf.jets import HT_MAX_ETA, HT_MIN_PT
 from mlpf.metrics import binning
 from mlpf.metrics.jets import JetSet
 from mlpf.metrics.particles import Table
 from mlpf.metrics.systems import MEASURED, Particles
 from mlpf.metrics.uncertainty import mean, per_bin, spread
-
-HT_MIN_PT, HT_MAX_ETA = 30.0, 2.5  # GeV; jets that enter HT
 
 
 def event_table(events: Events, particles: Particles, jets: JetSet, generated: JetSet) -> Table:

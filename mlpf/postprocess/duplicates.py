@@ -1,16 +1,12 @@
-"""Events that are there twice, found among any number of them with 16 bytes each.
+"""Events that are there twice, found among any number of them with 16 bytes each, `mlpf.hashes.event_marks`.
 
 Samples of simulation share event numbers legitimately, so an event is the same as another only if its elements are, too.
 """
 
-import zlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-
-from mlpf import schema
-from mlpf.events import Events
 
 NO_MARKS = np.zeros((0, 2), dtype=np.uint64)
 
@@ -29,27 +25,6 @@ class Twin(NamedTuple):
     older_entry: int
 
 
-def event_marks(events: Events) -> np.ndarray:
-    """``(B, 2) uint64``: a hash of run, lumi and event number; a fingerprint of the elements, 0 for events without any."""
-    numbers = np.zeros(len(events), dtype=np.uint64)
-    for name in schema.IDENTITY:
-        numbers = _mix(numbers + events[name].astype(np.int64).view(np.uint64))
-    offsets = events.collection_offsets("element")
-    energies = np.ascontiguousarray(events["element_energy"], dtype=np.float32).view(np.uint8).data
-    checksums = [zlib.crc32(energies[4 * first : 4 * last]) for first, last in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)]
-    counts = np.diff(offsets).astype(np.uint64)
-    prints = (counts << np.uint64(32)) + np.array(checksums, dtype=np.uint64)
-    return np.stack([numbers, np.where(counts > 0, prints, np.uint64(0))], axis=1)
-
-
-def _mix(values: np.ndarray) -> np.ndarray:
-    """SplitMix64's finaliser, a bijection in which every bit depends on all (Steele, Lea, Flood: OOPSLA 2014, doi:10.1145/2714064.2660195)."""
-    values = values + np.uint64(0x9E3779B97F4A7C15)
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
-
-
 def repeated_numbers(marks: Mapping[int, np.ndarray]) -> int:
     """Events whose run, lumi and event number are those of an earlier one, whatever their elements."""
     numbers = np.sort(np.concatenate([NO_MARKS[:, 0], *(mark[:, 0] for mark in marks.values())]))
@@ -60,7 +35,7 @@ def find_twins(marks: Mapping[int, np.ndarray]) -> dict[int, Twin]:
     """Sources that hold an event twice, or one that an earlier source holds; what is found is left out for those that follow.
 
     Args:
-        marks: source -> `event_marks` of its events from the first on, by ascending source.
+        marks: source -> `mlpf.hashes.event_marks` of its events from the first on, by ascending source.
 
     Returns:
         source -> its first such event.

@@ -17,12 +17,13 @@ import mlpf
 from mlpf import schema
 from mlpf.errors import NtupleError
 from mlpf.events import Events
+from mlpf.hashes import event_marks
 from mlpf.io.files import flush_to_disk, sha256, write_text, writing
 from mlpf.io.inputs import Input, open_input
 from mlpf.io.resumable import Unfinished
 from mlpf.io.shards import Shard, table_to_events, write_parquet
 from mlpf.io.workers import NO_PROCESS_SURVIVES
-from mlpf.postprocess.duplicates import NO_MARKS, event_marks
+from mlpf.postprocess.duplicates import NO_MARKS
 from mlpf.postprocess.policy import AnyPolicy
 from mlpf.postprocess.rows import NonFinite, columns_to_read, postprocess_blocks
 from mlpf.postprocess.summary import Summary

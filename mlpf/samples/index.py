@@ -1,7 +1,7 @@
 """What is known of every event of a dataset without its elements: identity, size and the variables that samples are binned in.
 
 Made by one pass over a few columns, shard by shard, and kept for the next time in the user's cache (``$MLPF_CACHE``, else ``$XDG_CACHE_HOME/mlpf``, else
-``~/.cache/mlpf``) as long as path, size and modification time of the shard are the same.
+``~/.cache/mlpf``) as long as path, size and modification time of the shard are the same, and its checksum in the manifest.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import xxhash
@@ -20,14 +20,14 @@ from mlpf import schema
 from mlpf.errors import DatasetError, MlpfError
 from mlpf.events import Events, event_index
 from mlpf.features import consumer_elements
+from mlpf.hashes import event_marks
 from mlpf.io.files import atomic_file
 from mlpf.io.shards import ShardedDataset
 from mlpf.io.workers import map_in_order
-from mlpf.metrics.event import HT_MAX_ETA, HT_MIN_PT
-from mlpf.postprocess.duplicates import event_marks
+from mlpf.jets import HT_MAX_ETA, HT_MIN_PT
 
 CACHE_VARIABLE = "MLPF_CACHE"
-VERSION = 2  # of the cached files; raised whenever older ones would be wrong
+VERSION = 3  # of the cached files; raised whenever older ones would be wrong
 _CHECKSUM_BYTES = 16  # in front of a cached file: NumPy's own reader meets damage with exceptions of any kind
 COLUMNS = (*schema.IDENTITY, "source", "element_type", "element_energy", "genjet_pt", "genjet_eta", "targetjet_pt", "targetjet_eta")
 
@@ -86,11 +86,12 @@ def index_datasets(datasets: Sequence[ShardedDataset], jobs: int = 1) -> list[Ev
     Raises:
         DatasetError: a damaged shard, or one with other events than the manifest says.
     """
-    parts = [[_load(dataset, shard) for shard in range(len(dataset.shards))] for dataset in datasets]
+    tasks = [[_Task(dataset, shard, _key(dataset, shard)) for shard in range(len(dataset.shards))] for dataset in datasets]
+    parts = [[_load(task) for task in of_dataset] for of_dataset in tasks]
     missing = [(number, shard) for number, known in enumerate(parts) for shard, index in enumerate(known) if index is None]
-    tasks = [_Task(datasets[number], shard) for number, shard in missing]
-    for (number, shard), index in zip(missing, map_in_order(_index_shard, tasks, jobs), strict=True):
-        _store(datasets[number], shard, index)
+    made = map_in_order(_index_shard, [tasks[number][shard] for number, shard in missing], jobs)
+    for (number, shard), index in zip(missing, made, strict=True):
+        _store(tasks[number][shard], index)
         parts[number][shard] = index
     return [
         join_indices([replace(index, shard=np.full(len(index), shard, dtype=np.int32)) for shard, index in enumerate(known) if index is not None])
@@ -100,13 +101,18 @@ def index_datasets(datasets: Sequence[ShardedDataset], jobs: int = 1) -> list[Ev
 
 @dataclass(frozen=True)
 class _Task:
-    """A shard to index; travels to another process."""
+    """A shard to index, and what its index is valid for: from before it is read, as it may be replaced meanwhile; travels to another process."""
 
     dataset: ShardedDataset
     shard: int
+    key: str
+
+    @property
+    def path(self) -> Path:
+        return self.dataset.path / self.dataset.shards[self.shard].name
 
     def __str__(self) -> str:
-        return str(self.dataset.path / self.dataset.shards[self.shard].name)
+        return str(self.path)
 
 
 def _index_shard(task: _Task) -> EventIndex:
@@ -165,36 +171,35 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mlpf"
 
 
-def _key(path: Path) -> dict[str, Any]:
+def _key(dataset: ShardedDataset, number: int) -> str:
     """What the index of a shard is valid for."""
-    status = path.stat()
-    return {"size": status.st_size, "mtime": status.st_mtime_ns, "version": VERSION, "schema": schema.digest()}
+    shard = dataset.shards[number]
+    status = (dataset.path / shard.name).stat()
+    return f"{status.st_size} {status.st_mtime_ns} {shard.sha256} {VERSION} {schema.digest()}"
 
 
 def _cached(path: Path) -> Path:
     return cache_folder() / "index" / f"{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:32]}.index"
 
 
-def _load(dataset: ShardedDataset, shard: int) -> EventIndex | None:
+def _load(task: _Task) -> EventIndex | None:
     """Index of a shard from the cache; none if there is none, one of another file, or a damaged one."""
-    path = dataset.path / dataset.shards[shard].name
     try:
-        stored = _cached(path).read_bytes()
+        stored = _cached(task.path).read_bytes()
     except OSError:
         return None
     checksum, content = stored[:_CHECKSUM_BYTES], stored[_CHECKSUM_BYTES:]
     if xxhash.xxh3_128_digest(content) != checksum:
         return None
     with np.load(io.BytesIO(content), allow_pickle=False) as values:
-        if str(values["key"]) != str(_key(path)):
+        if str(values["key"]) != task.key:
             return None
         return EventIndex(**{field.name: values[field.name] for field in fields(EventIndex)})
 
 
-def _store(dataset: ShardedDataset, shard: int, index: EventIndex) -> None:
-    path = dataset.path / dataset.shards[shard].name
+def _store(task: _Task, index: EventIndex) -> None:
     stream = io.BytesIO()
-    np.savez(stream, key=str(_key(path)), **{field.name: getattr(index, field.name) for field in fields(index)})
+    np.savez(stream, key=task.key, **{field.name: getattr(index, field.name) for field in fields(index)})
     content = stream.getvalue()
-    with suppress(MlpfError), atomic_file(_cached(path)) as temporary:  # a cache that cannot be written is done without
+    with suppress(MlpfError), atomic_file(_cached(task.path)) as temporary:  # a cache that cannot be written is done without
         temporary.write_bytes(xxhash.xxh3_128_digest(content) + content)

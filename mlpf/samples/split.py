@@ -6,6 +6,7 @@ import numpy as np
 import pydantic
 
 from mlpf.config import Config
+from mlpf.hashes import splitmix64
 
 SPLITS = ("train", "validation", "test")
 
@@ -73,13 +74,5 @@ def uniform_hash(run: np.ndarray, lumi: np.ndarray, event: np.ndarray, seed: int
     """``(B,) float64`` in [0, 1), a function of (seed, run, lumi, event) only, as good as random."""
     state = np.full(np.shape(event), seed, dtype=np.uint64)
     for value in (run, lumi, event):
-        state = _splitmix64(state ^ np.asarray(value).astype(np.uint64))
+        state = splitmix64(state ^ np.asarray(value).astype(np.uint64))
     return (state >> np.uint64(11)) * 2.0**-53  # the 53 bits that a float64 holds
-
-
-def _splitmix64(x: np.ndarray) -> np.ndarray:
-    """Finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014, doi:10.1145/2660193.2660195): mixes all 64 bits into all 64 bits."""
-    x = x + np.uint64(0x9E3779B97F4A7C15)  # wraps, as intended
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))

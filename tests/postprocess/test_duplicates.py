@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from mlpf.events import Events
+from mlpf.hashes import event_marks
 from mlpf.postprocess import CaloParticlePolicy, postprocess_events
-from mlpf.postprocess.duplicates import NO_MARKS, Twin, event_marks, find_twins, repeated_numbers
+from mlpf.postprocess.duplicates import NO_MARKS, Twin, find_twins, repeated_numbers
 from mlpf.testing import random_events
 
 

@@ -133,6 +133,32 @@ def test_a_shard_of_another_time_or_size_is_read_again(dataset, random_dataset):
     assert index_dataset(other).event.tolist() == other.read()["event"].tolist()
 
 
+def test_another_shard_of_the_same_size_and_time_is_read_again(tmp_path, random_dataset):
+    """Clocks of file systems tick slowly."""
+    events, sizes = random_dataset(5, 10.0, 1), set()
+    for number in (1, 2):
+        dataset = write(tmp_path / "d", events.with_columns({"run": np.full(5, number)}))
+        path = dataset.path / dataset.shards[0].name
+        os.utime(path, ns=(1, 1))
+        sizes.add(path.stat().st_size)
+        assert set(index_dataset(dataset).run) == {number}
+    assert len(sizes) == 1
+
+
+def test_a_shard_that_is_replaced_while_it_is_read_is_not_taken_for_known(dataset, random_dataset, monkeypatch):
+    other, read_groups = random_dataset(55, 10.0, 50), ShardedDataset.read_groups
+
+    def replace_after_reading(dataset, shard, *arguments):
+        events = read_groups(dataset, shard, *arguments)
+        write(dataset.path, other.slice(0, 35), other.slice(35, 55))
+        return events
+
+    monkeypatch.setattr(ShardedDataset, "read_groups", replace_after_reading)
+    index_dataset(dataset)
+    monkeypatch.setattr(ShardedDataset, "read_groups", read_groups)
+    assert index_dataset(ShardedDataset(dataset.path)).event.tolist() == other["event"].tolist()
+
+
 def test_a_dataset_that_grew_keeps_what_is_known_even_if_its_shards_moved(dataset, monkeypatch):
     old = index_dataset(dataset)
     grown = ShardedDataset(dataset.path)

@@ -71,7 +71,7 @@ class StopAfter(Callback):
             raise StopAfterError
 
 
-def fit(samples, folder, *callbacks, checkpoint=None, num_workers=0):
+def fit(samples, folder, *callbacks, checkpoint=None, num_workers=0, **settings):
     """Train for three epochs; what was seen, and the weight."""
     loader = Loader(samples, max_elements=100, seed=1, pool_elements=600, num_workers=num_workers)
     validation = Loader(samples, max_elements=100, shuffle=False)
@@ -87,6 +87,7 @@ def fit(samples, folder, *callbacks, checkpoint=None, num_workers=0):
         callbacks=[*callbacks],
         enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
         default_root_dir=folder,
+        **settings,
     )
     try:
         trainer.fit(module, loader, validation, ckpt_path=checkpoint, weights_only=False)
@@ -107,6 +108,19 @@ def test_lightning_resumes_in_the_middle_of_an_epoch_with_the_batches_of_the_uni
         after, resumed_weight = fit(samples, tmp_path, checkpoint=tmp_path / str(cut) / "step.ckpt", num_workers=num_workers)
         assert before == whole[:cut]
         assert after == whole[cut:]
+        assert resumed_weight == weight
+
+
+@lightning_warnings
+@pytest.mark.parametrize(("settings", "batches_per_step"), [({"accumulate_grad_batches": 2}, 2), ({"val_check_interval": 3}, 1)])
+def test_lightning_resumes_also_where_steps_have_several_batches_and_epochs_several_validations(samples, tmp_path, settings, batches_per_step):
+    whole, weight = fit(samples, tmp_path, **settings)
+    steps_per_epoch = -(-len(Loader(samples, max_elements=100, seed=1, pool_elements=600)) // batches_per_step)
+    for cut in (3, steps_per_epoch - 1, steps_per_epoch + 2):
+        every_step = ModelCheckpoint(tmp_path / str(cut), "step", every_n_train_steps=1, enable_version_counter=False)
+        before, _ = fit(samples, tmp_path, StopAfter(cut), every_step, **settings)
+        after, resumed_weight = fit(samples, tmp_path, checkpoint=tmp_path / str(cut) / "step.ckpt", **settings)
+        assert before + after == whole
         assert resumed_weight == weight
 
 

@@ -4,14 +4,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlpf.samples.index import EventIndex
 from mlpf.samples.mixing.config import MixConfig
-
-if TYPE_CHECKING:  # workers do without it and what it imports
-    from mlpf.samples.index import EventIndex
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class Bins:
     def __len__(self) -> int:
         return len(self.types) * self.cells
 
-    def assign(self, events: "EventIndex", source_type: str) -> np.ndarray:
+    def assign(self, events: EventIndex, source_type: str) -> np.ndarray:
         """``(B,) int32`` bin of each event, -1 outside of all."""
         bins = np.full(len(events), self.types.index(source_type), dtype=np.int64)
         inside = np.ones(len(events), dtype=bool)

@@ -13,16 +13,14 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlpf.errors import MlpfError
+from mlpf.samples.index import EventIndex
 from mlpf.samples.mixing.bins import Bins, share_quota
 from mlpf.samples.mixing.config import Duplicates, MixConfig, Parity, SourceConfig
 
-if TYPE_CHECKING:  # workers do without it and what it imports
-    from mlpf.samples.index import EventIndex
 
 MAX_WEIGHT_RATIO = 1e7  # of the largest to the smallest: float32 holds 7 digits
 
@@ -38,7 +36,7 @@ class Pool:
     """
 
     config: SourceConfig
-    events: "EventIndex"
+    events: EventIndex
     dataset: np.ndarray
 
 
@@ -154,7 +152,7 @@ def _choose(pool: Pool, bins: Bins, config: MixConfig) -> tuple[np.ndarray, np.n
     return rows, event_bins[rows], SourceCounts(len(events), *(before - after for before, after in pairwise(remaining)))
 
 
-def first_of_equals(events: "EventIndex", duplicates: Duplicates) -> np.ndarray:
+def first_of_equals(events: EventIndex, duplicates: Duplicates) -> np.ndarray:
     """``(B,) bool``: false for events that are duplicates of an earlier one."""
     keys = [events.run, events.lumi, events.event, *([events.mark] if duplicates == "elements" else [])]
     order = np.lexsort(keys)  # stable: the earliest of equals comes first

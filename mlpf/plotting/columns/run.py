@@ -8,7 +8,7 @@ from typing import Any, Literal
 from mlpf import schema
 from mlpf.errors import MlpfError
 from mlpf.io.files import atomic_directory, check_replaceable
-from mlpf.io.workers import map_in_order
+from mlpf.io.workers import LocalWorkers, Workers
 from mlpf.plotting.columns.binning import Binning
 from mlpf.plotting.columns.choice import EVENT_GROUP, choose_binnings, choose_columns, choose_pairs, describe
 from mlpf.plotting.columns.config import PlotConfig
@@ -66,15 +66,15 @@ def plot_columns(
     samples = open_samples(config)
     columns = choose_columns(samples, config)
     pairs = choose_pairs(samples, config, columns)
-    with atomic_directory(output, overwrite) as folder:
+    with atomic_directory(output, overwrite) as folder, LocalWorkers(jobs) as workers:
         show = on_progress or (lambda *_: None)
         binnings = choose_binnings(samples, columns, pairs, config)
-        counted = _count(samples, columns, pairs, binnings, jobs, show)
+        counted = _count(samples, columns, pairs, binnings, workers, show)
         _require_entries(samples, counted)
         described = {name: describe(name, samples) for name in {*columns, *(name for pair in pairs for name in pair)}}
         tasks = _draw_tasks(samples, counted, described, config, folder, file_format)
         total = len(tasks)
-        for done, _ in enumerate(map_in_order(draw, tasks, jobs), 1):
+        for done, _ in enumerate(workers.map_in_order(draw, tasks), 1):
             show("figures", done, total)
         empty = tuple(column for column in columns if column not in binnings)
         write_json(folder, samples, counted, described, binnings, config)
@@ -90,7 +90,7 @@ def plot_columns(
 
 
 def _count(
-    samples: Sequence[Sample], columns: Sequence[str], pairs: Sequence[tuple[str, str]], binnings: dict[str, Binning], jobs: int, show: Progress
+    samples: Sequence[Sample], columns: Sequence[str], pairs: Sequence[tuple[str, str]], binnings: dict[str, Binning], workers: Workers, show: Progress
 ) -> list[Counted]:
     tasks, owners, counted = [], [], []
     for i, sample in enumerate(samples):
@@ -102,7 +102,7 @@ def _count(
             tasks.append(CountTask(part, used, own, own_pairs))
             owners.append(i)
     total = sum(task.part.stop - task.part.start for task in tasks)
-    for i, result in zip(owners, map_in_order(count, tasks, jobs), strict=True):
+    for i, result in zip(owners, workers.map_in_order(count, tasks), strict=True):
         counted[i].add(result)
         show("events", sum(sample.num_events for sample in counted), total)
     return counted

@@ -37,7 +37,7 @@ class SourceConfig(Config):
     datasets: tuple[str, ...] = pydantic.Field(min_length=1)
     """Its datasets: folders, globs of folders (``output/qcd_*``), or ``re:`` and a regular expression, which whole paths match that lie below the plain folder
     it begins with (``re:output/qcd_[0-9]+``)."""
-    weight: float = pydantic.Field(default=1.0, gt=0, allow_inf_nan=False)
+    weight: float = pydantic.Field(default=1.0, ge=1e-100, le=1e100)  # so that their ratios and sums are numbers
     """Its share in a bin's quota, relative to those of the other sources of its type."""
 
     @pydantic.field_validator("datasets")
@@ -72,7 +72,8 @@ class MixConfig(Config):
     parity: Parity = "none"
     """Use only events of even or odd number."""
     duplicates: Duplicates = "numbers"
-    """What makes an event of a source the duplicate of an earlier one: the same run, lumi and event number, or besides the same elements."""
+    """What makes an event of a source the duplicate of an earlier one: the same run, lumi and event number, or besides the same elements. A source that is a
+    mixture, whose samples may have the same numbers, always takes the elements."""
     seed: int = pydantic.Field(default=0, ge=0)
     """Another seed gives another order."""
     events_per_shard: int = pydantic.Field(default=2048, ge=1)

@@ -21,7 +21,6 @@ from mlpf.samples.index import EventIndex
 from mlpf.samples.mixing.bins import Bins, share_quota
 from mlpf.samples.mixing.config import Duplicates, MixConfig, Parity, SourceConfig
 
-
 MAX_WEIGHT_RATIO = 1e7  # of the largest to the smallest: float32 holds 7 digits
 
 
@@ -33,11 +32,13 @@ class Pool:
         config: the source.
         events: index of its datasets, one after the other.
         dataset: ``(B,) int32`` dataset of each event, counted over all sources.
+        mixed: whether any of them is a mixture.
     """
 
     config: SourceConfig
     events: EventIndex
     dataset: np.ndarray
+    mixed: bool = False
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def plan_mixture(config: MixConfig, pools: Sequence[Pool]) -> Mixture:
 def _choose(pool: Pool, bins: Bins, config: MixConfig) -> tuple[np.ndarray, np.ndarray, SourceCounts]:
     """Rows of the events that may be written, their bins, and what became of the others."""
     events = pool.events
-    unique = first_of_equals(events, config.duplicates)
+    unique = first_of_equals(events, "elements" if pool.mixed else config.duplicates)  # the samples of a mixture share event numbers legitimately
     right = unique & has_parity(events.event, config.parity)
     event_bins = bins.assign(events, pool.config.type)
     inside = right & (event_bins >= 0)

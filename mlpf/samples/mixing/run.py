@@ -21,7 +21,7 @@ from mlpf.postprocess.finished import keep_only
 from mlpf.samples.index import index_datasets, join_indices
 from mlpf.samples.mixing.config import MixConfig
 from mlpf.samples.mixing.plan import Mixture, Plan, Pool, plan_mixture
-from mlpf.samples.mixing.sources import Source, common_columns, open_sources
+from mlpf.samples.mixing.sources import Source, common_columns, is_mixture, open_sources
 from mlpf.samples.mixing.write import Input, ShardDone, ShardTask, close_inputs, make_shard
 
 
@@ -123,14 +123,15 @@ def make_pools(sources: Sequence[Source], jobs: int = 1) -> list[Pool]:
     for source in sources:
         mine = indices[first : first + len(source.datasets)]
         numbers = np.arange(first, first + len(mine), dtype=np.int32)
-        pools.append(Pool(source.config, join_indices(mine), np.repeat(numbers, [len(index) for index in mine])))
+        pools.append(Pool(source.config, join_indices(mine), np.repeat(numbers, [len(index) for index in mine]), any(map(is_mixture, source.datasets))))
         first += len(mine)
     return pools
 
 
 def _check_output(folder: Path, sources: Sequence[Source], overwrite: bool) -> None:
-    if any(folder.resolve() == dataset.path.resolve() for source in sources for dataset in source.datasets):
-        raise MlpfError(f"{folder}: is one of the inputs; choose another output")
+    for dataset in (dataset for source in sources for dataset in source.datasets):
+        if dataset.path.resolve().is_relative_to(folder.resolve()):
+            raise MlpfError(f"{folder}: {'is' if dataset.path.resolve() == folder.resolve() else 'holds'} one of the inputs; choose another output")
     if folder.exists() and not overwrite:
         raise MlpfError(f"{folder}: exists already; choose another output or pass --overwrite")
     check_replaceable(folder, MANIFEST)

@@ -85,6 +85,11 @@ def _datasets_below(base: str) -> Iterator[str]:
         folders[:] = [name for name in folders if not name.startswith(".")]
 
 
+def is_mixture(dataset: ShardedDataset) -> bool:
+    """Whether a dataset was made by ``mlpf mix``: its sources are samples with names, not files."""
+    return any("name" in source for source in dataset.manifest.get("sources", ()))
+
+
 def _check_policies(datasets: Sequence[ShardedDataset]) -> None:
     first = datasets[0]
     for dataset in datasets[1:]:
@@ -98,7 +103,7 @@ def _check_policies(datasets: Sequence[ShardedDataset]) -> None:
 
 
 def common_columns(datasets: Sequence[ShardedDataset], config: MixConfig) -> tuple[str, ...]:
-    """Columns to copy, in the order of the schema: those of every dataset that are not disabled; without ``weight`` if weights are calculated.
+    """Columns to copy, in the order of the schema: those of every dataset that are not disabled, without those that the mixture has of its own.
 
     Raises:
         DatasetError: a dataset lacks a column that another one has.
@@ -110,7 +115,8 @@ def common_columns(datasets: Sequence[ShardedDataset], config: MixConfig) -> tup
         if not any(fnmatchcase(name, pattern) for name in known):
             raise ConfigError(f"mix: disabled_columns: no dataset has a column '{pattern}'{nearest(pattern, known)}")
     disabled = {name for name in known if any(fnmatchcase(name, pattern) for pattern in config.disabled_columns)} - set(KEPT_COLUMNS)
-    wanted = [name for name in schema.DATASET.columns if name in known - disabled and not (name == "weight" and config.calc_weights)]
+    own = {"source", "weight"} if config.calc_weights else {"source"}
+    wanted = [name for name in schema.DATASET.columns if name in known - disabled - own]
     for name in wanted:
         lacking = next((folder for folder, columns in held.items() if name not in columns), None)
         if lacking is not None:

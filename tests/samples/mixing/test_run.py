@@ -10,7 +10,7 @@ import pytest
 
 from mlpf.errors import ConfigError, DatasetError, MlpfError
 from mlpf.events import concatenate
-from mlpf.io.shards import MANIFEST, ShardedDataset
+from mlpf.io.shards import MANIFEST, ShardedDataset, write_parquet
 from mlpf.samples.index import index_dataset
 from mlpf.samples.mixing.config import MixConfig
 from mlpf.samples.mixing.run import Part, mix_datasets
@@ -31,6 +31,10 @@ def samples(write_shards):
 def config_of(samples, **options):
     sources = [{"name": name, "type": "tt" if name == "tt" else "jets", "datasets": [str(path)]} for name, path in samples.items()]
     return MixConfig.model_validate({"sources": sources, "bins": BINS, "events_per_shard": 32, **options})
+
+
+def sample(name, path):
+    return {"name": name, "type": "t", "datasets": [str(path)]}
 
 
 def content(folder):
@@ -142,6 +146,20 @@ def test_a_mixture_can_be_mixed_again_with_new_weights(samples, tmp_path):
     assert set(ShardedDataset(tmp_path / "again").read()["weight"]) == {1.0}
 
 
+def test_events_of_different_samples_of_a_mixture_are_not_taken_for_duplicates(tmp_path, write_shards):
+    """Simulated samples count their events from 0 each."""
+    samples = {name: write_shards(name, (30,), seed) for name, seed in (("a", 0), ("b", 1))}
+    dataset = ShardedDataset(samples["b"])
+    write_parquet(samples["b"] / "shard_00000.parquet", [dataset.read().with_columns({"event": np.arange(30)})])
+    mix_datasets(MixConfig.model_validate({"sources": [sample(name, path) for name, path in samples.items()]}), tmp_path / "mixture")
+    twice = MixConfig.model_validate({"sources": [sample("mixture", tmp_path / "mixture")]})
+    report = mix_datasets(twice, tmp_path / "out")
+    assert sorted(ShardedDataset(tmp_path / "out").read()["event"]) == sorted(2 * list(range(30)))
+    assert report.mixture.counts[0].duplicates == 0
+    both = MixConfig.model_validate({"sources": [{**sample("all", tmp_path / "mixture"), "datasets": [str(tmp_path / "mixture"), str(samples["a"])]}]})
+    assert mix_datasets(both, tmp_path / "both").mixture.counts[0].duplicates == 30  # those are the same
+
+
 def test_several_datasets_of_a_source_follow_each_other(tmp_path, write_shards):
     write_shards("qcd", (80,), seed=2)
     write_shards("qcd_more", (20,), seed=50)
@@ -161,8 +179,13 @@ def test_an_output_that_is_there_is_replaced_only_if_asked_and_only_if_it_is_a_d
     (tmp_path / "mine").mkdir()
     with pytest.raises(MlpfError, match=f"mine: holds no {MANIFEST}"):
         mix_datasets(config, tmp_path / "mine", overwrite=True)
-    with pytest.raises(MlpfError, match="tt: is one of the inputs"):
-        mix_datasets(config, samples["tt"], overwrite=True)
+    (tmp_path / "link").symlink_to(samples["tt"])
+    for name in ("tt", "link"):
+        with pytest.raises(MlpfError, match=f"{name}: is one of the inputs"):
+            mix_datasets(config, tmp_path / name, overwrite=True)
+    mix_datasets(config, tmp_path / "out" / "inside")
+    with pytest.raises(MlpfError, match="out: holds one of the inputs"):
+        mix_datasets(config_of({"tt": tmp_path / "out" / "inside"}), tmp_path / "out", overwrite=True)
 
 
 def test_a_damaged_shard_is_one_clear_error_and_leaves_nothing_under_the_final_name(samples, tmp_path):

@@ -65,6 +65,18 @@ def test_constant_features_have_width_one():
         np.testing.assert_array_equal(make_scaling(measured, config).width, 1.0)
 
 
+def test_the_rounding_of_a_constant_is_no_width():
+    measured = FeatureStatistics()
+    for number in (1000, 77, 5):
+        part = np.tile(random_elements(np.random.default_rng(1), 1), (number, 1))
+        part[:, [0, FEATURE_INDEX["eta"]]] = TRACK, 3.3
+        other = FeatureStatistics()
+        other.add(part)
+        measured.merge(other)
+    measured.moments[ETA, 0, TRACK, 1] += 1e-12  # what another order of sums may leave
+    np.testing.assert_array_equal(make_scaling(measured, ScalingConfig()).width, 1.0)
+
+
 def test_without_statistics_nothing_is_shifted_or_divided():
     scaling = make_scaling(FeatureStatistics(), ScalingConfig())
     assert not scaling.shift.any()

@@ -116,6 +116,16 @@ def test_weights_are_used_only_where_asked_for(two_samples, write_shards):
         validate(ShardedDataset(write_shards(broken, [300, 300], SOURCES, "broken")), CONFIG.model_copy(update={"weighted": True}))
 
 
+def test_events_with_most_of_the_weight_are_too_few_for_any_test(two_samples, write_shards):
+    events = shuffled(two_samples())
+    weight = np.where(np.arange(600) % 30 == 0, 100.0, 1.0)  # as good as 33 of equal weight
+    dataset = ShardedDataset(write_shards(events.with_columns({"weight": weight}), [300, 300], SOURCES))
+    with pytest.raises(DatasetError, match="too few for any test"):
+        validate(dataset, CONFIG.model_copy(update={"weighted": True}))
+    found = validate(dataset, CONFIG.model_copy(update={"weighted": True, "min_events": 10}))
+    assert {test.method for test in found.tests} == {"chi2", "ks"}
+
+
 def test_what_was_skipped_says_why(two_samples, write_shards):
     events = two_samples()
     events = events.with_columns({"element_pt": np.where(events["element_type"] == 4, 0.0, events["element_pt"])})

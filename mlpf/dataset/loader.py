@@ -2,7 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import pyarrow as pa
@@ -18,6 +20,7 @@ from mlpf.io.shards import fingerprint
 
 POOL_ELEMENTS = 500_000  # 270 bytes each: 135 MB for each process that reads ahead, and as much again for the pool in use
 MIN_BATCHES_PER_POOL = 16  # of a full budget each
+SHARED_MEMORY = Path("/dev/shm")  # where Linux keeps what processes share
 
 
 class Loader:
@@ -90,15 +93,14 @@ class Loader:
             batch_size=None,
             sampler=_remaining(self.plan.pools(self.epoch, self.rank), self.num_delivered),
             num_workers=self._num_workers,
-            collate_fn=_unchanged,
+            collate_fn=_into_shared_memory if self._num_workers else _unchanged,
             worker_init_fn=_use_one_thread,
             prefetch_factor=1 if self._num_workers else None,
             generator=torch.Generator(),  # otherwise it draws from that of the training, which must not depend on how often it was resumed
         )
-        for packed in pools:
+        for packed in _naming_deaths(pools):
             if isinstance(packed, MlpfError):
                 raise packed
-            assert isinstance(packed, PackedBatches)
             for batch in packed.batches():
                 self.num_delivered += 1
                 yield batch
@@ -150,7 +152,37 @@ def _digest(samples: Sequence[Sample], *settings: Any) -> str:
     return hashlib.sha256(json.dumps([events, settings]).encode()).hexdigest()[:16]
 
 
+def _naming_deaths(pools: Iterable[PackedBatches | MlpfError]) -> Iterator[PackedBatches | MlpfError]:
+    """What the processes read; if one of them dies, an error that says so."""
+    try:
+        yield from pools
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        remedy = "for lack of memory? use fewer training.num_workers or smaller training.pool_elements"
+        raise MlpfError(f"a process that read training data ahead died ({' '.join(str(error).split())}), {remedy}") from error
+
+
 def _unchanged(item: Any) -> Any:
+    return item
+
+
+def _into_shared_memory(item: Any) -> PackedBatches | MlpfError:
+    """What a worker sends, in memory that its parent sees. Left to PyTorch's thread that sends it, a lack of that would make the parent wait for ever."""
+    if isinstance(item, MlpfError):
+        return item
+    tensors = [item.features, item.mask, item.weight, *item.targets, item.shape]
+    try:
+        for tensor in tensors:
+            tensor.share_memory_()
+    except RuntimeError as error:
+        for path in SHARED_MEMORY.glob(f"torch_{os.getpid()}_*"):
+            path.unlink(missing_ok=True)  # PyTorch leaves what it could not fill
+        size = sum(tensor.nbytes for tensor in tensors) / 1e6
+        return MlpfError(
+            f"{SHARED_MEMORY}: no space for {size:.0f} MB of batches that were read ahead ({' '.join(str(error).split())}); make it larger "
+            "(docker run --shm-size=8g), or use fewer training.num_workers or smaller training.pool_elements"
+        )
     return item
 
 

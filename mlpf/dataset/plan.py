@@ -134,9 +134,10 @@ class Plan:
         most = max(len(share) for share in shares)
         if not most:
             return 0
-        fewest = min(len(share.event) for share in shares) - sum(self._slack(number) for number in range(len(self._quotas)))
-        if fewest < 1:
-            raise DatasetError(f"{len(self._groups)} row groups of events cannot be shared out to {self.world} processes; use fewer, or more events")
+        num_groups = sum(self._fewest_groups(dataset) for dataset in range(len(self._quotas)))
+        if num_groups < self.world:
+            raise DatasetError(f"{num_groups} row groups of events cannot be shared out to {self.world} processes; use fewer, or more events")
+        fewest = max(1, min(len(share.event) for share in shares) - sum(self._slack(dataset) for dataset in range(len(self._quotas))))
         num_pools = max(share.pool.max() + 1 for share in shares)
         always_alike = num_pools == 1 and self.world == 1 and sum(self._quotas) == len(self._size)
         # Each pool ends with a batch that is not full, so there are about sqrt(pools) more or less in another epoch.
@@ -221,6 +222,11 @@ class Plan:
         """Events by which an epoch may fall short of a dataset's quota, as it takes whole row groups."""
         groups, _, total = self._rings[dataset]
         return 0 if self._quotas[dataset] == total else int(np.diff(self._first)[groups].max())
+
+    def _fewest_groups(self, dataset: int) -> int:
+        """Row groups of a dataset in the epoch that has the fewest: one begins in any stretch of the ring as long as the longest of them."""
+        slack = self._slack(dataset)
+        return self._quotas[dataset] // slack if slack else len(self._rings[dataset][0])
 
     def _random(self, *purpose: int) -> np.random.Generator:
         return np.random.default_rng([len(purpose), *purpose, self.seed])

@@ -1,5 +1,6 @@
 """The ``training`` section, and the sections that make a training."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -54,8 +55,8 @@ class TrainingConfig(Config):
             raise ValueError("names no dataset")
         if isinstance(value, list) and len(set(value)) < len(value):
             raise ValueError("names a dataset twice")
-        if isinstance(value, dict) and not min(value.values()) > 0.0:
-            raise ValueError("every proportion must be above 0")
+        if isinstance(value, dict) and not all(0.0 < proportion < math.inf for proportion in value.values()):
+            raise ValueError("every proportion must be above 0 and finite")
         return value
 
     @property

@@ -1,14 +1,17 @@
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
 import torch
 
 from mlpf import schema
+from mlpf.dataset import loader as loader_module
 from mlpf.dataset.graph_dataset import GraphDataset
 from mlpf.dataset.loader import Loader
 from mlpf.dataset.sample import select_split
-from mlpf.errors import DatasetError
+from mlpf.errors import DatasetError, MlpfError
 from mlpf.events import Events
 from mlpf.io.files import sha256
 from mlpf.io.shards import Shard, ShardedDataset, write_manifest, write_parquet
@@ -202,6 +205,27 @@ def test_a_dataset_without_targets_is_one_clear_line_also_from_a_worker(datasets
     with pytest.raises(DatasetError) as caught:
         list(make([select_split(blank)], num_workers=num_workers))
     assert str(caught.value) == f"{tmp_path}/part-0.parquet: holds no target_class, target_pt; make the dataset with mlpf postprocess from an ntuple with truth"
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_a_worker_that_dies_is_one_clear_line(samples, num_workers):
+    with pytest.raises(
+        MlpfError, match=r"^a process that read training data ahead died \(DataLoader worker .*\), for lack of memory\? use fewer .*num_workers"
+    ):
+        list(make(samples, num_workers=num_workers, element_weights=lambda _: os.kill(os.getpid(), signal.SIGKILL)))
+
+
+def test_a_lack_of_shared_memory_is_one_clear_line_and_leaves_nothing(samples, monkeypatch, tmp_path):
+    def refuse(_tensor):
+        (tmp_path / f"torch_{os.getpid()}_1_0").write_text("half of it")
+        raise RuntimeError("unable to allocate shared memory(shm) for file: No space left on device (28)")
+
+    monkeypatch.setattr(torch.Tensor, "share_memory_", refuse)
+    monkeypatch.setattr(loader_module, "SHARED_MEMORY", tmp_path)
+    with pytest.raises(MlpfError, match=r"no space for \d+ MB of batches that were read ahead \(.*28\)\); make it larger"):
+        list(make(samples, num_workers=1))
+    assert not list(tmp_path.iterdir())
+    assert len(list(make(samples))) > 0  # which needs none
 
 
 def test_a_shard_that_changed_since_it_was_indexed_is_refused(datasets, tmp_path):

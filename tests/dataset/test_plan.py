@@ -156,6 +156,30 @@ def test_more_ranks_than_row_groups_are_refused():
         Plan([make_sample(np.full(8, 10))], 100, 1000, world=3).num_batches()
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_dataset_of_one_event_takes_its_part(seed):
+    plan = Plan([make_sample(np.full(40, 10)), make_sample([10])], 100, 1000, seed=seed, proportions=[1.0, 1.0])
+    assert plan.num_batches() == 1
+    assert [len(batches_of(plan.pools(epoch))) for epoch in range(50)] == [1] * 50
+    seen = Counter(event for epoch in range(400) for event in events_of(plan.pools(epoch)))
+    assert seen[1, 0] > 100
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.integers(1, 100), min_size=1, max_size=3), st.lists(st.floats(0.01, 1), min_size=3, max_size=3), st.integers(1, 3), st.integers(0, 9))
+def test_with_proportions_every_rank_has_all_its_batches_in_every_epoch_or_there_are_too_few_row_groups(counts, proportions, world, seed):
+    plan = Plan([make_sample(np.full(count, 10)) for count in counts], 15, 200, seed=seed, proportions=proportions[: len(counts)], world=world)
+    groups = [len(plan._order(epoch)) for epoch in range(12)]
+    try:
+        length = plan.num_batches()
+    except DatasetError as error:
+        assert world > 1
+        assert int(str(error).split()[0]) <= min(groups)
+        return
+    assert min(groups) >= world
+    assert {len(batches_of(plan.pools(epoch, rank))) for epoch in range(12) for rank in range(world)} == {length}
+
+
 def test_proportions_hold_in_every_epoch_and_in_every_stretch_of_it():
     samples = [make_sample(np.full(count, 10)) for count in (2000, 600, 1200)]
     plan = Plan(samples, 100, 2000, seed=1, proportions=[0.5, 0.3, 0.2])

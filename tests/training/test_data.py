@@ -200,7 +200,13 @@ def test_the_scaling_section_reaches_the_model(folders, tmp_path):
 
 @pytest.mark.parametrize(
     ("dataset", "message"),
-    [([], "names no dataset"), ({}, "names no dataset"), (["a", "a"], "names a dataset twice"), ({"a": 1.0, "b": 0.0}, "every proportion must be above 0")],
+    [
+        ([], "names no dataset"),
+        ({}, "names no dataset"),
+        (["a", "a"], "names a dataset twice"),
+        ({"a": 1.0, "b": 0.0}, "every proportion must be above 0"),
+        ({"a": 1.0, "b": float("inf")}, "above 0 and finite"),
+    ],
 )
 def test_impossible_lists_of_datasets_are_refused(dataset, message):
     with pytest.raises(ConfigError, match=f"training: dataset.*{message}"):

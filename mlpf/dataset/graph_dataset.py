@@ -87,7 +87,7 @@ class GraphDataset(Dataset):
         if group.edge_index is not None and group.edge_distance is not None:
             edges = slice(*group.edge_offsets[place : place + 2].tolist())
             graph.edge_index, graph.edge_distance = group.edge_index[:, edges], group.edge_distance[edges]
-        return graph
+        return graph.clone()  # the caller's own: a transformation in place leaves the row group alone, and a saved graph is no larger than it is
 
     def __iter__(self) -> Iterator["Data"]:
         return (self[i] for i in range(len(self)))

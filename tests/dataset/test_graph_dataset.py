@@ -124,6 +124,17 @@ def test_graphs_are_the_same_in_any_order_and_few_row_groups_stay_in_memory(tmp_
         graphs[len(graphs)]
 
 
+def test_a_graph_is_the_callers_own(dataset):
+    graphs = GraphDataset(dataset)
+    graph, expected = graphs[0], graphs[0].x.clone()
+    for values in graph.to_dict().values():
+        if isinstance(values, torch.Tensor):
+            assert values.untyped_storage().nbytes() == values.nbytes  # it keeps and saves nothing of its neighbours
+    graph.x.zero_()
+    assert torch.equal(graphs[0].x, expected)
+    assert expected.any()
+
+
 def test_edges_join_the_nodes_that_their_elements_became(dataset, tmp_path):
     events = dataset.read()
     rng = np.random.default_rng(0)

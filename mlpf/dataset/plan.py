@@ -84,7 +84,8 @@ class Plan:
     """Batches of every epoch and rank; the same arguments always give the same.
 
     Shuffled epochs all have the same number of batches, on all ranks: that of the first epoch and a few more. An epoch whose events make fewer has some batches
-    halved; one whose events make more goes without the last few. (Where every batch is a single event nothing can be halved; a rank may then repeat a few.)
+    halved; one whose events make more, which nearly never happens, goes without the last few. (Where every batch is a single event nothing can be halved; a rank
+    may then repeat a few.)
     Without shuffling nothing is halved or dropped.
 
     Args:
@@ -140,7 +141,8 @@ class Plan:
         fewest = max(1, min(len(share.event) for share in shares) - sum(self._slack(dataset) for dataset in range(len(self._quotas))))
         num_pools = max(share.pool.max() + 1 for share in shares)
         always_alike = num_pools == 1 and self.world == 1 and sum(self._quotas) == len(self._size)
-        # Each pool ends with a batch that is not full, so there are about sqrt(pools) more or less in another epoch.
+        # Each pool ends with a batch that is not full. Measured on 1e2 to 1e5 events, the number has a standard deviation of 0.2 to 0.4 sqrt(pools), so that
+        # this many more are enough for all but a few of 1e5 epochs.
         return int(min(most if always_alike else most + np.ceil(2.0 * np.sqrt(num_pools)), fewest))
 
     def num_events(self, dataset: int) -> int:

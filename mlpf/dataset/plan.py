@@ -84,8 +84,8 @@ class Plan:
     """Batches of every epoch and rank; the same arguments always give the same.
 
     Shuffled epochs all have the same number of batches, on all ranks: that of the first epoch and a few more. An epoch whose events make fewer has some batches
-    halved; one whose events make more, which nearly never happens, goes without the last few. (Where every batch is a single event nothing can be halved; a rank
-    may then repeat a few.)
+    halved; one whose events make more, which nearly never happens, goes without the last few. (Where every batch is a single event nothing can be halved;
+    a rank may then repeat a few.)
     Without shuffling nothing is halved or dropped.
 
     Args:

@@ -1,7 +1,12 @@
 """Parquet files of events, written in half the time that Arrow needs: columns of a collection share the levels that say where events begin, which are encoded
-once, and events are gathered from any number of decoded chunks on their way into the page.
+once, and the compressor knows that it sees 4-byte values.
 
-Every column of a row group is one page of version 1, which all readers know: levels, then plain values, as LZ4 where that pays.
+A file holds row groups of some events each, in them one page per column, and at its end the footer with the places of all pages (`mlpf.io.parquet_metadata`)::
+
+    "PAR1" | row group 0: page, page, ... | row group 1 | ... | footer | its length (4 bytes) "PAR1"
+    page:    header with sizes | levels, of a list: how many entries each event has | values, one after another
+
+Levels and values are one LZ4 block where that pays. Pages are of version 1, which all readers know.
 """
 
 import base64
@@ -14,15 +19,15 @@ import pyarrow as pa
 
 import mlpf
 from mlpf.errors import DatasetError
-from mlpf.events import Events, offsets_from_counts
-from mlpf.io.parquet_metadata import ColumnFormat, footer, page_header, row_group
-from mlpf.io.parquet_pages import describe_chunks, encode_columns, encode_levels, find_entries
+from mlpf.events import Events
+from mlpf.io.parquet_metadata import ColumnFormat, chunk, footer, page_header, page_header_end, row_group
+from mlpf.io.parquet_pages import compress, encode_levels
 
 CREATED_BY = "mlpf version "
 MAX_PAGE_BYTES = 1 << 30  # Parquet counts the bytes of a page in 31 bits
 MAX_ENTRIES = 1 << 26  # in a row group; with 8 bytes each, and their levels, they fit into a page
-_OUT_BYTES = 1 << 20  # of pages encoded in one call; a buffer of this size stays in the processor's cache
-_MAX_CHUNK_TAIL = 46  # bytes of what `describe_chunks` adds to the head of a column: four numbers of up to 11 bytes, two ends
+MIN_COMPRESSED = 512  # bytes; smaller pages gain less than their decompression costs
+WORTHWHILE = 0.9  # pages that LZ4 leaves larger than this stay as they are
 
 
 @dataclass(frozen=True)
@@ -58,31 +63,22 @@ class Rows:
         """Entries of a collection in all the events."""
         return sum(int(events.counts(collection)[self.row[self.chunk == i]].sum()) for i, events in enumerate(self.chunks))
 
+    def followed_by(self, other: "Rows") -> "Rows":
+        """These events, then others."""
+        chunk = np.concatenate([self.chunk, other.chunk + len(self.chunks)])
+        return Rows((*self.chunks, *other.chunks), chunk, np.concatenate([self.row, other.row]))
 
-@dataclass(frozen=True)
-class _Located:
-    """`Rows` by the addresses of their values: ``(columns, K)`` and ``(collections, K)``."""
+    def part(self, start: int, stop: int) -> "Rows":
+        """Some of the events, without the chunks that they do not need."""
+        used, chunk = np.unique(self.chunk[start:stop], return_inverse=True)
+        return Rows([self.chunks[i] for i in used] or self.chunks[:1], chunk, self.row[start:stop])
 
-    chunks: tuple[Events, ...]  # keeps the values alive
-    values: np.ndarray
-    offsets: np.ndarray
-    chunk: np.ndarray
-    row: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.row)
-
-    def followed_by(self, other: "_Located") -> "_Located":
-        chunks = self.chunks + other.chunks
-        values, offsets = np.hstack([self.values, other.values]), np.hstack([self.offsets, other.offsets])
-        return _Located(chunks, values, offsets, np.concatenate([self.chunk, other.chunk + len(self.chunks)]), np.concatenate([self.row, other.row]))
-
-    def part(self, start: int, stop: int) -> "_Located":
-        return _Located(self.chunks, self.values, self.offsets, self.chunk[start:stop], self.row[start:stop])
-
-    def without_unused_chunks(self) -> "_Located":
-        used, chunk = np.unique(self.chunk, return_inverse=True)
-        return _Located(tuple(self.chunks[i] for i in used), self.values.take(used, axis=1), self.offsets.take(used, axis=1), chunk, self.row)
+    def pieces(self) -> list[tuple[Events, int, int]]:
+        """Chunk, first row and last row + 1 of events that follow each other there."""
+        breaks = np.flatnonzero((np.diff(self.chunk) != 0) | (np.diff(self.row) != 1)) + 1
+        starts = [0, *breaks.tolist()] if len(self) else []
+        stops = [*starts[1:], len(self)]
+        return [(self.chunks[self.chunk[a]], int(self.row[a]), int(self.row[b - 1]) + 1) for a, b in zip(starts, stops, strict=False)]
 
 
 class EventWriter:
@@ -99,17 +95,11 @@ class EventWriter:
         layout = example.layout
         self._stream, self._metadata, self._rows_per_group = stream, metadata, rows_per_group
         self._columns = [ColumnFormat(name, layout.dtype(name), not layout.is_scalar(name)) for name in layout.columns if name in example]
-        heads = [column.chunk_head() for column in self._columns]
-        self._heads, self._head_edges = np.frombuffer(b"".join(heads), np.uint8), offsets_from_counts(np.array([len(head) for head in heads]))
-        self._chunks = np.empty(len(self._heads) + _MAX_CHUNK_TAIL * len(heads), np.uint8)
-        self._widths = np.array([column.dtype.itemsize // 4 for column in self._columns])
-        self._collections: dict[str, range] = {}  # positions of their columns
-        for position, column in enumerate(self._columns):
-            name = layout.collection_of[column.name]
-            self._collections[name] = range(self._collections.get(name, range(position, 0)).start, position + 1)
-        nothing = np.zeros(0, dtype=np.int64)
-        self._pending = _Located((), nothing.reshape(len(self._columns), 0), nothing.reshape(len(self._collections), 0), nothing, nothing)
-        self._scratch, self._out = np.empty(0, np.uint32), np.empty(_OUT_BYTES, np.uint8)
+        self._collections: dict[str, list[tuple[ColumnFormat, bytes]]] = {}
+        for column in self._columns:
+            self._collections.setdefault(layout.collection_of[column.name], []).append((column, column.chunk_head()))
+        self._pending = Rows.all_of(example).part(0, 0)
+        self._values, self._block = np.empty(0, np.uint64), np.empty(0, np.uint8)  # memory that is used again costs a tenth of new memory
         self._row_groups: list[bytes] = []
         self._num_rows = self._offset = 0
         self._write(b"PAR1")
@@ -120,11 +110,14 @@ class EventWriter:
         Raises:
             DatasetError: events are too large for a page.
         """
-        known = self._pending.followed_by(self._locate(rows))
+        names = {column.name for column in self._columns}
+        for events in rows.chunks:
+            assert events.columns.keys() == names, f"{events.source}: other columns than the events before"
+        known = self._pending.followed_by(rows)
         whole = len(known) // self._rows_per_group * self._rows_per_group
         for start in range(0, whole, self._rows_per_group):
             self._write_group(known.part(start, start + self._rows_per_group))
-        self._pending = known.part(whole, len(known)).without_unused_chunks()
+        self._pending = known.part(whole, len(known))
 
     def close(self) -> None:
         """Write what waits, and the footer; the stream stays open."""
@@ -141,65 +134,59 @@ class EventWriter:
             fields.append(pa.field(column.name, pa.list_(pa.field("element", kind, nullable=False)) if column.is_list else kind, nullable=False))
         return pa.schema(fields, metadata=dict(self._metadata))
 
-    def _locate(self, rows: Rows) -> _Located:
-        values = np.zeros((len(self._columns), len(rows.chunks)), dtype=np.int64)
-        offsets = np.zeros((len(self._collections), len(rows.chunks)), dtype=np.int64)
-        for i, events in enumerate(rows.chunks):
-            assert events.columns.keys() == {column.name for column in self._columns}, f"{events.source}: other columns than the events before"
-            values[:, i] = [_address(events.columns[column.name]) for column in self._columns]
-            offsets[:, i] = [_address(events.offsets[name]) if name in events.offsets else 0 for name in self._collections]
-        return _Located(tuple(rows.chunks), values, offsets, rows.chunk, rows.row)
-
     def _write(self, content: bytes | memoryview) -> None:
-        self._stream.write(content)
-        self._offset += len(content)
+        self._offset += self._stream.write(content)
 
-    def _write_group(self, rows: _Located) -> None:
-        begin, uncompressed, chunks = self._offset, 0, b""
-        for number, (name, columns) in enumerate(self._collections.items()):
-            starts, counts = find_entries(rows.offsets[number], rows.chunk, rows.row)
-            if counts.sum() > MAX_ENTRIES:
-                source = rows.chunks[rows.chunk[0]].source
-                raise DatasetError(f"{source}: {len(rows)} events with {counts.sum()} entries of {name}, too many for a page of Parquet; leave out such events")
-            is_list = self._columns[columns.start].is_list
-            num_values = int(np.maximum(counts, 1).sum()) if is_list else len(rows)
-            sizes = np.zeros((len(columns), 2), dtype=np.int64)
-            levels = encode_levels(counts) if is_list else np.empty(0, np.uint32)
-            header = np.frombuffer(page_header(num_values), np.uint8)
-            chunk_offset = self._offset
-            self._write_pages(
-                rows.values[columns.start : columns.stop], self._widths[columns.start : columns.stop], rows.chunk, starts, counts, levels, header, sizes
-            )
-            size = describe_chunks(self._heads, self._head_edges[columns.start :], num_values, sizes, chunk_offset, self._chunks)
-            chunks += self._chunks[:size].tobytes()
-            uncompressed += int(sizes[:, 0].sum())
-        self._row_groups.append(row_group(chunks, len(self._columns), len(rows), uncompressed, self._offset - begin, begin))
+    def _write_group(self, rows: Rows) -> None:
+        begin, chunks, uncompressed = self._offset, [], 0
+        pieces = rows.pieces()
+        for name, columns in self._collections.items():
+            spans, levels, num_values = pieces, np.empty(0, np.uint8), len(rows)
+            if columns[0][0].is_list:
+                spans, counts = _find_entries(name, pieces)
+                assert len(counts) == len(rows), f"{name}: impossible offsets"
+                levels, num_values = encode_levels(counts), int(np.maximum(counts, 1).sum())
+            header_end = page_header_end(num_values)
+            for column, head in columns:
+                values = self._gather([events.columns[column.name][start:stop] for events, start, stop in spans], column.dtype)
+                assert len(values) == sum(stop - start for _, start, stop in spans), f"{column.name}: {len(values)} values do not fit to the offsets"
+                offset = self._offset
+                num_bytes = self._write_page(levels, values, header_end)
+                chunks.append(chunk(head, num_values, num_bytes, self._offset - offset, offset))
+                uncompressed += num_bytes
+        self._row_groups.append(row_group(chunks, len(rows), uncompressed, self._offset - begin, begin))
         self._num_rows += len(rows)
 
-    def _write_pages(
-        self,
-        addresses: np.ndarray,
-        widths: np.ndarray,
-        chunk: np.ndarray,
-        starts: np.ndarray,
-        counts: np.ndarray,
-        levels: np.ndarray,
-        header: np.ndarray,
-        sizes: np.ndarray,
-    ) -> None:
-        """Write the columns of a collection; arguments as of `encode_columns`."""
-        num_words = len(levels) + int(counts.sum()) * int(widths.max())
-        if len(self._scratch) < num_words:
-            self._scratch = np.empty(num_words, np.uint32)
-        if len(self._out) < len(header) + 4 * num_words:
-            self._out = np.empty(len(header) + 4 * num_words, np.uint8)
-        done = 0
-        while done < len(addresses):
-            some = sizes[done:]
-            num_done = encode_columns(addresses[done:], widths[done:], chunk, starts, counts, levels, header, self._scratch, self._out, some)
-            self._write(self._out[: some[:num_done, 1].sum()].data)
-            done += num_done
+    def _gather(self, parts: Sequence[np.ndarray], dtype: np.dtype) -> np.ndarray:
+        """The parts as one array, which is valid until the next call."""
+        if len(parts) == 1 and parts[0].dtype == dtype:
+            return parts[0]
+        size = sum(map(len, parts))
+        if self._values.nbytes < size * dtype.itemsize:
+            self._values = np.empty(size, np.uint64)
+        values = self._values.view(dtype)[:size]
+        return np.concatenate(parts, out=values) if parts else values
+
+    def _write_page(self, levels: np.ndarray, values: np.ndarray, header_end: bytes) -> int:
+        """Write a page; number of its bytes if it were not compressed."""
+        size = levels.nbytes + values.nbytes
+        if len(self._block) < size:
+            self._block = np.empty(size, np.uint8)
+        num_bytes = compress(levels, values.view(np.uint32), self._block[: int(WORTHWHILE * size)]) if size >= MIN_COMPRESSED else 0
+        header = page_header(size, num_bytes or size, header_end)
+        self._write(header)
+        for content in (self._block[:num_bytes],) if num_bytes else (levels, values):
+            self._write(content.data)
+        return len(header) + size
 
 
-def _address(values: np.ndarray) -> int:
-    return values.__array_interface__["data"][0]
+def _find_entries(collection: str, pieces: Sequence[tuple[Events, int, int]]) -> tuple[list[tuple[Events, int, int]], np.ndarray]:
+    """Entries of a collection in some events: the same `Rows.pieces`, but counted in entries, and ``(R,) int64`` entries per event."""
+    edges = [events.offsets[collection][start : stop + 1] for events, start, stop in pieces]
+    spans = [(piece[0], int(edge[0]), int(edge[-1])) for piece, edge in zip(pieces, edges, strict=True)]
+    counts = np.concatenate([np.empty(0, np.int64), *(edge[1:] - edge[:-1] for edge in edges)])
+    assert (counts >= 0).all(), f"{collection}: impossible offsets"
+    if counts.sum() > MAX_ENTRIES:
+        number, source = counts.sum(), pieces[0][0].source
+        raise DatasetError(f"{source}: {len(counts)} events with {number} entries of {collection}, too many for a page of Parquet; leave out such events")
+    return spans, counts

@@ -17,6 +17,7 @@ _LEGACY_UNSIGNED = {"uint32": 13, "uint64": 14}
 _LEGACY_LIST = 3
 _REQUIRED, _REPEATED = 0, 2
 _PLAIN, _RLE = 0, 3
+_UNCOMPRESSED, _LZ4_RAW = 0, 7
 _DATA_PAGE = 0
 _STOP = b"\0"
 
@@ -25,7 +26,12 @@ Field = tuple[int, int, bytes]  # number, type, value
 
 def varint(value: int) -> bytes:
     """7 bits a byte, from the lowest; all bytes but the last have the highest bit set."""
-    return bytes([value]) if value < 128 else bytes([value & 127 | 128]) + varint(value >> 7)
+    out = []
+    while value >= 128:
+        out.append(value & 127 | 128)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
 
 
 def integer(value: int) -> bytes:
@@ -39,14 +45,10 @@ def binary(content: bytes | str) -> bytes:
     return varint(len(content)) + content
 
 
-def list_header(kind: int, length: int) -> bytes:
-    """What stands before so many values of one type."""
-    return bytes([length << 4 | kind]) if length < 15 else bytes([0xF0 | kind]) + varint(length)
-
-
 def sequence(kind: int, items: Sequence[bytes]) -> bytes:
     """A list of values of one type."""
-    return list_header(kind, len(items)) + b"".join(items)
+    header = bytes([len(items) << 4 | kind]) if len(items) < 15 else bytes([0xF0 | kind]) + varint(len(items))
+    return header + b"".join(items)
 
 
 def struct(*fields: Field, stop: bool = True) -> bytes:
@@ -89,29 +91,44 @@ class ColumnFormat:
         return struct(*fields)
 
     def chunk_head(self) -> bytes:
-        """What the metadata of all chunks of the column begin with, up to the codec; `mlpf.io.parquet_pages.describe_chunks` goes on."""
+        """What the metadata of all chunks of the column begin with, up to the codec; see `chunk`."""
         path = [self.name, "list", "element"] if self.is_list else [self.name]
         constant = struct(
             (1, _I32, integer(PHYSICAL_TYPES[self.dtype.name])),
             (2, _LIST, sequence(_I32, [integer(_RLE), integer(_PLAIN)] if self.is_list else [integer(_PLAIN)])),
             (3, _LIST, sequence(_BINARY, [binary(name) for name in path])),
-            (4, _I32, integer(0)),
             stop=False,
         )
         return struct((2, _I64, integer(0)), (3, _STRUCT, constant), stop=False)
 
 
-def page_header(num_values: int) -> bytes:
-    """Header of a page (version 1), with five digits of room for each size; a list without entries counts as a value."""
-    room = bytes(5)
+# There are a hundred pages and chunks in a row group: their structures are put together of what they have in common.
+_PAGE_START = struct((1, _I32, integer(_DATA_PAGE)), stop=False)
+_NEXT_I32, _NEXT_I64, _I64_AFTER_NEXT = (bytes([delta << 4 | kind]) for delta, kind in ((1, _I32), (1, _I64), (2, _I64)))
+
+
+def page_header_end(num_values: int) -> bytes:
+    """End of the header of a data page (version 1), after its sizes; a list without entries counts as a value."""
     content = struct((1, _I32, integer(num_values)), (2, _I32, integer(_PLAIN)), (3, _I32, integer(_RLE)), (4, _I32, integer(_RLE)))
-    return struct((1, _I32, integer(_DATA_PAGE)), (2, _I32, room), (3, _I32, room), (5, _STRUCT, content))
+    return bytes([2 << 4 | _STRUCT]) + content + _STOP
 
 
-def row_group(chunks: bytes, num_columns: int, num_rows: int, uncompressed: int, compressed: int, offset: int) -> bytes:
-    """Metadata of a row group; ``chunks`` are those of its columns, one after another."""
+def page_header(uncompressed: int, compressed: int, end: bytes) -> bytes:
+    """Header of a page by its sizes and its `page_header_end`."""
+    return _PAGE_START + _NEXT_I32 + integer(uncompressed) + _NEXT_I32 + integer(compressed) + end
+
+
+def chunk(head: bytes, num_values: int, uncompressed: int, compressed: int, offset: int) -> bytes:
+    """Metadata of a column in a row group: a page at ``offset`` of so many bytes, with its header; ``head`` is of `ColumnFormat.chunk_head`."""
+    codec = _LZ4_RAW if compressed < uncompressed else _UNCOMPRESSED
+    numbers = _NEXT_I64 + integer(num_values) + _NEXT_I64 + integer(uncompressed) + _NEXT_I64 + integer(compressed)
+    return head + _NEXT_I32 + integer(codec) + numbers + _I64_AFTER_NEXT + integer(offset) + _STOP + _STOP
+
+
+def row_group(chunks: Sequence[bytes], num_rows: int, uncompressed: int, compressed: int, offset: int) -> bytes:
+    """Metadata of a row group; ``chunks`` are those of its columns."""
     sizes = (5, _I64, integer(offset)), (6, _I64, integer(compressed))
-    return struct((1, _LIST, list_header(_STRUCT, num_columns) + chunks), (2, _I64, integer(uncompressed)), (3, _I64, integer(num_rows)), *sizes)
+    return struct((1, _LIST, sequence(_STRUCT, chunks)), (2, _I64, integer(uncompressed)), (3, _I64, integer(num_rows)), *sizes)
 
 
 def footer(columns: Sequence[ColumnFormat], num_rows: int, row_groups: Sequence[bytes], metadata: Mapping[str, str], created_by: str) -> bytes:

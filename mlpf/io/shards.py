@@ -19,14 +19,14 @@ import pyarrow.parquet as pq
 
 from mlpf import schema
 from mlpf.errors import DatasetError
-from mlpf.events import Events, offsets_from_counts
+from mlpf.events import Events, concatenate, offsets_from_counts
 from mlpf.io.files import atomic_file, sha256, write_text
 from mlpf.io.parquet import EventWriter, Rows
 from mlpf.io.parquet_reading import GroupReader, can_read
 
 MANIFEST = "manifest.json"
 ROWS_PER_GROUP = 16  # events that are read (and shuffled) together
-MAX_OPEN_SHARDS = 16  # per dataset and process; about 1 kB per row group and column each
+MAX_OPEN_SHARDS = 16  # per dataset and process
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def write_parquet(path: str | Path, chunks: Iterable[Events | Rows], metadata: M
     """
     num_events = num_elements = 0
     writer = None
-    with atomic_file(path) as temporary, temporary.open("wb") as stream:
+    with atomic_file(path) as temporary, temporary.open("wb", buffering=1 << 20) as stream:
         for chunk in chunks:
             rows = chunk if isinstance(chunk, Rows) else Rows.all_of(chunk)
             writer = writer or EventWriter(stream, rows.chunks[0], metadata or {}, ROWS_PER_GROUP)
@@ -98,18 +98,29 @@ def write_manifest(folder: str | Path, shards: Sequence[Shard], description: Map
     write_text(Path(folder) / MANIFEST, json.dumps(content, indent=2) + "\n")
 
 
-class _OpenShard:
-    """A Parquet file; ``reader`` is None where another program wrote it."""
+class _ArrowReader:
+    """Like `GroupReader`, of a file that another program wrote."""
 
-    def __init__(self, path: Path) -> None:
-        self.file = pq.ParquetFile(path)
-        names = self.file.schema_arrow.names
-        self.reader = GroupReader(path, self.file.metadata, names, schema.DATASET) if can_read(self.file.metadata) else None
+    def __init__(self, path: Path, file: pq.ParquetFile) -> None:
+        self._path, self._file = path, file
+        self._names = file.schema_arrow.names
+        metadata = file.metadata
+        self.group_offsets = offsets_from_counts(np.array([metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)], dtype=np.int64))
 
     def close(self) -> None:
-        self.file.close()
-        if self.reader is not None:
-            self.reader.close()
+        self._file.close()
+
+    def read(self, groups: Sequence[int], names: Container[str] | None = None) -> Events:
+        wanted = [name for name in self._names if names is None or name in names]
+        return table_to_events(self._file.read_row_groups(list(groups), columns=wanted), source=str(self._path))
+
+
+def _open_shard(path: Path) -> GroupReader | _ArrowReader:
+    file = pq.ParquetFile(path)
+    if not can_read(file.metadata):
+        return _ArrowReader(path, file)
+    with file:
+        return GroupReader(path, file.metadata, file.schema_arrow.names, schema.DATASET)
 
 
 class ShardedDataset:
@@ -127,7 +138,7 @@ class ShardedDataset:
     def __init__(self, path: str | Path, verify: bool = False) -> None:
         self.path = Path(path)
         self.manifest = self._read_manifest()
-        self._files: dict[int, _OpenShard] = {}
+        self._files: dict[int, GroupReader | _ArrowReader] = {}
         try:
             self.shards = [Shard(**{key: shard[key] for key in Shard.__dataclass_fields__}) for shard in self.manifest["shards"]]
         except (KeyError, TypeError) as error:
@@ -174,13 +185,12 @@ class ShardedDataset:
         """All events at once."""
         if not self.shards:
             raise DatasetError(f"{self.path}: holds no shards")
-        tables = [self._read_table(shard, range(len(self.group_offsets(shard)) - 1), columns) for shard in range(len(self.shards))]
-        return table_to_events(pa.concat_tables(tables), source=str(self.path))
+        shards = [self.read_groups(shard, range(len(self.group_offsets(shard)) - 1), columns) for shard in range(len(self.shards))]
+        return concatenate(shards, str(self.path))
 
     def group_offsets(self, shard: int) -> np.ndarray:
         """``(G + 1,) int64``: row in the shard of the first event of each of its G row groups, and of the first that is not there."""
-        metadata = self._open(shard).file.metadata
-        return offsets_from_counts(np.array([metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)], dtype=np.int64))
+        return self._open(shard).group_offsets
 
     def read_groups(self, shard: int, groups: Sequence[int], columns: Sequence[str] | None = None) -> Events:
         """Events of some row groups of a shard, in the order of ``groups``; ``first_entry`` is the number in the dataset of the first.
@@ -193,44 +203,30 @@ class ShardedDataset:
         Raises:
             DatasetError: the shard is damaged.
         """
-        reader = self._open(shard).reader
-        first = self.shard_offsets[shard] + (self.group_offsets(shard)[groups[0]] if len(groups) else 0)
-        if reader is not None and len(groups):
-            with self._naming_damage(shard):
-                events = reader.read(groups, None if columns is None else set(columns))
-            events.first_entry = int(first)
-            return events
-        table = self._read_table(shard, groups, columns)
-        return table_to_events(table, source=str(self.path / self.shards[shard].name), first_entry=int(first))
-
-    def _read_table(self, shard: int, groups: Sequence[int], columns: Sequence[str] | None) -> pa.Table:
-        file = self._open(shard).file
-        present = set(file.schema_arrow.names)  # pyarrow makes the list anew whenever it is asked for
-        wanted = None if columns is None else [name for name in columns if name in present]
-        with self._naming_damage(shard):
-            return file.read_row_groups(list(groups), columns=wanted)
+        reader = self._open(shard)
+        with self._naming_damage(shard, "damaged row group"):
+            events = reader.read(groups, None if columns is None else set(columns))
+        events.first_entry = int(self.shard_offsets[shard] + (reader.group_offsets[groups[0]] if len(groups) else 0))
+        return events
 
     @contextmanager
-    def _naming_damage(self, shard: int) -> Iterator[None]:
+    def _naming_damage(self, shard: int, problem: str) -> Iterator[None]:
         try:
             yield
         except (pa.ArrowException, cramjam.DecompressionError, ValueError, OSError) as error:
-            raise DatasetError(f"{self.path / self.shards[shard].name}: damaged row group ({' '.join(str(error).split())[:200]})") from error
+            raise DatasetError(f"{self.path / self.shards[shard].name}: {problem} ({' '.join(str(error).split())[:200]})") from error
 
-    def _open(self, shard: int) -> "_OpenShard":
+    def _open(self, shard: int) -> GroupReader | _ArrowReader:
         """Open shards stay open, the last few: parsing what stands at a shard's end takes longer than reading a row group."""
         if shard not in self._files:
-            path = self.path / self.shards[shard].name
             while len(self._files) >= MAX_OPEN_SHARDS:
                 self._files.pop(next(iter(self._files))).close()
-            try:
-                self._files[shard] = _OpenShard(path)
-            except (pa.ArrowException, OSError) as error:
-                raise DatasetError(f"{path}: not readable as Parquet, damaged or truncated? ({' '.join(str(error).split())[:200]})") from error
+            with self._naming_damage(shard, "not readable as Parquet, damaged or truncated?"):
+                self._files[shard] = _open_shard(self.path / self.shards[shard].name)
         return self._files[shard]
 
     def keep_open(self, shards: Container[int]) -> None:
-        """Close all shards but these, if they are open; an open one holds about 1 kB per row group and column."""
+        """Close all shards but these, if they are open."""
         for shard in [shard for shard in self._files if shard not in shards]:
             self._files.pop(shard).close()
 

@@ -156,36 +156,50 @@ def decompressed(block, size):
     return bytes(cramjam.lz4.decompress_block(block.tobytes(), output_len=size))
 
 
+def compress(head, values, room=None):
+    """A block, in memory that ends where it may."""
+    out = np.full(2 * values.nbytes + len(head) + 64, 77, np.uint8)
+    room = len(out) if room is None else room
+    size = parquet_pages.compress(np.frombuffer(head, np.uint8), values, out[:room])
+    assert (out[room:] == 77).all()
+    return out[:size]
+
+
 words = st.lists(st.tuples(st.integers(0, 3) | st.integers(0, 2**32 - 1), st.integers(1, 300)), max_size=60)
 
 
 @settings(deadline=None, max_examples=100)
-@given(words, st.integers(1, 200), st.integers(0, 3))
-def test_another_decompressor_finds_the_words_in_the_block(runs, period, noise):
+@given(st.binary(max_size=700), words, st.integers(1, 200), st.integers(0, 3))
+def test_another_decompressor_finds_the_words_in_the_block(head, runs, period, noise):
     rng = np.random.default_rng(noise)
     values = np.concatenate([np.full(length, word, np.uint32) for word, length in runs] + [np.zeros(0, np.uint32)])
     values = np.concatenate([values, np.tile(values[:period], 5), rng.integers(0, 1 << 4 * noise, 500).astype(np.uint32)])
-    out = np.empty(2 * values.nbytes + 64, np.uint8)
-    size = parquet_pages._compress(values, out, len(out), np.empty(1 << parquet_pages._HASH_BITS, np.uint32))
-    assert decompressed(out[:size], values.nbytes) == values.tobytes()
+    assert decompressed(compress(head, values), len(head) + values.nbytes) == head + values.tobytes()
+
+
+@pytest.mark.parametrize("size", range(12))
+@pytest.mark.parametrize("head", [b"", b"abc"])
+def test_few_words_are_compressed_too(size, head):
+    values = np.zeros(size, np.uint32)
+    assert decompressed(compress(head, values), len(head) + values.nbytes) == head + values.tobytes()
 
 
 @pytest.mark.parametrize("distance", [16382, 16383, 16384, 20000])
 def test_matches_reach_back_as_far_as_lz4_can(distance):
-    rng = np.random.default_rng(distance)
-    values = rng.integers(0, 2**32, distance, dtype=np.uint32)
+    values = np.random.default_rng(distance).integers(0, 2**32, distance, dtype=np.uint32)
     values = np.concatenate([values, values])
-    out = np.empty(2 * values.nbytes, np.uint8)
-    size = parquet_pages._compress(values, out, len(out), np.empty(1 << parquet_pages._HASH_BITS, np.uint32))
-    assert decompressed(out[:size], values.nbytes) == values.tobytes()
+    assert decompressed(compress(b"", values), values.nbytes) == values.tobytes()
 
 
-@pytest.mark.parametrize("limit", [0, 10, 100, 4000, 4090])
-def test_a_block_beyond_its_limit_is_given_up_without_a_byte_behind_it(limit):
-    values = np.random.default_rng(0).integers(0, 2**32, 1024, dtype=np.uint32)
-    out = np.full(8192, 77, np.uint8)
-    assert parquet_pages._compress(values, out, limit, np.empty(1 << parquet_pages._HASH_BITS, np.uint32)) == 0
-    assert (out[limit:] == 77).all()
+@pytest.mark.parametrize("kind", ["any", "pairs", "few"])
+def test_a_block_has_room_or_is_given_up_without_a_byte_behind_its_end(kind):
+    rng = np.random.default_rng(0)
+    values = {"any": rng.integers(0, 2**32, 300), "pairs": np.repeat(rng.integers(0, 2**32, 150), 2), "few": rng.integers(0, 3, 300)}[kind].astype(np.uint32)
+    sizes = [len(compress(b"head", values, room)) for room in range(1300)]
+    needed = sizes[-1]
+    assert 0 < needed < 1250
+    assert not any(sizes[:needed])
+    assert set(sizes[needed + 20 :]) == {needed}
 
 
 def expand(levels):
@@ -200,7 +214,7 @@ def expand(levels):
             shift += 7
             if byte < 128:
                 break
-        assert shift <= 35, "readers take five digits"
+        assert byte or shift == 7, "leading zeros"
         assert length % 2 == 0, "not a run"
         found += [content[0]] * (length // 2)
         content = content[1:]
@@ -212,7 +226,6 @@ def expand(levels):
 def test_levels_are_those_of_the_paper(counts):
     """Melnik et al., Dremel (2010), section 4.1: repeated at 0 or 1, defined at 1 unless there is nothing."""
     levels = parquet_pages.encode_levels(np.array(counts)).tobytes()
-    assert len(levels) % 4 == 0
     repetition, rest = expand(levels)
     definition, rest = expand(rest)
     assert rest == b""
@@ -256,9 +269,22 @@ def test_chunks_of_other_columns_are_refused():
         writer.write(Rows.all_of(random_events(schema.DATASET, [1], columns=["event"])))
 
 
-def test_an_event_larger_than_the_buffers_is_written(tmp_path):
+def test_columns_of_the_wrong_length_are_refused():
+    events = random_events(schema.DATASET, [4, 3])
+    for columns in ({"event": events["event"][:1]}, {"element_pt": events["element_pt"][:6]}):
+        damaged = events.slice(0, 2)
+        damaged.columns.update(columns)
+        with pytest.raises(AssertionError, match="values"):
+            write(damaged)
+    for offsets in ([0, 9, 7], [0, 7]):
+        damaged = events.slice(0, 2)
+        damaged.offsets["element"] = np.array(offsets)
+        with pytest.raises(AssertionError, match="element: impossible offsets"):
+            write(damaged)
+
+
+def test_a_large_event_is_written(tmp_path):
     events = random_events(schema.DATASET, [3, 700_000, 0], columns=["event", "element_pt", "element_type", "particle_pt"])
-    assert events["element_pt"].nbytes > parquet._OUT_BYTES
     write_parquet(tmp_path / "a.parquet", [events])
     assert_same_bits(table_to_events(pq.read_table(tmp_path / "a.parquet")), events)
 

@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 from mlpf import schema
 from mlpf.errors import DatasetError
 from mlpf.events import Events, offsets_from_counts
+from mlpf.io import parquet
 from mlpf.io.files import sha256
+from mlpf.io.parquet_metadata import chunk
 from mlpf.io.parquet_pages import encode_levels
-from mlpf.io.parquet_reading import GroupReader, can_read, decode_counts
+from mlpf.io.parquet_reading import GroupReader, _size_in_header, can_read, decode_counts
 from mlpf.io.shards import Shard, ShardedDataset, table_to_events, write_manifest, write_parquet
 
 LAYOUTS = [schema.NTUPLE, schema.DATASET, schema.CANDIDATES]
@@ -60,9 +62,9 @@ def test_what_arrow_reads_is_read(tmp_path_factory, layout, counts, seed, data):
 @given(st.lists(st.integers(0, 3) | st.sampled_from([63, 64, 8192, 100_000]), min_size=1, max_size=80))
 def test_levels_give_the_counts_that_they_were_made_of(counts):
     levels = encode_levels(np.array(counts))
-    found, num_words = decode_counts(np.concatenate([levels, np.arange(7, dtype=np.uint32)]), len(counts))
+    found, size = decode_counts(np.concatenate([levels, np.arange(7, dtype=np.uint8)]), len(counts))
     assert found.tolist() == counts
-    assert num_words == len(levels)
+    assert size == len(levels)
 
 
 @settings(deadline=None, max_examples=300)
@@ -72,13 +74,22 @@ def test_any_bytes_are_levels_or_damaged(content, num_rows, framed):
     if framed:
         half = len(content) // 2
         content = half.to_bytes(4, "little") + content[:half] + (len(content) - half).to_bytes(4, "little") + content[half:]
-    words = np.frombuffer(content + bytes(-len(content) % 4), np.uint32)
-    counts, num_words = decode_counts(words, num_rows)
-    assert 0 <= num_words <= len(words)
-    if num_words:
+    counts, size = decode_counts(np.frombuffer(content, np.uint8), num_rows)
+    assert 0 <= size <= len(content)
+    if size:
         assert (counts >= 0).all()
         again, _ = decode_counts(encode_levels(counts), num_rows)
         assert again.tolist() == counts.tolist()
+
+
+def test_numbers_may_have_leading_zeros():
+    """Readers take five digits, and some writers use them all to fill a gap."""
+    header = bytes([0x15, 0, 0x15, 0x80 | 6, 0x80, 0x80, 0x80, 0, 0x15, 0x80 | 4, 0x80, 0, 0x2C])
+    assert _size_in_header(header, 2) == (3, 8)
+    assert _size_in_header(header, 8) == (2, 12)
+    levels = bytes([7, 0, 0, 0, 0x82, 0x80, 0x80, 0, 0, 4, 1, 2, 0, 0, 0, 6, 1])
+    counts, size = decode_counts(np.frombuffer(levels, np.uint8), 1)
+    assert (counts.tolist(), size) == ([3], len(levels))
 
 
 def make_dataset(folder, events):
@@ -95,14 +106,63 @@ def test_files_of_other_programs_are_read_by_arrow(tmp_path):
     assert_same(ShardedDataset(tmp_path).read_groups(0, [0]), events)
 
 
-def test_a_wrong_size_is_an_error(tmp_path):
+@pytest.mark.parametrize("at", [3, 4, 6, 7])
+def test_a_wrong_size_is_an_error(tmp_path, at):
     path = make_dataset(tmp_path, random_events(schema.DATASET, [700])) / "a.parquet"
     column = pq.ParquetFile(path).metadata.row_group(0).column(8)
     content = bytearray(path.read_bytes())
-    content[column.data_page_offset + 9] ^= 1 << 3
+    content[column.data_page_offset + at] ^= 1 << 3
     path.write_bytes(content)
-    with pytest.raises(DatasetError, match=r"a.parquet: damaged row group \("):
+    with pytest.raises(DatasetError, match=r"a.parquet: damaged row group \(sizes of a page are impossible\)"):
         ShardedDataset(tmp_path).read_groups(0, [0])
+
+
+def test_columns_of_a_collection_that_disagree_are_an_error(tmp_path):
+    """Though each is fine in itself."""
+    path = make_dataset(tmp_path, random_events(schema.DATASET, [3, 2, 2])) / "a.parquet"
+    content = path.read_bytes()
+    levels = [encode_levels(np.array(counts)).tobytes() for counts in ([3, 2, 2], [2, 3, 2], [2, 2, 3])]
+    at, length = next((content.find(level, 4000), len(level)) for level in levels if content.find(level, 4000) > 0)
+    other = next(level for level in levels if len(level) == length and level != content[at : at + length])
+    path.write_bytes(content[:at] + other + content[at + length :])
+    with pytest.raises(DatasetError, match=r"damaged row group \(columns of a collection have other numbers of entries\)"):
+        ShardedDataset(tmp_path).read_groups(0, [0])
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        ({"offset": 5}, "its pages do not follow each other"),
+        ({"compressed": -1}, "its pages do not follow each other"),
+        ({"compressed": 1 << 40}, "sizes of a page are impossible"),
+        ({"uncompressed": 1 << 40}, "sizes of a page are impossible"),
+    ],
+)
+def test_places_of_pages_that_cannot_be_right_are_an_error(tmp_path, monkeypatch, damage, problem):
+    def damaged(head, num_values, uncompressed, compressed, offset):
+        changed = {"uncompressed": uncompressed, "compressed": compressed, "offset": offset}
+        if b"genmet_phi" in head:
+            changed = {name: value + damage.get(name, 0) for name, value in changed.items()}
+        return chunk(head, num_values, **changed)
+
+    monkeypatch.setattr(parquet, "chunk", damaged)
+    folder = make_dataset(tmp_path, random_events(schema.DATASET, [3, 2]))
+    with pytest.raises(DatasetError, match=rf"a.parquet: not readable as Parquet, damaged or truncated\? \({problem}\)"):
+        ShardedDataset(folder)._open(0)
+
+
+def test_a_footer_that_names_other_columns_than_it_describes_is_an_error(tmp_path):
+    path = tmp_path / "a.parquet"
+    write_parquet(path, [random_events(schema.CANDIDATES, [3, 2])])
+    file = pq.ParquetFile(path)
+    with pytest.raises(ValueError, match="two lists of its columns differ"):
+        GroupReader(path, file.metadata, file.schema_arrow.names[1:], schema.CANDIDATES)
+
+
+def test_no_row_groups_are_no_events_with_all_the_columns(tmp_path):
+    events = random_events(schema.DATASET, [3, 0, 2])
+    read = ShardedDataset(make_dataset(tmp_path, events)).read_groups(0, [])
+    assert_same(read, events.slice(0, 0))
 
 
 def test_damage_anywhere_is_an_error_or_another_value_but_never_worse(tmp_path):

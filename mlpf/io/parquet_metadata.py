@@ -1,7 +1,9 @@
 """Structures of a Parquet file, in Thrift's compact protocol: page headers, and the footer that says where the pages are.
 
 Only what `mlpf.io.parquet` writes. Fields and their numbers: https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift;
-bytes: https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md.
+bytes: https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md. In short: a structure is its fields in rising order, then a 0. A field
+is a byte that says how far its number is from the last one's (upper half) and its type (lower half), then the value. Numbers have 7 bits a byte; lists and
+texts begin with their length.
 """
 
 from collections.abc import Mapping, Sequence

@@ -22,6 +22,7 @@ from mlpf.io.parquet import CREATED_BY, MAX_PAGE_BYTES
 
 _MAX_HEADER = 40  # bytes, of a page
 _MAX_ROWS = 1 << 24  # in a row group
+_MAX_RATIO = 256  # LZ4 gives at most 255 bytes for one
 _ALIGNMENT = 64  # bytes, of columns in memory
 
 
@@ -143,7 +144,7 @@ def _find_pages(metadata: pq.FileMetaData) -> tuple[np.ndarray, np.ndarray]:
     offset, compressed, uncompressed = np.moveaxis(pages, 2, 0)
     require(bool(((num_rows >= 0) & (num_rows <= _MAX_ROWS)).all()), "the number of events of a row group is impossible")
     possible = (offset >= 0) & (compressed > 0) & (compressed <= uncompressed) & (uncompressed <= MAX_PAGE_BYTES + _MAX_HEADER)
-    require(bool(possible.all()), "sizes of a page are impossible")
+    require(bool((possible & (uncompressed // _MAX_RATIO < compressed)).all()), "sizes of a page are impossible")
     require(bool((offset.flat[1:] == (offset + compressed).flat[:-1]).all()), "its pages do not follow each other")
     return offsets_from_counts(num_rows), pages
 

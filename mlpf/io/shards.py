@@ -103,7 +103,7 @@ class _ArrowReader:
 
     def __init__(self, path: Path, file: pq.ParquetFile) -> None:
         self._path, self._file = path, file
-        self._names = file.schema_arrow.names
+        self._names = [name for name in file.schema_arrow.names if name in schema.DATASET.columns]
         metadata = file.metadata
         self.group_offsets = offsets_from_counts(np.array([metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)], dtype=np.int64))
 

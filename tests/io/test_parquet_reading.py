@@ -103,7 +103,10 @@ def test_files_of_other_programs_are_read_by_arrow(tmp_path):
     assert can_read(pq.ParquetFile(tmp_path / "a.parquet").metadata)
     pq.write_table(pq.read_table(tmp_path / "a.parquet"), tmp_path / "a.parquet")
     assert not can_read(pq.ParquetFile(tmp_path / "a.parquet").metadata)
-    assert_same(ShardedDataset(tmp_path).read_groups(0, [0]), events)
+    dataset = ShardedDataset(tmp_path)
+    assert_same(dataset.read_groups(0, [0]), events)
+    assert list(dataset.read_groups(0, [0], ["element_pt", "no_column", "event"]).columns) == ["event", "element_pt"]
+    assert dataset.group_offsets(0).tolist() == [0, 3]
 
 
 @pytest.mark.parametrize("at", [3, 4, 6, 7])
@@ -136,6 +139,7 @@ def test_columns_of_a_collection_that_disagree_are_an_error(tmp_path):
         ({"compressed": -1}, "its pages do not follow each other"),
         ({"compressed": 1 << 40}, "sizes of a page are impossible"),
         ({"uncompressed": 1 << 40}, "sizes of a page are impossible"),
+        ({"uncompressed": 1 << 20}, "sizes of a page are impossible"),
     ],
 )
 def test_places_of_pages_that_cannot_be_right_are_an_error(tmp_path, monkeypatch, damage, problem):

@@ -24,6 +24,7 @@ _MAX_HEADER = 40  # bytes, of a page
 _MAX_ROWS = 1 << 24  # in a row group
 _MAX_RATIO = 256  # LZ4 gives at most 255 bytes for one
 _ALIGNMENT = 64  # bytes, of columns in memory
+_HUGE_PAGES = 1 << 22  # bytes; numpy asks for huge pages from here on. In small ones, new memory costs as much time as all the rest of reading
 
 
 def can_read(metadata: pq.FileMetaData) -> bool:
@@ -73,7 +74,8 @@ class GroupReader:
         pages = self._pages[np.array(groups, dtype=np.int64)]
         room = pages[:, list(wanted.values()), 2].sum(axis=0) // _ALIGNMENT * _ALIGNMENT + _ALIGNMENT
         ends = np.cumsum(room)
-        block = np.empty(room.sum(), np.uint8)  # one for all: the kernel gives large ones faster
+        num_bytes = int(room.sum())
+        block = np.empty(max(num_bytes, _HUGE_PAGES) if 2 * num_bytes > _HUGE_PAGES else num_bytes, np.uint8)
         lists: dict[str, list[_Lists]] = {name: [] for name in map(self._layout.collection_of.__getitem__, wanted) if not self._layout.collections[name].scalar}
         columns = {}
         for (name, position), end, size in zip(wanted.items(), ends.tolist(), room.tolist(), strict=True):

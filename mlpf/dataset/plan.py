@@ -17,7 +17,7 @@ from mlpf.errors import DatasetError
 from mlpf.events import offsets_from_counts
 
 SIZE_SPREAD = 1.25  # largest over smallest event of a batch; at most 20 % of a batch is padding
-SHARDS_AT_ONCE = 8  # of a dataset, whose row groups are shuffled together: opening a shard takes longer than reading a row group, and more memory
+SHARDS_AT_ONCE = 8  # of a dataset, whose row groups are shuffled together: opening a shard takes longer than reading a row group
 _RING, _GROUPS, _EVENTS = range(3)  # what random numbers are for: every purpose has its own stream
 
 

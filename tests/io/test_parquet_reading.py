@@ -3,10 +3,10 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_bits import random_events
 
 from mlpf import schema
 from mlpf.errors import DatasetError
-from mlpf.events import Events, offsets_from_counts
 from mlpf.io import parquet
 from mlpf.io.files import sha256
 from mlpf.io.parquet_metadata import chunk
@@ -15,19 +15,6 @@ from mlpf.io.parquet_reading import GroupReader, _size_in_header, can_read, deco
 from mlpf.io.shards import Shard, ShardedDataset, table_to_events, write_manifest, write_parquet
 
 LAYOUTS = [schema.NTUPLE, schema.DATASET, schema.CANDIDATES]
-
-
-def random_events(layout, counts, seed=0):
-    rng = np.random.default_rng(seed)
-    values, offsets = {}, {}
-    for collection in layout.collections.values():
-        if not collection.scalar:
-            offsets[collection.name] = offsets_from_counts(rng.permutation(counts))
-        size = len(counts) if collection.scalar else offsets[collection.name][-1]
-        for column in collection.columns:
-            dtype = layout.dtype(column.name)
-            values[column.name] = np.where(rng.random(size) < rng.random(), np.frombuffer(rng.bytes(size * dtype.itemsize), dtype), dtype.type(0))
-    return Events(values, offsets, len(counts), layout=layout)
 
 
 def open_reader(path, layout):

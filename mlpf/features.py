@@ -18,6 +18,17 @@ SCALED_FEATURES: tuple[str, ...] = tuple(name for name in schema.FEATURES if nam
 """All others but the type, which is embedded, enter scaled."""
 
 
+CLASS_POSITION = np.full(max(schema.CLASS_IDS) + 1, -1, dtype=np.int64)
+"""Position in `schema.CLASSES` by class id, -1 for ids that are none."""
+CLASS_POSITION[list(schema.CLASS_IDS)] = np.arange(schema.NUM_CLASSES)
+
+
+def class_positions(class_id: np.ndarray) -> np.ndarray:
+    """``(N,) int64``: positions in `schema.CLASSES` of any integers, -1 for those that are no class."""
+    possible = (class_id >= 0) & (class_id < len(CLASS_POSITION))
+    return np.where(possible, CLASS_POSITION[np.where(possible, class_id, 0)], -1)
+
+
 def consumer_elements(element_type: np.ndarray) -> np.ndarray:
     """``(N,) bool``: elements that the consumer passes to the model (all but PS1, PS2 and BREM)."""
     return ~np.isin(element_type, schema.CONSUMER_DROPPED_TYPES)

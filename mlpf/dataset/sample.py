@@ -7,7 +7,7 @@ import numpy as np
 from mlpf.events import offsets_from_counts
 from mlpf.io.shards import ShardedDataset
 from mlpf.samples.index import EventIndex, index_dataset
-from mlpf.samples.split import SPLITS, SplitConfig, split_index
+from mlpf.samples.split import SPLITS, SplitConfig, in_split
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +51,7 @@ def select_split(dataset: ShardedDataset, split: str | None = None, config: Spli
     """
     assert split is None or split in SPLITS
     index = index_dataset(dataset, jobs)
-    chosen = np.ones(len(index), dtype=bool)
-    if split is not None:
-        chosen = split_index(index.run, index.lumi, index.event, config or SplitConfig()) == SPLITS.index(split)
+    chosen = in_split(index.run, index.lumi, index.event, split, config or SplitConfig())
     starts, rows, number = _groups(index)
     held = np.bincount(number[chosen], minlength=len(rows))
     return Sample(dataset, index.select(chosen), (np.arange(len(index)) - starts[number])[chosen], offsets_from_counts(held[held > 0]), rows[held > 0])

@@ -10,7 +10,7 @@ from mlpf.dataset.batch import Targets
 from mlpf.dataset.sample import Sample
 from mlpf.errors import DatasetError
 from mlpf.events import Events
-from mlpf.features import consumer_elements
+from mlpf.features import class_positions, consumer_elements
 
 NEEDED_COLUMNS = tuple(f"target_{name}" for name in ("class", "pt", "eta", "sin_phi", "cos_phi", "energy", "charge"))
 TARGET_COLUMNS = (*NEEDED_COLUMNS, "target_ispu")  # ntuples of 2020 know nothing of pileup
@@ -63,12 +63,10 @@ def has_target(sample: Sample) -> bool:
 
 def _class_position(events: Events) -> np.ndarray:
     target_class = np.where(np.isin(events["element_type"], schema.NO_CANDIDATE_TYPES), 0, events["target_class"])
-    order = np.argsort(schema.CLASS_IDS)
-    sorted_ids = np.asarray(schema.CLASS_IDS)[order]
-    position = np.searchsorted(sorted_ids, target_class).clip(max=schema.NUM_CLASSES - 1)
-    unknown = sorted_ids[position] != target_class
+    position = class_positions(target_class)
+    unknown = position < 0
     if unknown.any():
         first = int(np.argmax(unknown))
         event, element = events.locate("target_class", first)
         raise DatasetError(f"{events.source}: event {event}: target_class[{element}] = {target_class[first]} is none of {schema.CLASS_IDS}")
-    return order[position].astype(np.int64)
+    return position

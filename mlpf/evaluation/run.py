@@ -18,7 +18,7 @@ from mlpf.metrics.summary import Metrics
 from mlpf.plotting.report import write_report
 from mlpf.plotting.summary import draw_summary
 from mlpf.producer.producer import METADATA_SCHEMA_DIGEST
-from mlpf.samples.split import SPLITS, SplitConfig, split_index
+from mlpf.samples.split import SPLITS, SplitConfig, in_split
 
 PREDICTIONS, METRICS, PLOTS, REPORT = "predictions.parquet", "metrics.json", "plots", "report.html"
 _NOT_NEEDED = ("particle", "targetjet", "edge")  # collections of the dataset
@@ -134,7 +134,7 @@ def _events_of_split(dataset: ShardedDataset, split: str, config: SplitConfig) -
         if split == ALL:
             yield len(chunk), chunk
         else:
-            yield len(chunk), chunk.select(split_index(chunk["run"], chunk["lumi"], chunk["event"], config) == SPLITS.index(split))
+            yield len(chunk), chunk.select(in_split(chunk["run"], chunk["lumi"], chunk["event"], split, config))
 
 
 def _check_output(folder: Path, overwrite: bool) -> None:

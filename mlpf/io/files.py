@@ -71,6 +71,14 @@ def check_replaceable(folder: str | Path, marker: str) -> None:
         raise MlpfError(f"{folder}: holds no {marker}, so it is not overwritten; choose another output")
 
 
+def keep_only(folder: Path, names: set[str]) -> None:
+    """Remove whatever else a folder holds."""
+    with writing(folder):
+        for path in folder.iterdir():
+            if path.name not in names:
+                path.unlink()
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write a text file whole or not at all."""
     with atomic_file(path) as temporary:

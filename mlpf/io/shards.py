@@ -9,6 +9,7 @@ import json
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,7 @@ class ShardedDataset:
         self.path = Path(path)
         self.manifest = self._read_manifest()
         self._files: dict[int, GroupReader | _ArrowReader] = {}
+        self._group_offsets: dict[int, np.ndarray] = {}
         try:
             self.shards = [Shard(**{key: shard[key] for key in Shard.__dataclass_fields__}) for shard in self.manifest["shards"]]
         except (KeyError, TypeError) as error:
@@ -169,7 +171,11 @@ class ShardedDataset:
     def __len__(self) -> int:
         return sum(shard.num_events for shard in self.shards)
 
-    @property
+    def shard_path(self, shard: int) -> Path:
+        """The file of a shard."""
+        return self.path / self.shards[shard].name
+
+    @cached_property
     def shard_offsets(self) -> np.ndarray:
         """``(S + 1,) int64``: number in the dataset of the first event of each shard, and of the first that is not there."""
         return offsets_from_counts(np.array([shard.num_events for shard in self.shards], dtype=np.int64))
@@ -181,6 +187,17 @@ class ShardedDataset:
             for first in range(0, num_groups, groups_per_chunk):
                 yield self.read_groups(shard, range(first, min(first + groups_per_chunk, num_groups)), columns)
 
+    def read_range(self, start: int, stop: int, columns: Sequence[str] | None = None) -> Iterator[Events]:
+        """Events ``start`` to ``stop``, those of every shard at once; no row group is read that holds none of them."""
+        offsets = self.shard_offsets
+        for shard in range(len(self.shards)):
+            if offsets[shard] < stop and offsets[shard + 1] > start:
+                edges = offsets[shard] + self.group_offsets(shard)
+                groups = np.flatnonzero((edges[:-1] < stop) & (edges[1:] > start)).tolist()
+                if groups:
+                    first = int(edges[groups[0]])
+                    yield self.read_groups(shard, groups, columns).slice(max(start - first, 0), min(stop, int(edges[groups[-1] + 1])) - first)
+
     def read(self, columns: Sequence[str] | None = None) -> Events:
         """All events at once."""
         if not self.shards:
@@ -190,7 +207,9 @@ class ShardedDataset:
 
     def group_offsets(self, shard: int) -> np.ndarray:
         """``(G + 1,) int64``: row in the shard of the first event of each of its G row groups, and of the first that is not there."""
-        return self._open(shard).group_offsets
+        if shard not in self._group_offsets:  # also of shards that are no longer open
+            self._group_offsets[shard] = self._open(shard).group_offsets
+        return self._group_offsets[shard]
 
     def read_groups(self, shard: int, groups: Sequence[int], columns: Sequence[str] | None = None) -> Events:
         """Events of some row groups of a shard, in the order of ``groups``; ``first_entry`` is the number in the dataset of the first.
@@ -214,7 +233,7 @@ class ShardedDataset:
         try:
             yield
         except (pa.ArrowException, cramjam.DecompressionError, ValueError, OSError) as error:
-            raise DatasetError(f"{self.path / self.shards[shard].name}: {problem} ({' '.join(str(error).split())[:200]})") from error
+            raise DatasetError(f"{self.shard_path(shard)}: {problem} ({' '.join(str(error).split())[:200]})") from error
 
     def _open(self, shard: int) -> GroupReader | _ArrowReader:
         """Open shards stay open, the last few: parsing what stands at a shard's end takes longer than reading a row group."""
@@ -222,7 +241,7 @@ class ShardedDataset:
             while len(self._files) >= MAX_OPEN_SHARDS:
                 self._files.pop(next(iter(self._files))).close()
             with self._naming_damage(shard, "not readable as Parquet, damaged or truncated?"):
-                self._files[shard] = _open_shard(self.path / self.shards[shard].name)
+                self._files[shard] = _open_shard(self.shard_path(shard))
         return self._files[shard]
 
     def keep_open(self, shards: Container[int]) -> None:

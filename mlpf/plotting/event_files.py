@@ -24,8 +24,7 @@ def read_event(path: str | Path, index: int) -> Events:
     if path.is_dir():
         dataset = ShardedDataset(path)
         _check_index(path, index, len(dataset))
-        chunk = next(chunk for chunk in dataset.iterate() if index < chunk.first_entry + len(chunk))
-        return chunk.slice(index - chunk.first_entry, index - chunk.first_entry + 1)
+        return next(dataset.read_range(index, index + 1))
     with open_input(path) as file:
         _check_index(path, index, file.num_events)
         return next(file.iterate(start=index, stop=index + 1))

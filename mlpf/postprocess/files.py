@@ -10,11 +10,11 @@ from typing import Any
 
 from mlpf.errors import NtupleError
 from mlpf.io.cluster import ClusterConfig, open_cluster
-from mlpf.io.files import check_replaceable
+from mlpf.io.files import check_replaceable, keep_only
 from mlpf.io.resumable import Unfinished, resumable_directory
 from mlpf.io.shards import MANIFEST
 from mlpf.io.workers import LocalWorkers, Workers
-from mlpf.postprocess.finished import adopt, keep_only, problems_of, publish, read_finished
+from mlpf.postprocess.finished import adopt, problems_of, publish, read_finished
 from mlpf.postprocess.policy import PostprocessConfig
 from mlpf.postprocess.rows import NonFinite
 from mlpf.postprocess.summary import Summary

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mlpf.errors import DatasetError, MlpfError
-from mlpf.io.files import write_text, writing
+from mlpf.io.files import keep_only, write_text, writing
 from mlpf.io.resumable import Unfinished
 from mlpf.io.shards import MANIFEST, Shard, ShardedDataset, write_manifest
 from mlpf.postprocess.duplicates import find_twins, repeated_numbers
@@ -130,14 +130,6 @@ def publish(
     write_manifest(unfinished.new, [note.shard for note in notes], description)
     unfinished.publish()
     return description
-
-
-def keep_only(folder: Path, names: set[str]) -> None:
-    """Remove whatever else a folder holds."""
-    with writing(folder):
-        for path in folder.iterdir():
-            if path.name not in names:
-                path.unlink()
 
 
 def _entry(source: Source, problem: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Self
+from typing import Self
 
 import numba
 import numpy as np
@@ -24,10 +24,10 @@ from mlpf import schema
 from mlpf.config import Config
 from mlpf.errors import DatasetError
 from mlpf.events import Events
-from mlpf.features import consumer_elements
+from mlpf.features import CLASS_POSITION, consumer_elements
 from mlpf.io.shards import ShardedDataset
 from mlpf.io.workers import map_in_order
-from mlpf.samples.split import SPLITS, SplitConfig, split_index
+from mlpf.samples.split import SPLITS, SplitConfig, in_split
 
 COLUMNS = ("element_type", "element_pt", "element_eta", "target_class", "target_pt", "target_eta")
 DESCRIPTION = ("class", "elements", "share", "lowest weight", "mean weight", "highest weight", "share of all weight")
@@ -192,7 +192,7 @@ class _Task:
     config: ElementWeightConfig
 
     def __str__(self) -> str:
-        return str(self.dataset.path / self.dataset.shards[self.shard].name)
+        return str(self.dataset.shard_path(self.shard))
 
 
 def _count_shard(task: _Task) -> np.ndarray:
@@ -201,9 +201,8 @@ def _count_shard(task: _Task) -> np.ndarray:
     for first in groups[::_GROUPS_PER_CHUNK]:
         events = task.dataset.read_groups(task.shard, groups[first : first + _GROUPS_PER_CHUNK], (*schema.IDENTITY, *COLUMNS))
         counted = consumer_elements(events["element_type"])
-        if task.split is not None:
-            own = split_index(events["run"], events["lumi"], events["event"], task.split_config) == SPLITS.index(task.split)
-            counted &= np.repeat(own, events.counts("element"))
+        own = in_split(events["run"], events["lumi"], events["event"], task.split, task.split_config)
+        counted &= np.repeat(own, events.counts("element"))
         counts += np.bincount(element_cells(events, task.config)[counted], minlength=len(counts))
     return counts.reshape(schema.NUM_CLASSES, -1)
 
@@ -217,7 +216,7 @@ def element_cells(events: Events, config: ElementWeightConfig) -> np.ndarray:
     missing = [name for name in COLUMNS if name not in events]
     if missing:
         raise DatasetError(f"{events.source}: holds no {', '.join(missing)}; make the dataset with mlpf postprocess from an ntuple with truth")
-    cells = _cells(tuple(events[name] for name in COLUMNS), config.inner_edges, _CLASS_POSITION, _YIELDS_NOTHING)
+    cells = _cells(tuple(events[name] for name in COLUMNS), config.inner_edges, CLASS_POSITION, _YIELDS_NOTHING)
     if len(cells) and cells.min() < 0:
         first = int(np.argmax(cells < 0))
         event, element = events.locate("target_class", first)
@@ -225,12 +224,7 @@ def element_cells(events: Events, config: ElementWeightConfig) -> np.ndarray:
     return cells
 
 
-def _lookup(values: dict[int, Any], size: int, default: Any) -> np.ndarray:
-    return np.array([values.get(i, default) for i in range(size)])
-
-
-_CLASS_POSITION = _lookup({int(kind): position for position, kind in enumerate(schema.CLASS_IDS)}, max(schema.CLASS_IDS) + 1, -1)
-_YIELDS_NOTHING = _lookup({int(kind): True for kind in schema.NO_CANDIDATE_TYPES}, schema.NUM_ELEMENT_TYPES, False)
+_YIELDS_NOTHING = np.isin(np.arange(schema.NUM_ELEMENT_TYPES), schema.NO_CANDIDATE_TYPES)
 
 
 @numba.njit(cache=True)

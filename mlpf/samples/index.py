@@ -109,7 +109,7 @@ class _Task:
 
     @property
     def path(self) -> Path:
-        return self.dataset.path / self.dataset.shards[self.shard].name
+        return self.dataset.shard_path(self.shard)
 
     def __str__(self) -> str:
         return str(self.path)
@@ -173,9 +173,8 @@ def cache_folder() -> Path:
 
 def _key(dataset: ShardedDataset, number: int) -> str:
     """What the index of a shard is valid for."""
-    shard = dataset.shards[number]
-    status = (dataset.path / shard.name).stat()
-    return f"{status.st_size} {status.st_mtime_ns} {shard.sha256} {VERSION} {schema.digest()}"
+    status = dataset.shard_path(number).stat()
+    return f"{status.st_size} {status.st_mtime_ns} {dataset.shards[number].sha256} {VERSION} {schema.digest()}"
 
 
 def _cached(path: Path) -> Path:

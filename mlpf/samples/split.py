@@ -64,6 +64,13 @@ def split_index(run: np.ndarray, lumi: np.ndarray, event: np.ndarray, config: Sp
     return np.select([after_test == 0, after_test == 1], [SPLITS.index("test"), SPLITS.index("validation")], SPLITS.index("train")).astype(np.int8)
 
 
+def in_split(run: np.ndarray, lumi: np.ndarray, event: np.ndarray, split: str | None, config: SplitConfig) -> np.ndarray:
+    """``(B,) bool``: which events belong to a split, one of `SPLITS`; all do if it is None."""
+    if split is None:
+        return np.ones(len(event), dtype=bool)
+    return split_index(run, lumi, event, config) == SPLITS.index(split)
+
+
 def fold_index(run: np.ndarray, lumi: np.ndarray, event: np.ndarray, config: SplitConfig) -> np.ndarray:
     """``(B,) int64`` fold of each event, 0 to k - 1, equally probable; it depends on ``config.seed`` and ``config.folds``, not on ``config.fold``."""
     assert config.folds is not None, "no folds, but fractions"

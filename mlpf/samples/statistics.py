@@ -18,7 +18,7 @@ from mlpf.io.shards import ShardedDataset, fingerprint
 from mlpf.io.workers import map_in_order
 from mlpf.samples.feature_kernels import NUM_BINS, add_column, group_elements
 from mlpf.samples.histogram import quantiles
-from mlpf.samples.split import SPLITS, SplitConfig, split_index, uniform_hash
+from mlpf.samples.split import SplitConfig, in_split, uniform_hash
 
 NUM_PIECES = 20
 ALL_TYPES = schema.NUM_ELEMENT_TYPES
@@ -184,7 +184,7 @@ class _Task:
     max_events: int | None = None
 
     def __str__(self) -> str:
-        return str(self.dataset.path / self.dataset.shards[self.shard].name)
+        return str(self.dataset.shard_path(self.shard))
 
 
 def measure_features(
@@ -228,18 +228,12 @@ def _measure(task: _Task) -> FeatureStatistics:
     statistics, left, seed = FeatureStatistics(), task.max_events, int(fingerprint(task.dataset), 16)
     for first in range(0, len(task.groups), task.groups_per_chunk):
         events = task.dataset.read_groups(task.shard, task.groups[first : first + task.groups_per_chunk], _COLUMNS)
-        chosen = _in_split(events, task.split, task.split_config)
+        chosen = in_split(events["run"], events["lumi"], events["event"], task.split, task.split_config)
         if left is not None:
             chosen &= np.cumsum(chosen) <= left
             left -= int(chosen.sum())
         statistics.add_events(events, chosen, seed)
     return statistics
-
-
-def _in_split(events: Events, split: str | None, config: SplitConfig) -> np.ndarray:
-    if split is None:
-        return np.ones(len(events), dtype=bool)
-    return split_index(events["run"], events["lumi"], events["event"], config) == SPLITS.index(split)
 
 
 def _rows(task: _Task) -> int:
@@ -273,7 +267,8 @@ def _drawn_tasks(datasets: Sequence[ShardedDataset], split: str | None, config: 
     left = max_events
     for i in np.random.default_rng(_PIECE_SEED).permutation(len(places)):
         number, shard, group = places[i]
-        count = int(_in_split(datasets[number].read_groups(shard, [group], schema.IDENTITY), split, config).sum())
+        events = datasets[number].read_groups(shard, [group], schema.IDENTITY)
+        count = int(in_split(events["run"], events["lumi"], events["event"], split, config).sum())
         if count >= left:
             last = _Task(datasets[number], shard, (group,), 1, split, config, left)
             return [*_tasks(datasets, drawn, split, config), last]

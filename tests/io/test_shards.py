@@ -71,6 +71,17 @@ def test_a_dataset_is_read_back_whole_and_in_chunks(dataset, rows):
     assert_same(concatenate(chunks), expected)
 
 
+@pytest.mark.parametrize(("start", "stop"), [(0, 60), (0, 1), (15, 17), (19, 21), (30, 30), (35, 59), (59, 60), (60, 60)])
+def test_a_range_of_events_is_that_slice_of_all(dataset, rows, start, stop):
+    everything = concatenate(rows)
+    parts = list(ShardedDataset(dataset).read_range(start, stop))
+    assert [part.first_entry for part in parts] == [max(start, first) for first, last in ((0, 20), (20, 60)) if max(start, first) < min(stop, last)]
+    if parts:
+        assert_same(concatenate(parts), everything.slice(start, stop))
+    else:
+        assert start == stop
+
+
 def test_only_the_named_columns_are_read(dataset, rows):
     read = concatenate(list(ShardedDataset(dataset).iterate(["event", "element_pt"])))
     assert list(read.columns) == ["event", "element_pt"]

@@ -100,13 +100,7 @@ class _Dataset:
         return [(start, min(start + step, self.num_events)) for start in range(0, self.num_events, step)]
 
     def read(self, columns: Sequence[str], start: int, stop: int) -> Iterator[Events]:
-        offsets = self._dataset.shard_offsets
-        for shard in range(len(self._dataset.shards)):
-            groups = offsets[shard] + self._dataset.group_offsets(shard)
-            touched = [group for group in range(len(groups) - 1) if groups[group] < stop and groups[group + 1] > start]
-            if touched:
-                first = int(groups[touched[0]])
-                yield self._dataset.read_groups(shard, touched, columns).slice(max(start - first, 0), min(stop, int(groups[touched[-1] + 1])) - first)
+        return self._dataset.read_range(start, stop, columns)
 
     def __enter__(self) -> Self:
         return self

@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 
 from mlpf.errors import MlpfError
-from mlpf.io.files import check_replaceable
+from mlpf.io.files import check_replaceable, keep_only
 from mlpf.io.resumable import Unfinished, resumable_directory
 from mlpf.io.shards import MANIFEST, fingerprint, write_manifest
 from mlpf.io.workers import map_in_order
-from mlpf.postprocess.finished import keep_only
 from mlpf.samples.index import index_datasets, join_indices
 from mlpf.samples.mixing.config import MixConfig
 from mlpf.samples.mixing.plan import Mixture, Plan, Pool, plan_mixture

@@ -11,6 +11,7 @@ import numpy as np
 from mlpf import schema
 from mlpf.errors import DatasetError
 from mlpf.events import Events, event_index
+from mlpf.features import class_positions
 from mlpf.io.shards import MANIFEST, ShardedDataset
 from mlpf.io.workers import map_in_order
 from mlpf.samples.validation.config import ValidationConfig
@@ -20,8 +21,6 @@ EVENTS_PER_TASK = 4096  # a second of work or less
 GROUPS_PER_READ = 16  # row groups, some tens of MB with pileup 200
 EVERYTHING = "all"
 MAX_SOURCES = 50  # files of a postprocessed dataset may be thousands; their distributions would fill the memory
-CLASS_POSITION = np.full(max(schema.CLASS_IDS) + 1, -1, dtype=np.int64)
-CLASS_POSITION[list(schema.CLASS_IDS)] = np.arange(schema.NUM_CLASSES)
 
 
 @dataclass(frozen=True)
@@ -174,8 +173,8 @@ def _sources(events: Events, space: Space) -> np.ndarray:
 
 def _classes(events: Events) -> np.ndarray:
     kind = events["target_class"]
-    position = CLASS_POSITION[np.clip(kind, 0, len(CLASS_POSITION) - 1)]
-    wrong = (position < 0) | (kind < 0) | (kind >= len(CLASS_POSITION))
+    position = class_positions(kind)
+    wrong = position < 0
     if wrong.any():
         event, place = events.locate("target_class", int(np.argmax(wrong)))
         raise DatasetError(f"{events.source}: event {event}: target_class[{place}] = {kind[np.argmax(wrong)]} is no class; make the dataset again")
@@ -195,7 +194,7 @@ class _Task:
 
     @property
     def path(self) -> Path:
-        return self.dataset.path / self.dataset.shards[self.shard].name
+        return self.dataset.shard_path(self.shard)
 
     def __str__(self) -> str:
         return f"{self.path}: piece {self.piece + 1} of {self.num_pieces}"

@@ -191,12 +191,12 @@ class ShardedDataset:
         """Events ``start`` to ``stop``, those of every shard at once; no row group is read that holds none of them."""
         offsets = self.shard_offsets
         for shard in range(len(self.shards)):
-            if offsets[shard] < stop and offsets[shard + 1] > start:
+            if max(start, offsets[shard]) < min(stop, offsets[shard + 1]):
                 edges = offsets[shard] + self.group_offsets(shard)
                 groups = np.flatnonzero((edges[:-1] < stop) & (edges[1:] > start)).tolist()
-                if groups:
-                    first = int(edges[groups[0]])
-                    yield self.read_groups(shard, groups, columns).slice(max(start - first, 0), min(stop, int(edges[groups[-1] + 1])) - first)
+                if groups:  # none where the shard holds less than the manifest says
+                    first, last = int(edges[groups[0]]), int(edges[groups[-1] + 1])
+                    yield self.read_groups(shard, groups, columns).slice(max(start, first) - first, min(stop, last) - first)
 
     def read(self, columns: Sequence[str] | None = None) -> Events:
         """All events at once."""

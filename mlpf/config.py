@@ -13,7 +13,7 @@ import yaml
 from mlpf.errors import ConfigError, nearest
 from mlpf.schema import CandidateClass, ElementType
 
-SECTIONS = ("simulation", "postprocess", "mix", "validation", "scaling", "model", "loss", "training", "plot", "clue", "cluster", "images")
+SECTIONS = ("simulation", "postprocess", "mix", "validation", "scaling", "model", "loss", "training", "tune", "plot", "clue", "cluster", "images")
 
 
 def _by_name(kinds: type[ElementType] | type[CandidateClass]) -> Any:

@@ -128,8 +128,9 @@ def assert_overfits_one_event(model: "nn.Module", num_elements: int = 40, steps:
         has_momentum=torch.from_numpy(class_position > 0)[None],
         pileup=torch.from_numpy(rng.integers(0, 2, num_elements).astype(np.float32))[None],
         charge=torch.from_numpy(rng.integers(0, 3, num_elements))[None],
+        jet=torch.zeros(1, num_elements, dtype=torch.int64),
     )
-    batch = Batch(torch.from_numpy(features)[None], torch.ones(1, num_elements), torch.ones(1, num_elements), targets)
+    batch = Batch(torch.from_numpy(features)[None], torch.ones(1, num_elements), torch.ones(1, num_elements), targets, torch.ones(1, 3, dtype=torch.int64))
     loss = ParticleFlowLoss(LossConfig())
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     model.train()

@@ -14,6 +14,7 @@ class Targets(NamedTuple):
         has_momentum: ``(B, N) bool`` a particle whose ratios to the element exist (both pt and both energies positive).
         pileup: ``(B, N) float32`` energy fraction from pileup.
         charge: ``(B, N) int64`` charge + 1, so 0 to 2.
+        jet: ``(B, N) int64`` place of the jet of targets that the particle belongs to, counted from 1 in each event; 0 for none.
     """
 
     class_position: Tensor
@@ -21,6 +22,21 @@ class Targets(NamedTuple):
     has_momentum: Tensor
     pileup: Tensor
     charge: Tensor
+    jet: Tensor
+
+
+class Edges(NamedTuple):
+    """Edges of a dataset (``edge_*``) between the elements of a batch; both directions are there if the dataset has both.
+
+    Attributes:
+        index: ``(2, E) int64`` source and target, rows of the batch's elements flattened to ``(B N)``.
+        distance: ``(E,) float32`` as the dataset has it.
+        kind: ``(E,) int64`` as the dataset has it.
+    """
+
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody calls
+    distance: Tensor
+    kind: Tensor
 
 
 class Batch(NamedTuple):
@@ -31,9 +47,13 @@ class Batch(NamedTuple):
         mask: ``(B, N) float32``, 1 = real element, 0 = padding.
         weight: ``(B, N) float32`` weight of the element in the loss: its event's times its own, 0 in padded rows.
         targets: `Targets`.
+        event_id: ``(B, 3) int64`` run, luminosity block, event number.
+        edges: `Edges`, none unless they were asked for.
     """
 
     features: Tensor
     mask: Tensor
     weight: Tensor
     targets: Targets
+    event_id: Tensor
+    edges: Edges | None = None

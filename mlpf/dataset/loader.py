@@ -171,7 +171,7 @@ def _into_shared_memory(item: Any) -> PackedBatches | MlpfError:
     """What a worker sends, in memory that its parent sees. Left to PyTorch's thread that sends it, a lack of that would make the parent wait for ever."""
     if isinstance(item, MlpfError):
         return item
-    tensors = [item.features, item.mask, item.weight, *item.targets, item.shape]
+    tensors = [item.features, item.mask, item.weight, *item.targets, item.event_id, item.shape]
     try:
         for tensor in tensors:
             tensor.share_memory_()

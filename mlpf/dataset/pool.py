@@ -18,7 +18,7 @@ from mlpf.errors import DatasetError, MlpfError
 from mlpf.events import Events, offsets_from_counts
 from mlpf.io.shards import ShardedDataset
 
-COLUMNS = (*schema.NTUPLE.names("element"), *TARGET_COLUMNS, "weight")
+COLUMNS = (*schema.NTUPLE.names("element"), *TARGET_COLUMNS, *schema.IDENTITY, "weight")
 
 ElementWeighting = Callable[[Events], np.ndarray]
 """Events of a dataset -> ``(N,) float32`` weights of their elements, as `mlpf.samples.element_weights.ElementWeights`."""
@@ -32,6 +32,7 @@ class PackedBatches(NamedTuple):
         mask: ``(R,) float32``.
         weight: ``(R,) float32``.
         targets: each ``(R, ...)``.
+        event_id: ``(K, 3) int64`` of the events of all.
         shape: ``(n, 2) int64`` events and elements per event of each batch.
     """
 
@@ -39,18 +40,19 @@ class PackedBatches(NamedTuple):
     mask: Tensor
     weight: Tensor
     targets: Targets
+    event_id: Tensor
     shape: Tensor
 
     def batches(self) -> Iterator[Batch]:
         """The batches; they share the memory of the pool."""
-        first = 0
+        first = first_event = 0
         for events, longest in self.shape.tolist():
             rows = slice(first, first + events * longest)
             features, mask, weight, *targets = (
                 values[rows].view(events, longest, *values.shape[1:]) for values in (self.features, self.mask, self.weight, *self.targets)
             )
-            yield Batch(features, mask, weight, Targets(*targets))
-            first = rows.stop
+            yield Batch(features, mask, weight, Targets(*targets), self.event_id[first_event : first_event + events])
+            first, first_event = rows.stop, first_event + events
 
 
 class PoolReader(Dataset):
@@ -78,7 +80,7 @@ class PoolReader(Dataset):
         start = np.repeat(offsets_from_counts(rows)[:-1] - pool.offsets[:-1] * pool.longest, counts) + np.arange(len(pool.place)) * np.repeat(
             pool.longest, counts
         )
-        packed = _empty(int(rows.sum()), torch.from_numpy(np.stack([counts, pool.longest], axis=1)))
+        packed = _empty(int(rows.sum()), len(pool.place), torch.from_numpy(np.stack([counts, pool.longest], axis=1)))
         by_group = np.argsort(pool.group, kind="stable")
         bounds = np.searchsorted(pool.group[by_group], np.arange(len(pool.groups) + 1))
         for number, (dataset, shard, group, num_rows) in enumerate(pool.groups.tolist()):
@@ -89,6 +91,7 @@ class PoolReader(Dataset):
             start_of_row, expected = np.full(num_rows, -1), np.zeros(num_rows, dtype=np.int64)
             start_of_row[pool.place[own]] = start[own]
             expected[pool.place[own]] = pool.num_elements[own]
+            packed.event_id.numpy()[own] = np.stack([events[name] for name in schema.IDENTITY], axis=1)[pool.place[own]]
             self._fill(packed, events, start_of_row, expected)
         return packed
 
@@ -109,15 +112,17 @@ class PoolReader(Dataset):
         return weights * np.repeat(events["weight"], events.counts("element")) if "weight" in events else weights
 
 
-def _empty(rows: int, shape: Tensor) -> PackedBatches:
+def _empty(rows: int, num_events: int, shape: Tensor) -> PackedBatches:
     targets = Targets(
         class_position=torch.zeros(rows, dtype=torch.int64),
         momentum=torch.zeros(rows, len(schema.MOMENTUM_COMPONENTS)),
         has_momentum=torch.zeros(rows, dtype=torch.bool),
         pileup=torch.zeros(rows),
         charge=torch.zeros(rows, dtype=torch.int64),
+        jet=torch.zeros(rows, dtype=torch.int64),
     )
-    return PackedBatches(torch.zeros(rows, schema.NUM_FEATURES), torch.zeros(rows), torch.zeros(rows), targets, shape)
+    event_id = torch.zeros(num_events, len(schema.IDENTITY), dtype=torch.int64)
+    return PackedBatches(torch.zeros(rows, schema.NUM_FEATURES), torch.zeros(rows), torch.zeros(rows), targets, event_id, shape)
 
 
 def _changed(events: Events) -> DatasetError:

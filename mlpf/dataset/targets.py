@@ -13,7 +13,7 @@ from mlpf.events import Events
 from mlpf.features import class_positions, consumer_elements
 
 NEEDED_COLUMNS = tuple(f"target_{name}" for name in ("class", "pt", "eta", "sin_phi", "cos_phi", "energy", "charge"))
-TARGET_COLUMNS = (*NEEDED_COLUMNS, "target_ispu")  # ntuples of 2020 know nothing of pileup
+TARGET_COLUMNS = (*NEEDED_COLUMNS, "target_ispu", "target_jet_index")  # ntuples of 2020 know nothing of pileup
 
 
 def training_targets(events: Events) -> Targets:
@@ -41,6 +41,7 @@ def training_targets(events: Events) -> Targets:
         has_momentum=torch.from_numpy(has_momentum),
         pileup=torch.from_numpy(np.where(particle, np.clip(events["target_ispu"], 0.0, 1.0), 0.0).astype(np.float32)),
         charge=torch.from_numpy(np.where(particle, np.clip(events["target_charge"], -1, 1), 0).astype(np.int64) + 1),
+        jet=torch.from_numpy(_jets(events, particle)),
     )
 
 
@@ -59,6 +60,13 @@ def has_target(sample: Sample) -> bool:
         if (training_targets(events).class_position.numpy()[seen] > 0).any():
             return True
     return False
+
+
+def _jets(events: Events, particle: np.ndarray) -> np.ndarray:
+    """``(N,) int64`` jet of each particle, counted from 1 in its event; 0 without one."""
+    if "target_jet_index" not in events:
+        return np.zeros(len(particle), dtype=np.int64)
+    return np.where(particle, np.maximum(events["target_jet_index"], -1) + 1, 0).astype(np.int64)
 
 
 def _class_position(events: Events) -> np.ndarray:

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from mlpf.config import Config
+from mlpf.dataset.batch import Batch
+from mlpf.nn.heads import ModelOutput
 from mlpf.nn.preprocess import FeaturePreprocessor
 
 
@@ -15,9 +17,20 @@ class ModelConfig(Config):
 
 
 class Model(nn.Module):
-    """Base of all models: raw features in, `ModelOutput` out; `FeaturePreprocessor.fit` is called once with the training elements."""
+    """Base of all models: ``forward(features, mask) -> ModelOutput``, from raw features; `FeaturePreprocessor.set_scaling` is called once before the training.
+
+    Attributes:
+        preprocess: clean-up and scaling.
+        needs_edges: the model reads the edges of the dataset, so it can only be used where there are some.
+    """
 
     preprocess: FeaturePreprocessor
+    needs_edges: bool = False
+
+    def predict(self, batch: Batch) -> ModelOutput:
+        """What the model says of a batch; all use of a model by training and evaluation goes through here."""
+        output: ModelOutput = self(batch.features, batch.mask)
+        return output
 
 
 def append_padding(features: Tensor, real: Tensor, count: int) -> tuple[Tensor, Tensor]:

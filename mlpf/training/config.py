@@ -16,6 +16,15 @@ from mlpf.samples.scaling import ScalingConfig
 from mlpf.samples.split import SplitConfig
 
 
+class MlflowConfig(Config):
+    """Where MLflow keeps a run (extra ``track``)."""
+
+    uri: str | None = None
+    """Tracking server or folder; by default the environment variable MLFLOW_TRACKING_URI, or the folder mlruns."""
+    experiment: str = "mlpf"
+    """Name of the experiment that the run belongs to."""
+
+
 class TrainingConfig(Config):
     """How a model is trained."""
 
@@ -25,6 +34,10 @@ class TrainingConfig(Config):
     """How events are shared between training, validation and test."""
     epochs: int = pydantic.Field(default=20, ge=1)
     """Passes over the training events."""
+    max_steps: int | None = pydantic.Field(default=None, ge=1)
+    """Steps of the optimiser after which the training ends, if its epochs have not ended before; the learning rate is planned accordingly."""
+    accumulate: int = pydantic.Field(default=1, ge=1)
+    """Batches whose gradients are averaged for a step."""
     max_elements: int = pydantic.Field(default=8000, ge=1)
     """Elements per batch, padding included."""
     pool_elements: int = pydantic.Field(default=POOL_ELEMENTS, ge=1)
@@ -37,6 +50,20 @@ class TrainingConfig(Config):
     """Share of all steps in which the learning rate rises."""
     gradient_clip: float = pydantic.Field(default=1.0, gt=0.0)
     """Largest norm of the gradient; a longer one is scaled down."""
+    average_decay: float | None = pydantic.Field(default=None, ge=0.0, lt=1.0)
+    """Decay per step of the exponential moving average of the weights, 0.999 for example; the average is what is validated, saved and used. By default none."""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Of matrix products in training, where the device has it; weights, sums and losses stay float32."""
+    compile: bool = False
+    """Let torch.compile make faster kernels of the model; the first batches take minutes."""
+    validation_steps: int | None = pydantic.Field(default=None, ge=1)
+    """Steps between validations; by default once per epoch."""
+    checkpoint_steps: int | None = pydantic.Field(default=None, ge=1)
+    """Steps between checkpoints to resume from, beside those after every validation."""
+    checkpoint_minutes: float | None = pydantic.Field(default=30.0, gt=0.0)
+    """Minutes between checkpoints to resume from, beside those after every validation."""
+    mlflow: MlflowConfig | None = None
+    """Also log to MLflow; by default only the run folder has it all."""
     seed: int = pydantic.Field(default=0, ge=0, lt=2**32)
     """Seed of initialisation and shuffling."""
     device: Literal["auto", "cpu", "gpu"] = "auto"

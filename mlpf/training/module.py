@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mlpf.dataset.batch import Batch
 from mlpf.errors import ModelError
 from mlpf.loss.terms import mean_over
+from mlpf.nn.base import Model
 from mlpf.nn.heads import ModelOutput
 from mlpf.training.config import TrainingConfig
 
@@ -20,13 +21,13 @@ class ParticleFlowModule(lightning.LightningModule):
     """A model, its loss and its optimiser.
 
     Args:
-        model: ``forward(features, mask) -> ModelOutput``.
+        model: see `Model`.
         loss: ``forward(output, batch) -> named terms`` with their sum, ``total``.
         config: the ``training`` section.
         num_steps: optimiser steps of the whole training.
     """
 
-    def __init__(self, model: nn.Module, loss: nn.Module, config: TrainingConfig, num_steps: int) -> None:
+    def __init__(self, model: Model, loss: nn.Module, config: TrainingConfig, num_steps: int) -> None:
         super().__init__()
         self.model = model
         self.loss = loss
@@ -39,7 +40,7 @@ class ParticleFlowModule(lightning.LightningModule):
         Raises:
             ModelError: the loss is not finite; the weights are still those of the last good step.
         """
-        terms = self._terms(self.model(batch.features, batch.mask), batch, f"batch {batch_index}")
+        terms = self._terms(self.model.predict(batch), batch, f"batch {batch_index}")
         self._log(terms, "train", batch)
         return terms["total"]
 
@@ -49,7 +50,7 @@ class ParticleFlowModule(lightning.LightningModule):
         Raises:
             ModelError: the loss is not finite, so that no best epoch could be told.
         """
-        output = self.model(batch.features, batch.mask)
+        output = self.model.predict(batch)
         terms = self._terms(output, batch, f"validation batch {batch_index}")
         real = batch.mask > 0.5
         particle = batch.targets.class_position > 0

@@ -10,6 +10,7 @@ from mlpf.nn.heads import ModelOutput
 
 B, N = 2, 12
 TERMS = tuple(TermWeights.model_fields)
+EVENT_ID = torch.ones(B, 3, dtype=torch.int64)
 
 
 def example(seed=0, padded=0):
@@ -18,10 +19,11 @@ def example(seed=0, padded=0):
     rows = N + padded
     output = ModelOutput(*(torch.randn(B, rows, width, generator=g) for width in (2, 9, 5, 1, 3)))
     classes = torch.randint(0, 8, (B, rows), generator=g)
-    targets = Targets(classes, torch.randn(B, rows, 5, generator=g), classes > 1, torch.rand(B, rows, generator=g), torch.randint(0, 3, (B, rows), generator=g))
+    charge, jet = (torch.randint(0, 3, (B, rows), generator=g) for _ in range(2))
+    targets = Targets(classes, torch.randn(B, rows, 5, generator=g), classes > 1, torch.rand(B, rows, generator=g), charge, jet)
     mask = torch.ones(B, rows)
     mask[:, N:] = 0.0
-    return output, Batch(torch.zeros(B, rows, 55), mask, mask, targets)
+    return output, Batch(torch.zeros(B, rows, 55), mask, mask, targets, EVENT_ID)
 
 
 def test_the_total_is_the_weighted_sum_of_all_terms():
@@ -51,7 +53,7 @@ def test_each_term_alone_enters_the_total_and_trains_only_its_output(name):
 def test_padding_changes_no_term():
     output, batch = example(padded=5)
     short = ModelOutput(*(values[:, :N] for values in output))
-    short_batch = Batch(batch.features[:, :N], batch.mask[:, :N], batch.weight[:, :N], Targets(*(values[:, :N] for values in batch.targets)))
+    short_batch = Batch(batch.features[:, :N], batch.mask[:, :N], batch.weight[:, :N], Targets(*(values[:, :N] for values in batch.targets)), EVENT_ID)
     padded, unpadded = (ParticleFlowLoss(LossConfig())(*args) for args in ((output, batch), (short, short_batch)))
     for name, value in unpadded.items():
         assert padded[name].item() == pytest.approx(value.item()), name
@@ -68,7 +70,9 @@ def test_an_element_of_four_times_the_pt_counts_like_two_at_power_one_half():
     both = ModelOutput(*(values[:1, :2] for values in output))
     one, other = (ModelOutput(*(values[:1, i : i + 1] for values in output)) for i in (0, 1))
     targets = [Targets(*(values[:1, columns] for values in batch.targets)) for columns in (slice(0, 2), slice(0, 1), slice(1, 2))]
-    pairs, first, second = (with_pt(Batch(torch.zeros(1, n, 55), torch.ones(1, n), torch.ones(1, n), t), 4.0) for n, t in zip((2, 1, 1), targets, strict=True))
+    pairs, first, second = (
+        with_pt(Batch(torch.zeros(1, n, 55), torch.ones(1, n), torch.ones(1, n), t, EVENT_ID[:1]), 4.0) for n, t in zip((2, 1, 1), targets, strict=True)
+    )
     loss = ParticleFlowLoss(LossConfig(pt_weight_power=0.5))
     expected = (2 * loss(one, first)["binary"].item() + loss(other, second)["binary"].item()) / 3
     assert loss(both, with_pt(pairs, [[4.0, 1.0]]))["binary"].item() == pytest.approx(expected, rel=1e-6)
@@ -112,7 +116,7 @@ def weighted(batch, weight):
 def take(output, batch, rows):
     """Events (or, along the second axis, elements) ``rows`` of outputs and batch, as leaves of a new gradient."""
     targets = Targets(*(values[rows] for values in batch.targets))
-    cut = Batch(batch.features[rows], batch.mask[rows], batch.weight[rows], targets)
+    cut = Batch(batch.features[rows], batch.mask[rows], batch.weight[rows], targets, batch.event_id[: len(batch.mask[rows])])
     return ModelOutput(*(values[rows].detach().clone().requires_grad_() for values in output)), cut
 
 

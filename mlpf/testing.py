@@ -3,7 +3,9 @@
 Each assertion raises `AssertionError` with the largest difference it saw. Torch is imported only inside the functions that need it.
 """
 
-from collections.abc import Sequence
+import io
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,12 @@ from mlpf.random_elements import random_elements
 from mlpf.random_ntuple import random_events as random_events
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
+
+    from mlpf.dataset.batch import Batch
+
+ONNX_SIZES = (0, 1, 2, 7, 100, 257, 700)  # elements; traced at another
 
 
 def random_features(num_elements: int, seed: int = 0) -> np.ndarray:
@@ -111,11 +118,74 @@ def assert_robust_to_poison(model: "nn.Module", num_elements: int = 20, seed: in
 
 
 def assert_overfits_one_event(model: "nn.Module", num_elements: int = 40, steps: int = 200, seed: int = 0) -> None:
-    """A few hundred steps learn any labels of one event: a class, a charge and momenta drawn at random for each of its elements."""
+    """A few hundred steps learn any labels of one event (`random_batch`)."""
+    model.train()
+    losses = _learn(model, random_batch(num_elements, seed), _optimizer(model), steps)
+    model.eval()
+    assert losses[-1] < 0.05 * losses[0], f"loss {losses[0]:.3g} -> {losses[-1]:.3g} after {steps} steps on one event of {num_elements} elements"
+
+
+def assert_restart_equals_uninterrupted(build: Callable[[], "nn.Module"], num_elements: int = 40, steps: int = 3, seed: int = 0) -> None:
+    """A training that is saved and goes on with a model built anew has the losses of one that was never interrupted, to the last bit.
+
+    What is saved: the state of model, optimiser and random numbers. ``build`` gives a model with other random weights each time.
+    """
+    import torch
+
+    batch = random_batch(num_elements, seed)
+    uninterrupted, fresh = build().train(), build().train()
+    optimizer = _optimizer(uninterrupted)
+    _learn(uninterrupted, batch, optimizer, steps)
+    saved = io.BytesIO()
+    torch.save([uninterrupted.state_dict(), optimizer.state_dict(), torch.get_rng_state()], saved)
+    expected = _learn(uninterrupted, batch, optimizer, steps)
+    saved.seek(0)
+    state, optimizer_state, random_state = torch.load(saved, weights_only=True)
+    fresh.load_state_dict(state)
+    optimizer = _optimizer(fresh)
+    optimizer.load_state_dict(optimizer_state)
+    torch.set_rng_state(random_state)
+    found = _learn(fresh, batch, optimizer, steps)
+    assert found == expected, f"losses {expected} without interruption, {found} after a restart"
+
+
+def assert_onnx_parity(model: "nn.Module", tolerance: float = 2e-5, sizes: Sequence[int] = ONNX_SIZES) -> None:
+    """The model can be exported once, and its ONNX form gives the same numbers at all sizes, in padded batches, with non-finite and absurd values too.
+
+    Differences are absolute up to 1 and relative above.
+    """
+    import onnxruntime
+    import torch
+
+    axes = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
+    example = (torch.from_numpy(np.stack([random_features(40, seed) for seed in (0, 1)])), torch.ones(2, 40))
+    model.eval()
+    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
+        program = torch.onnx.export(
+            model, example, dynamo=True, opset_version=20, dynamic_shapes=(axes, axes), input_names=list(schema.ONNX_INPUTS), verbose=False
+        )
+        assert program is not None
+        program.save(Path(folder) / "model.onnx")
+        session = onnxruntime.InferenceSession(Path(folder) / "model.onnx", providers=["CPUExecutionProvider"])
+    for num_events, num_elements in [(batch, size) for batch in (1, 2) for size in sizes]:
+        features = random_features(num_events * num_elements, seed=num_elements).reshape(num_events, num_elements, schema.NUM_FEATURES)
+        features[:, 1:2, 7:9] = np.nan, 1e30
+        mask = np.ones((num_events, num_elements), dtype=np.float32)
+        mask[1:, num_elements // 2 :] = 0.0
+        with torch.no_grad():
+            expected = [values.numpy() for values in model(torch.from_numpy(features), torch.from_numpy(mask))]
+        found = session.run(None, dict(zip(schema.ONNX_INPUTS, (features, mask), strict=True)))
+        real = mask > 0.5
+        scale = [np.maximum(1.0, np.abs(values[real])) for values in expected]
+        relative = [[values[real] / unit for values, unit in zip(side, scale, strict=True)] for side in (found, expected)]
+        _assert_same(relative[0], relative[1], tolerance, f"ONNX Runtime and torch, {num_events} events of {num_elements} elements")
+
+
+def random_batch(num_elements: int, seed: int = 0) -> "Batch":
+    """One event with labels that follow from nothing: a class, a charge and momenta drawn at random for each of its elements."""
     import torch
 
     from mlpf.dataset.batch import Batch, Targets
-    from mlpf.loss.particle_flow import LossConfig, ParticleFlowLoss
 
     rng = np.random.default_rng(seed)
     features = random_features(num_elements, seed)
@@ -130,19 +200,28 @@ def assert_overfits_one_event(model: "nn.Module", num_elements: int = 40, steps:
         charge=torch.from_numpy(rng.integers(0, 3, num_elements))[None],
         jet=torch.zeros(1, num_elements, dtype=torch.int64),
     )
-    batch = Batch(torch.from_numpy(features)[None], torch.ones(1, num_elements), torch.ones(1, num_elements), targets, torch.ones(1, 3, dtype=torch.int64))
+    return Batch(torch.from_numpy(features)[None], torch.ones(1, num_elements), torch.ones(1, num_elements), targets, torch.ones(1, 3, dtype=torch.int64))
+
+
+def _optimizer(model: "nn.Module") -> "torch.optim.Optimizer":
+    import torch
+
+    return torch.optim.Adam(model.parameters(), lr=3e-3)
+
+
+def _learn(model: "nn.Module", batch: "Batch", optimizer: "torch.optim.Optimizer", steps: int) -> list[float]:
+    """Losses before each of some steps on one batch."""
+    from mlpf.loss.particle_flow import LossConfig, ParticleFlowLoss
+
     loss = ParticleFlowLoss(LossConfig())
-    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
-    model.train()
-    first = last = 0.0
-    for step in range(steps):
+    losses = []
+    for _ in range(steps):
         total = loss(model(batch.features, batch.mask), batch)["total"]
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
-        first, last = first if step else total.item(), total.item()
-    model.eval()
-    assert last < 0.05 * first, f"loss {first:.3g} -> {last:.3g} after {steps} steps on one event of {num_elements} elements"
+        losses.append(total.item())
+    return losses
 
 
 def _outputs(model: "nn.Module", events: Sequence[np.ndarray], num_padded: int = 0, filler: float = 0.0) -> list[list[np.ndarray]]:

@@ -8,9 +8,11 @@ from mlpf.nn.heads import ModelOutput
 from mlpf.testing import (
     assert_batching_independent,
     assert_handles_small_events,
+    assert_onnx_parity,
     assert_overfits_one_event,
     assert_padding_invariant,
     assert_permutation_equivariant,
+    assert_restart_equals_uninterrupted,
     assert_robust_to_poison,
 )
 
@@ -69,6 +71,33 @@ class DoesNotLook(Sound):
         return torch.zeros_like(features)
 
 
+class TakesAShortCutInExports(Sound):
+    def mix(self, states, mask):  # noqa: ARG002
+        return states + 0.01 if torch.compiler.is_exporting() else states
+
+
+class HasRandomNumbersOfItsOwn(Sound):
+    def __init__(self):
+        super().__init__()
+        torch.seed()
+        self.directions = torch.randn(20)  # no buffer, so not in the saved state
+
+    def mix(self, states, mask):  # noqa: ARG002
+        return states * self.directions
+
+
+class CountsItsCalls(Sound):
+    calls = 0
+
+    def mix(self, states, mask):  # noqa: ARG002
+        self.calls += 1
+        return states * (1.0 + 0.01 * self.calls)
+
+
+def restart(model):
+    assert_restart_equals_uninterrupted(type(model))
+
+
 ASSERTIONS = [
     (assert_permutation_equivariant, KnowsPositionInList, "elements permuted: binary differs by up to"),
     (assert_padding_invariant, CountsPaddedRows, "37 padded rows"),
@@ -77,6 +106,9 @@ ASSERTIONS = [
     (assert_handles_small_events, NeedsTwoElements, "1 elements: outputs are not finite"),
     (assert_robust_to_poison, MasksByMultiplying, "type = nan: outputs are not finite"),
     (assert_overfits_one_event, DoesNotLook, "after 200 steps"),
+    (assert_onnx_parity, TakesAShortCutInExports, "ONNX Runtime and torch, 1 events of 1 elements: binary differs"),
+    (restart, HasRandomNumbersOfItsOwn, "after a restart"),
+    (restart, CountsItsCalls, "after a restart"),
 ]
 
 

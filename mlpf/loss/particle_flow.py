@@ -1,5 +1,8 @@
 """The loss of particle flow: a weighted sum of named terms."""
 
+from functools import partial
+from typing import Literal
+
 import pydantic
 import torch
 from torch import Tensor, nn
@@ -8,10 +11,14 @@ from mlpf import schema
 from mlpf.config import Config
 from mlpf.dataset.batch import Batch
 from mlpf.errors import nearest
-from mlpf.loss.terms import binary_cross_entropy, cross_entropy, focal, huber
+from mlpf.loss.jets import JetConfig, jet_response
+from mlpf.loss.met import MetConfig, missing_momentum
+from mlpf.loss.sets import ParticleSet, predicted_set, target_set
+from mlpf.loss.terms import binary_cross_entropy, cross_entropy, focal, huber, mean_over, pinball
 from mlpf.nn.heads import ModelOutput
 
-LOG_PT, ETA, SIN_PHI, COS_PHI, LOG_ENERGY = range(len(schema.MOMENTUM_COMPONENTS))
+MOMENTUM_TERMS = ("log_pt", "eta", "sin_phi", "cos_phi", "log_energy")  # in the order of `schema.MOMENTUM_COMPONENTS`
+EVENT_TERMS = ("sinkhorn", "sliced_wasserstein", "jets", "met")
 
 WEIGHTED_PT = (0.1, 1000.0)  # GeV; beyond, an element weighs like one at the limit: superclusters have pt 0
 
@@ -19,41 +26,54 @@ _Weight = pydantic.NonNegativeFloat
 
 
 class TermWeights(Config):
-    """Weight of each term in the total; 0 switches a term off."""
+    """Weight of each term in the total; 0 switches a term off. Terms that compare whole events cost time, so they are computed only where they count."""
 
     binary: _Weight = 1.0
     """Particle or not: `focal` over all elements."""
     pid: _Weight = 1.0
-    """Class of the particle: `cross_entropy` over true particles."""
+    """Class of the particle: `focal` over true particles."""
     log_pt: _Weight = 1.0
-    """log(pt / element pt): `huber` over true particles."""
+    """log(pt / element pt): `huber` or `pinball` over true particles."""
     eta: _Weight = 1.0
-    """Pseudorapidity: `huber` over true particles."""
+    """Pseudorapidity: `huber` or `pinball` over true particles."""
     sin_phi: _Weight = 1.0
-    """Sine of the azimuth: `huber` over true particles."""
+    """Sine of the azimuth: `huber` or `pinball` over true particles."""
     cos_phi: _Weight = 1.0
-    """Cosine of the azimuth: `huber` over true particles."""
+    """Cosine of the azimuth: `huber` or `pinball` over true particles."""
     log_energy: _Weight = 1.0
-    """log(E / element E): `huber` over true particles."""
+    """log(E / element E): `huber` or `pinball` over true particles."""
     charge: _Weight = 1.0
     """Charge -1, 0, +1: `cross_entropy` over true particles."""
     pileup: _Weight = 1.0
     """Energy fraction from pileup: `binary_cross_entropy` over true particles."""
+    sinkhorn: _Weight = 0.0
+    """Work to move the predicted particles onto the true ones, a mean over events."""
+    sliced_wasserstein: _Weight = 0.0
+    """The same along random directions, a mean over events."""
+    critic: _Weight = 0.0
+    """How well a network trained against the model tells predicted events from true ones."""
+    jets: _Weight = 0.0
+    """Response of the true jets: `mlpf.loss.jets.jet_response`, a mean over events."""
+    met: _Weight = 0.0
+    """Transverse momentum that is missing or too much: `mlpf.loss.met.missing_momentum`, a mean over events."""
 
 
-class LossConfig(Config):
-    """Parameters of `ParticleFlowLoss`."""
+class BinaryConfig(Config):
+    """Parameters of the term ``binary``."""
 
-    weights: TermWeights = TermWeights()
-    """Weight of each term in the total."""
     focal_gamma: pydantic.NonNegativeFloat = 0.0
-    """How much the binary term turns away from easy elements; 0 is plain cross entropy."""
-    huber_delta: pydantic.PositiveFloat = 0.5
-    """Residual above which the momentum terms grow linearly."""
-    pt_weight_power: pydantic.NonNegativeFloat = 0.0
-    """Weight of an element in every term: its pt to this power; 0 counts all alike, 0.5 makes one element of 16 GeV count like four of 1 GeV."""
+    """How much the term turns away from easy elements; 0 is plain cross entropy."""
+    particle_weight: pydantic.PositiveFloat = 1.0
+    """Weight of an element that is a particle, against 1 of one that is none."""
+
+
+class PidConfig(Config):
+    """Parameters of the term ``pid``."""
+
+    focal_gamma: pydantic.NonNegativeFloat = 0.0
+    """How much the term turns away from easy particles; 0 is plain cross entropy."""
     class_weights: dict[str, pydantic.NonNegativeFloat] = {}
-    """Weight of a class (its name in `schema.CLASS_NAMES`) in the pid term; 1 where not given."""
+    """Weight of a class (its name in `schema.CLASS_NAMES`); 1 where not given."""
 
     @pydantic.field_validator("class_weights")
     @classmethod
@@ -64,36 +84,73 @@ class LossConfig(Config):
         return value
 
 
+class MomentumConfig(Config):
+    """Parameters of the terms ``log_pt``, ``eta``, ``sin_phi``, ``cos_phi`` and ``log_energy``."""
+
+    regression: Literal["huber", "quantile"] = "huber"
+    """`huber` finds something between mean and median, `pinball` (quantile) the quantile that is asked for."""
+    huber_delta: pydantic.PositiveFloat = 0.5
+    """Residual above which the Huber loss grows linearly."""
+    quantile: float = pydantic.Field(default=0.5, gt=0.0, lt=1.0)
+    """Quantile of the target that the pinball loss finds; 0.5 is the median."""
+
+
+class LossConfig(Config):
+    """Parameters of `ParticleFlowLoss`."""
+
+    weights: TermWeights = TermWeights()
+    """Weight of each term in the total."""
+    pt_weight_power: pydantic.NonNegativeFloat = 0.0
+    """Weight of an element in every term of elements: its pt to this power; 0 counts all alike, 0.5 makes one of 16 GeV count like four of 1 GeV."""
+    binary: BinaryConfig = BinaryConfig()
+    """Term ``binary``."""
+    pid: PidConfig = PidConfig()
+    """Term ``pid``."""
+    momentum: MomentumConfig = MomentumConfig()
+    """Terms of the momentum's components."""
+    jets: JetConfig = JetConfig()
+    """Term ``jets``."""
+    met: MetConfig = MetConfig()
+    """Term ``met``."""
+
+
 class ParticleFlowLoss(nn.Module):
-    """``total = sum over terms of weight * term``; the terms are the fields of `TermWeights`.
+    """``total = sum over terms of weight * term``; the terms are the fields of `TermWeights`. All is float32, under autocast too.
 
     Returns:
-        every term unweighted, and ``total``.
+        every term unweighted, and ``total``; terms that compare whole events only if their weight is above 0.
     """
 
+    particle_weights: Tensor
     class_weights: Tensor
 
     def __init__(self, config: LossConfig) -> None:
         super().__init__()
         self.config = config
-        weights = [config.class_weights.get(name, 1.0) for name in schema.CLASS_NAMES]
+        weights = [config.pid.class_weights.get(name, 1.0) for name in schema.CLASS_NAMES]
         self.register_buffer("class_weights", torch.tensor(weights), persistent=False)
+        self.register_buffer("particle_weights", torch.tensor([1.0, config.binary.particle_weight]), persistent=False)
 
     def forward(self, output: ModelOutput, batch: Batch) -> dict[str, Tensor]:
         """See the class."""
-        targets = batch.targets
+        with torch.autocast(batch.features.device.type, enabled=False):
+            output = ModelOutput(*(values.float() for values in output))
+            terms = self._element_terms(output, batch) | self._event_terms(output, batch)
+            terms["total"] = torch.stack([getattr(self.config.weights, name) * term for name, term in terms.items()]).sum()
+        return terms
+
+    def _element_terms(self, output: ModelOutput, batch: Batch) -> dict[str, Tensor]:
+        config, targets = self.config, batch.targets
+        is_particle = targets.class_position > 0
         weight = self._element_weights(batch)
-        particle = weight * (targets.class_position > 0)
-        terms = {
-            "binary": focal(output.binary, (targets.class_position > 0).long(), weight, self.config.focal_gamma),
-            "pid": cross_entropy(output.pid, targets.class_position, particle, self.class_weights),
+        particle = weight * is_particle
+        return {
+            "binary": focal(output.binary, is_particle.long(), weight, config.binary.focal_gamma, self.particle_weights),
+            "pid": focal(output.pid, targets.class_position, particle, config.pid.focal_gamma, self.class_weights),
             **self._momentum_terms(output, batch, weight * targets.has_momentum),
             "charge": cross_entropy(output.charge, targets.charge, particle),
             "pileup": binary_cross_entropy(output.pileup.squeeze(-1), targets.pileup, particle),
         }
-        weights = self.config.weights.model_dump()
-        terms["total"] = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
-        return terms
 
     def _element_weights(self, batch: Batch) -> Tensor:
         """``(B, N)`` weight of each element, 0 in padded rows."""
@@ -101,5 +158,25 @@ class ParticleFlowLoss(nn.Module):
         return batch.weight * pt**self.config.pt_weight_power
 
     def _momentum_terms(self, output: ModelOutput, batch: Batch, weight: Tensor) -> dict[str, Tensor]:
-        components = {"log_pt": LOG_PT, "eta": ETA, "sin_phi": SIN_PHI, "cos_phi": COS_PHI, "log_energy": LOG_ENERGY}
-        return {name: huber(output.momentum[..., i], batch.targets.momentum[..., i], weight, self.config.huber_delta) for name, i in components.items()}
+        config = self.config.momentum
+        term = partial(huber, delta=config.huber_delta) if config.regression == "huber" else partial(pinball, quantile=config.quantile)
+        return {name: term(output.momentum[..., i], batch.targets.momentum[..., i], weight) for i, name in enumerate(MOMENTUM_TERMS)}
+
+    def _event_terms(self, output: ModelOutput, batch: Batch) -> dict[str, Tensor]:
+        """Means over events, each with the mean weight of its real elements."""
+        wanted = [name for name in EVENT_TERMS if getattr(self.config.weights, name) > 0]
+        if not wanted:
+            return {}
+        predicted, target = predicted_set(output, batch), target_set(batch)
+        weight = batch.weight.sum(dim=1) / batch.mask.sum(dim=1).clamp(min=1.0)
+        return {name: mean_over(self._of_events(name, predicted, target, batch), weight) for name in wanted}
+
+    def _of_events(self, name: str, predicted: ParticleSet, target: ParticleSet, batch: Batch) -> Tensor:
+        """``(B,)`` one of `EVENT_TERMS`."""
+        match name:
+            case "jets":
+                return jet_response(predicted, target, batch.targets.jet, self.config.jets)
+            case "met":
+                return missing_momentum(predicted, target, self.config.met)
+            case _:
+                raise NotImplementedError(name)

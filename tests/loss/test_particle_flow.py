@@ -5,11 +5,11 @@ from mlpf import schema
 from mlpf.config import parse_section
 from mlpf.dataset.batch import Batch, Targets
 from mlpf.errors import ConfigError
-from mlpf.loss.particle_flow import LossConfig, ParticleFlowLoss, TermWeights
+from mlpf.loss.particle_flow import EVENT_TERMS, BinaryConfig, LossConfig, ParticleFlowLoss, PidConfig, TermWeights
 from mlpf.nn.heads import ModelOutput
 
 B, N = 2, 12
-TERMS = tuple(TermWeights.model_fields)
+TERMS = tuple(name for name in TermWeights.model_fields if name not in (*EVENT_TERMS, "critic"))  # of single elements
 EVENT_ID = torch.ones(B, 3, dtype=torch.int64)
 
 
@@ -88,7 +88,7 @@ def test_pt_means_nothing_at_power_zero_and_absurd_pt_is_bounded():
 
 def test_class_weights_act_on_the_pid_term_only():
     plain = ParticleFlowLoss(LossConfig())(*example())
-    weighted = ParticleFlowLoss(LossConfig(class_weights=dict.fromkeys(schema.CLASS_NAMES, 2.0)))(*example())
+    weighted = ParticleFlowLoss(LossConfig(pid=PidConfig(class_weights=dict.fromkeys(schema.CLASS_NAMES, 2.0))))(*example())
     for name in TERMS:
         assert weighted[name].item() == pytest.approx(plain[name].item() * (2.0 if name == "pid" else 1.0)), name
 
@@ -104,7 +104,7 @@ def test_mistakes_in_the_section_are_explained():
     with pytest.raises(ConfigError, match=r"loss: unknown key 'weights.log_pts'; did you mean 'log_pt'\?"):
         parse_section({"loss": {"weights": {"log_pts": 1.0}}}, "loss", LossConfig)
     with pytest.raises(ConfigError, match=r"unknown class 'photons'; did you mean 'photon'\?"):
-        parse_section({"loss": {"class_weights": {"photons": 1.0}}}, "loss", LossConfig)
+        parse_section({"loss": {"pid": {"class_weights": {"photons": 1.0}}}}, "loss", LossConfig)
     with pytest.raises(ConfigError, match=r"weights\.pid"):
         parse_section({"loss": {"weights": {"pid": -1.0}}}, "loss", LossConfig)
 
@@ -121,7 +121,8 @@ def take(output, batch, rows):
 
 
 def losses_and_gradients(output, batch):
-    terms = ParticleFlowLoss(LossConfig(focal_gamma=1.5, pt_weight_power=0.5, class_weights={"photon": 3.0}))(output, batch)
+    config = LossConfig(binary=BinaryConfig(focal_gamma=1.5), pt_weight_power=0.5, pid=PidConfig(class_weights={"photon": 3.0}))
+    terms = ParticleFlowLoss(config)(output, batch)
     return {name: value.item() for name, value in terms.items()}, torch.autograd.grad(terms["total"], output)
 
 

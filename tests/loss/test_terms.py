@@ -31,10 +31,11 @@ def test_focal_loss_at_gamma_zero_is_cross_entropy():
     assert focal(*tensors(LOGITS, TARGET, COUNTED), 0.0).item() == pytest.approx(cross_entropy(*tensors(LOGITS, TARGET, COUNTED)).item())
 
 
-def test_cross_entropy_weights_classes():
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+def test_focal_loss_weights_classes(gamma):
     weights = np.array([0.0, 1.0, 2.0, 0.5])
-    expected = (-weights[TARGET] * log_p())[COUNTED].mean()
-    assert cross_entropy(*tensors(LOGITS, TARGET, COUNTED, weights)).item() == pytest.approx(expected)
+    expected = (-weights[TARGET] * (1 - np.exp(log_p())) ** gamma * log_p())[COUNTED].mean()
+    assert focal(*tensors(LOGITS, TARGET, COUNTED), gamma, *tensors(weights)).item() == pytest.approx(expected)
 
 
 def test_elements_count_by_their_weight():

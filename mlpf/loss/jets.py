@@ -1,0 +1,82 @@
+"""Jets of an event, differentiable: the particles of each true jet, once as predicted and once as they are."""
+
+from typing import NamedTuple
+
+import pydantic
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from mlpf.config import Config
+from mlpf.loss.sets import ParticleSet
+from mlpf.loss.terms import MIN_WEIGHT
+
+PT_OFFSET = 1.0  # GeV, added to both momenta of a ratio: the slope of log(pt) stays below 1 / GeV
+TINY_PT2 = 1e-12  # GeV^2, under a root whose slope at 0 is infinite
+
+
+class JetConfig(Config):
+    """Parameters of `jet_response`."""
+
+    min_pt: pydantic.NonNegativeFloat = 10.0
+    """True jets below take no part [GeV]."""
+    huber_delta: pydantic.PositiveFloat = 0.3
+    """Error of log(pt) above which a jet counts linearly; about three times the resolution at 30 GeV."""
+    radius: pydantic.NonNegativeFloat = 0.4
+    """Elements that are no particle belong to the nearest true jet within this distance in (eta, phi), where they spoil it if they are predicted."""
+
+
+class JetMomenta(NamedTuple):
+    """Momenta of J jets in each of B events, ``(B, J)`` each [GeV]."""
+
+    px: Tensor
+    py: Tensor
+    pz: Tensor
+
+    @property
+    def pt(self) -> Tensor:
+        """``(B, J)``; its slope is finite at 0."""
+        return torch.sqrt(self.px.square() + self.py.square() + TINY_PT2)
+
+
+def jet_response(predicted: ParticleSet, target: ParticleSet, jet: Tensor, config: JetConfig) -> Tensor:
+    """Huber loss of ``log((pt' + 1 GeV) / (pt + 1 GeV))``, pt' and pt the predicted and true transverse momentum of a true jet; mean over an event's jets.
+
+    pt' is that of the vector sum of all elements whose true particles make the jet, and of elements that are no particle but lie nearer than ``radius`` to it.
+
+    Args:
+        predicted, target: ``(B, N)`` particles.
+        jet: ``(B, N) int64`` jet of the true particle, counted from 1 in each event; 0 for none.
+        config: which jets, and the shape of the loss.
+
+    Returns:
+        ``(B,)``, 0 where there is no jet.
+    """
+    num_jets = int(jet.max()) if jet.numel() else 0
+    if num_jets == 0:
+        return predicted.pt.sum(dim=1) * 0.0
+    true = sum_by_jet(target, jet, num_jets)
+    with torch.no_grad():
+        counted = (true.pt > config.min_pt).to(true.px.dtype)
+        jet = torch.where(target.pt > 0.0, jet, nearest_jet(predicted, true, counted > 0, config.radius))
+    error = ((sum_by_jet(predicted, jet, num_jets).pt + PT_OFFSET) / (true.pt + PT_OFFSET)).log()
+    loss = functional.huber_loss(error, torch.zeros_like(error), reduction="none", delta=config.huber_delta)
+    return (counted * loss).sum(dim=1) / counted.sum(dim=1).clamp(min=MIN_WEIGHT)
+
+
+def sum_by_jet(particles: ParticleSet, jet: Tensor, num_jets: int) -> JetMomenta:
+    """Sums over the particles of each of ``num_jets`` jets; those of jet 0 belong to none."""
+    components = (particles.pt * particles.cos_phi, particles.pt * particles.sin_phi, particles.pt * particles.eta.sinh())
+    empty = particles.pt.new_zeros(len(jet), num_jets + 1)
+    return JetMomenta(*(empty.scatter_add(1, jet, component)[:, 1:] for component in components))
+
+
+def nearest_jet(particles: ParticleSet, jets: JetMomenta, usable: Tensor, radius: float) -> Tensor:
+    """``(B, N) int64`` nearest of the ``usable (B, J) bool`` jets in (eta, phi), counted from 1; 0 where none is nearer than ``radius``."""
+    eta, phi = torch.asinh(jets.pz / jets.pt), torch.atan2(jets.py, jets.px)
+    delta_eta = particles.eta.unsqueeze(2) - eta.unsqueeze(1)
+    delta_phi = torch.atan2(particles.sin_phi, particles.cos_phi).unsqueeze(2) - phi.unsqueeze(1)
+    delta_phi = torch.remainder(delta_phi + torch.pi, 2.0 * torch.pi) - torch.pi
+    distance2 = torch.where(usable.unsqueeze(1), delta_eta.square() + delta_phi.square(), torch.inf)
+    nearest, index = distance2.min(dim=2)
+    return torch.where(nearest < radius**2, index + 1, 0)

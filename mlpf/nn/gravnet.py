@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from mlpf.nn.base import Model, ModelConfig, append_padding
 from mlpf.nn.heads import Heads, ModelOutput
 from mlpf.nn.mlp import MLP
+from mlpf.nn.neighbors import find_nearest
 from mlpf.nn.preprocess import FeaturePreprocessor
 
 POTENTIAL_STEEPNESS = 10.0  # arXiv:1902.07987 eq. 1: V(d) = exp(-10 d^2)
@@ -112,7 +113,8 @@ class GravNetLayer(nn.Module):
 
     def forward(self, state: Tensor, position: Tensor, real: Tensor) -> Tensor:
         """See the class."""
-        space = self.state_to_space(state) + self.position_to_space(position)
+        with torch.autocast(state.device.type, enabled=False):  # bfloat16 has no room for small distances at large coordinates
+            space = self.state_to_space(state.float()) + self.position_to_space(position)
         neighbors = find_neighbors(space, real, self.num_neighbors)
         mean, maximum = aggregate(self.to_message(state), neighbors)
         return self.update(torch.cat([state, mean, maximum], dim=-1))
@@ -120,11 +122,8 @@ class GravNetLayer(nn.Module):
 
 def find_neighbors(space: Tensor, real: Tensor, num_neighbors: int) -> Neighbors:
     """The k nearest real elements of the same event, by squared Euclidean distance in ``space`` (B, N, D); N >= k, padded rows counted."""
-    with torch.no_grad():
-        distance2 = torch.where(real.unsqueeze(1), _squared_distances(space), torch.inf)
-        nearest, index = torch.topk(distance2, num_neighbors, dim=-1, largest=False)
-    exists = torch.isfinite(nearest)
-    # Once more for the chosen few, now with gradients: keeping (B, N, N) for the backward pass would cost far more.
+    index, exists = find_nearest(space.detach(), real, num_neighbors)
+    # Distances to the chosen few, now with gradients: keeping (B, N, N) for the backward pass would cost far more.
     distance2 = (space.unsqueeze(2) - gather_rows(space, index)).square().sum(-1)
     potential = torch.where(exists, torch.exp(-POTENTIAL_STEEPNESS * distance2), 0.0)
     return Neighbors(index, potential - potential.amin(dim=-1, keepdim=True), exists)
@@ -145,11 +144,3 @@ def gather_rows(rows: Tensor, index: Tensor) -> Tensor:
     first_row = torch.arange(batch, device=index.device).view(-1, 1, 1) * num_rows
     # One flat index_select: 9 times faster than rows[event, index] on a CPU.
     return rows.reshape(batch * num_rows, width).index_select(0, (index + first_row).reshape(-1)).view(*index.shape, width)
-
-
-def _squared_distances(space: Tensor) -> Tensor:
-    """``(B, N, D) -> (B, N, N)``, by differences: |x|^2 + |y|^2 - 2xy loses the small distances that decide."""
-    distance2 = space.new_zeros(())
-    for coordinate in space.unbind(-1):
-        distance2 = distance2 + (coordinate.unsqueeze(2) - coordinate.unsqueeze(1)).square()
-    return distance2

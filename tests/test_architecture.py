@@ -15,11 +15,11 @@ STOREYS = [
     {"postprocess", "classical", "samples", "metrics", "producer"},
     {"simulation", "dataset", "nn", "loss", "testing"},
     {"training", "plotting", "export"},
-    {"evaluation"},
+    {"evaluation", "tuning"},
     {"cli"},
 ]
 STOREY_OF = {part: level for level, parts in enumerate(STOREYS) for part in parts}
-NEEDS_TORCH = {"dataset", "nn", "loss", "training", "export"}
+NEEDS_TORCH = {"dataset", "nn", "loss", "training", "export", "tuning"}
 PACKAGE = Path(__file__).parents[1] / "mlpf"
 ON_DEVICE = PACKAGE / "classical" / "on_device"  # the versions in torch of algorithms that the core has without
 

@@ -85,8 +85,8 @@ def run(
 
 
 def _tune(chunks: list["Events"], num_trials: int, seed: int, truth: "Truth") -> "ClueBlockParameters":
-    from mlpf.classical.block_tuning import tune_clue
     from mlpf.classical.clue_blocks import ClueBlockParameters
+    from mlpf.tuning.blocks import tune_clue
 
     with progress() as bar:
         task = bar.add_task("trials", total=num_trials)

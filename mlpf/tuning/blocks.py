@@ -1,14 +1,15 @@
 """Search for CLUE's parameters (arXiv:2001.09761) that give the truest blocks."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from mlpf.classical.clue_blocks import ClueBlockParameters, clue_blocks
 from mlpf.classical.elements import elements_of
-from mlpf.errors import MissingDependencyError
 from mlpf.events import Events
 from mlpf.metrics.blocks import Truth, adjusted_rand_index, true_blocks
+from mlpf.tuning.with_optuna import quiet_optuna
 
 # A seed needs at least half a track (weight .1), at most four clusters on one spot; from far below a crystal (.0174) to several towers (.087)
 RANGES = {f"{layer}_{name}": limits for name, limits in (("rho_c", (0.05, 4.0)), ("dc", (0.001, 0.5))) for layer in ("ecal", "hcal", "hf")}
@@ -32,24 +33,16 @@ def tune_clue(
     Raises:
         MissingDependencyError: Optuna is not installed.
     """
-    try:
-        import optuna
-    except ImportError as error:
-        raise MissingDependencyError("tuning needs Optuna; pip install 'mlpf[tune]'") from error
     prepared = [(elements_of(chunk), true_blocks(chunk, truth)) for chunk in events]
 
-    def objective(trial: "optuna.Trial") -> float:
+    def objective(trial: Any) -> float:
         parameters = ClueBlockParameters(**{name: trial.suggest_float(name, *limits, log=True) for name, limits in RANGES.items()})
         index = [adjusted_rand_index(elements.offsets, true, clue_blocks(elements, parameters)) for elements, true in prepared]
         on_trial()
         return float(np.nanmean(np.concatenate(index)))
 
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
+    with quiet_optuna() as optuna:
         study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed, multivariate=True))
         study.enqueue_trial(ClueBlockParameters().model_dump(include=set(RANGES)))
         study.optimize(objective, n_trials=num_trials)
-    finally:
-        optuna.logging.set_verbosity(verbosity)
     return ClueBlockParameters(**study.best_params), study.best_value

@@ -5,13 +5,13 @@ import sys
 import numpy as np
 import pytest
 
-from mlpf.classical.block_tuning import tune_clue
 from mlpf.classical.clue_blocks import ClueBlockParameters, clue_blocks
 from mlpf.classical.elements import elements_of
 from mlpf.classical.particle_flow import rule_based_particle_flow
 from mlpf.errors import MissingDependencyError
 from mlpf.metrics.blocks import adjusted_rand_index, true_blocks
 from mlpf.random_ntuple import random_events as random_ntuple
+from mlpf.tuning.blocks import tune_clue
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""Search for parameters with Optuna: of trainings, and of CLUE's blocks."""

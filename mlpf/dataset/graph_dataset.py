@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 
 from mlpf import schema
 from mlpf.dataset.batch import Targets
+from mlpf.dataset.edges import GRAPH_COLUMNS, EventEdges
 from mlpf.dataset.sample import select_split
 from mlpf.dataset.targets import TARGET_COLUMNS, training_targets
 from mlpf.events import Events, offsets_from_counts
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from torch_geometric.data import Data
 
 MAX_DECODED_GROUPS = 8  # row groups kept in memory: 9 MB each with 16 events of 2000 elements
-_EDGES = ("edge_source", "edge_target", "edge_distance")
-_COLUMNS = ("element_index", *schema.NTUPLE.names("element"), *TARGET_COLUMNS, *_EDGES)
+_COLUMNS = ("element_index", *schema.NTUPLE.names("element"), *TARGET_COLUMNS, *GRAPH_COLUMNS)
 
 
 class _Group(NamedTuple):
@@ -110,17 +110,12 @@ class GraphDataset(Dataset):
 def _decode(events: Events) -> _Group:
     kept = consumer_elements(events["element_type"])
     keep = torch.from_numpy(np.flatnonzero(kept))
-    before = offsets_from_counts(kept)  # kept elements before each
-    offsets = before[events.collection_offsets("element")]
+    offsets = offsets_from_counts(kept)[events.collection_offsets("element")]
     edge_index = edge_distance = None
     edge_offsets = np.zeros(len(events) + 1, dtype=np.int64)
-    if events.has(*_EDGES):
-        first = np.repeat(np.arange(len(events)), events.counts("edge"))
-        ends = np.stack([events["edge_source"], events["edge_target"]]) + events.collection_offsets("element")[first]
-        both = kept[ends].all(axis=0)
-        edge_index = torch.from_numpy((before[ends] - offsets[first])[:, both])
-        edge_distance = torch.from_numpy(events["edge_distance"][both])
-        edge_offsets = offsets_from_counts(both)[events.collection_offsets("edge")]
+    if events.has(*GRAPH_COLUMNS):
+        edges = EventEdges.of(events)
+        edge_index, edge_distance, edge_offsets = torch.from_numpy(edges.index), torch.from_numpy(edges.distance), edges.offsets
     return _Group(
         x=torch.from_numpy(element_features(events))[keep],
         targets=Targets(*(values[keep] for values in training_targets(events))),

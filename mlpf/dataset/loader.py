@@ -38,6 +38,7 @@ class Loader:
         pool_elements: elements that are shuffled and sorted together, at least `MIN_BATCHES_PER_POOL` budgets; memory is in proportion.
         num_workers: processes that read ahead.
         element_weights: weights of elements.
+        edges: give the edges of the datasets, too.
         rank, world: this process and how many there are; by default those of `torch.distributed` if it runs, so make the loader after it has started.
 
     Attributes:
@@ -45,7 +46,7 @@ class Loader:
         num_delivered: batches of it that were delivered.
 
     Raises:
-        DatasetError: see `Plan`; in a pass: a damaged dataset, or one without targets.
+        DatasetError: see `Plan`; in a pass: a damaged dataset, or one without targets, or without edges where they are asked for.
     """
 
     batch_sampler = None  # whatever has a `sampler`, Lightning asks for this, too
@@ -60,6 +61,7 @@ class Loader:
         pool_elements: int = POOL_ELEMENTS,
         num_workers: int = 0,
         element_weights: ElementWeighting | None = None,
+        edges: bool = False,
         rank: int | None = None,
         world: int | None = None,
     ) -> None:
@@ -72,7 +74,7 @@ class Loader:
         self.num_delivered = 0
         self._resumed = False
         self._digest = _digest(samples, max_elements, pool_elements, shuffle, seed, proportions, world)
-        self._reader = PoolReader([sample.dataset for sample in samples], element_weights)
+        self._reader = PoolReader([sample.dataset for sample in samples], element_weights, edges)
         self._num_workers = num_workers
         self._length = self.plan.num_batches(self.rank)
 
@@ -171,7 +173,7 @@ def _into_shared_memory(item: Any) -> PackedBatches | MlpfError:
     """What a worker sends, in memory that its parent sees. Left to PyTorch's thread that sends it, a lack of that would make the parent wait for ever."""
     if isinstance(item, MlpfError):
         return item
-    tensors = [item.features, item.mask, item.weight, *item.targets, item.event_id, item.shape]
+    tensors = item.tensors()
     try:
         for tensor in tensors:
             tensor.share_memory_()

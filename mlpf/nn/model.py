@@ -10,8 +10,12 @@ from mlpf.config import parse_section
 from mlpf.errors import ConfigError, nearest
 from mlpf.nn.base import Model, ModelConfig
 from mlpf.nn.gravnet import GravNetConfig, GravNetModel
+from mlpf.nn.message_passing import MessagePassingConfig, MessagePassingModel
 
-MODELS: dict[str, tuple[type[ModelConfig], type[Model]]] = {"gravnet": (GravNetConfig, GravNetModel)}
+MODELS: dict[str, tuple[type[ModelConfig], type[Model]]] = {
+    "gravnet": (GravNetConfig, GravNetModel),
+    "message_passing": (MessagePassingConfig, MessagePassingModel),
+}
 
 
 def model_config(parameters: Mapping[str, Any], source: str | Path = "parameters") -> ModelConfig:

@@ -16,7 +16,10 @@ from mlpf.testing import (
     random_features,
 )
 
-SMALL = {"gravnet": {"width": 32, "num_layers": 2}}
+SMALL = {
+    "gravnet": {"width": 32, "num_layers": 2},
+    "message_passing": {"width": 32, "num_layers": 2, "message_dim": 16},
+}
 
 
 def test_every_model_is_tested():
@@ -61,7 +64,7 @@ def test_outputs_depend_on_other_elements_of_the_event(model):
     moved[0, 1:] = torch.from_numpy(random_features(29, seed=5))
     moved[0, 1:, 2:5] = features[0, 1:, 2:5]
     with torch.no_grad():
-        a, b = (model(x, torch.ones(1, 30)).momentum[0, 0] for x in (features, moved))
+        a, b = (model(x, torch.ones(1, 30)).pid[0, 0] for x in (features, moved))
     assert (a - b).abs().max() > 1e-4
 
 

@@ -189,13 +189,17 @@ def random_batch(num_elements: int, seed: int = 0) -> "Batch":
 
     rng = np.random.default_rng(seed)
     features = random_features(num_elements, seed)
-    features[:, 0] = schema.ElementType.TRACK  # any type that may yield a candidate
+    features[:, 0] = schema.ElementType.HCAL  # nothing is known beforehand of its direction and charge
+    pt, energy = features[:, schema.FEATURE_INDEX["pt"]], features[:, schema.FEATURE_INDEX["energy"]]
     class_position = rng.integers(0, schema.NUM_CLASSES - 1, num_elements)
+    has_momentum = (class_position > 0) & (pt > 0)
     momentum = features[:, [1, 2, 3, 4, 5]] * np.array([0, 1, 1, 1, 0], dtype=np.float32) + rng.normal(0.0, 0.3, (num_elements, 5)).astype(np.float32)
+    unit = np.where(has_momentum, pt * np.cosh(momentum[:, 1]) / np.where(has_momentum, energy, 1.0), 1.0)
+    momentum[:, 4] = momentum[:, 0] + np.log(unit) + np.abs(momentum[:, 4])  # the energy of a particle is at least its momentum
     targets = Targets(
         class_position=torch.from_numpy(class_position)[None],
         momentum=torch.from_numpy(momentum)[None],
-        has_momentum=torch.from_numpy(class_position > 0)[None],
+        has_momentum=torch.from_numpy(has_momentum)[None],
         pileup=torch.from_numpy(rng.integers(0, 2, num_elements).astype(np.float32))[None],
         charge=torch.from_numpy(rng.integers(0, 3, num_elements))[None],
         jet=torch.zeros(1, num_elements, dtype=torch.int64),

@@ -1,8 +1,11 @@
 """What training sees of some events: dense tensors, shorter events padded."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
+import torch
 from torch import Tensor
+
+from mlpf.schema import IDENTITY, MOMENTUM_COMPONENTS
 
 
 class Targets(NamedTuple):
@@ -23,6 +26,18 @@ class Targets(NamedTuple):
     pileup: Tensor
     charge: Tensor
     jet: Tensor
+
+    @classmethod
+    def zeros(cls, *shape: int) -> Self:
+        """Those of padded rows; ``(..., )`` elements."""
+        return cls(
+            class_position=torch.zeros(shape, dtype=torch.int64),
+            momentum=torch.zeros(*shape, len(MOMENTUM_COMPONENTS)),
+            has_momentum=torch.zeros(shape, dtype=torch.bool),
+            pileup=torch.zeros(shape),
+            charge=torch.zeros(shape, dtype=torch.int64),
+            jet=torch.zeros(shape, dtype=torch.int64),
+        )
 
 
 class Edges(NamedTuple):
@@ -57,3 +72,10 @@ class Batch(NamedTuple):
     targets: Targets
     event_id: Tensor
     edges: Edges | None = None
+
+    @classmethod
+    def without_targets(cls, features: Tensor, mask: Tensor, edges: Edges | None = None) -> Self:
+        """What a model sees of a batch, and zeros for all else."""
+        with mask.device:
+            event_id = torch.zeros(len(mask), len(IDENTITY), dtype=torch.int64)
+            return cls(features, mask, torch.zeros_like(mask), Targets.zeros(*mask.shape), event_id, edges)

@@ -135,16 +135,8 @@ class PoolReader(Dataset):
 
 
 def _empty(rows: int, num_events: int, shape: Tensor) -> PackedBatches:
-    targets = Targets(
-        class_position=torch.zeros(rows, dtype=torch.int64),
-        momentum=torch.zeros(rows, len(schema.MOMENTUM_COMPONENTS)),
-        has_momentum=torch.zeros(rows, dtype=torch.bool),
-        pileup=torch.zeros(rows),
-        charge=torch.zeros(rows, dtype=torch.int64),
-        jet=torch.zeros(rows, dtype=torch.int64),
-    )
     event_id = torch.zeros(num_events, len(schema.IDENTITY), dtype=torch.int64)
-    return PackedBatches(torch.zeros(rows, schema.NUM_FEATURES), torch.zeros(rows), torch.zeros(rows), targets, event_id, shape)
+    return PackedBatches(torch.zeros(rows, schema.NUM_FEATURES), torch.zeros(rows), torch.zeros(rows), Targets.zeros(rows), event_id, shape)
 
 
 def _sorted(edges: list[Edges]) -> Edges:

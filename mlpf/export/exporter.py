@@ -59,13 +59,15 @@ def export_model(model: torch.nn.Module, path: str | Path, training: Mapping[str
         what was checked, the agreement with ``model`` among it.
 
     Raises:
-        ModelError: unknown target, the model cannot be exported, or the file would break the contract; nothing is written then.
+        ModelError: unknown target, the model needs edges or cannot be exported, or the file would break the contract; nothing is written then.
     """
     path = Path(path)
     if target not in TARGETS:
         raise ModelError(f"target '{target}': cannot be exported yet; choose one of {', '.join(TARGETS)}")
     if path.suffix != ".onnx" or path.is_dir():
         raise ModelError(f"{path}: expected the name of a file that ends in .onnx")
+    if getattr(model, "needs_edges", False):
+        raise ModelError("the model works on the edges of a dataset, which the consumer does not give; train one that does not (model.graph=knn)")
     module = ConsumerModule(copy.deepcopy(model)).cpu().eval()
     graph = to_onnx(module)
     if training and "split" in training:

@@ -58,13 +58,15 @@ def open_data(config: TrainingConfig, report: Callable[[str], None]) -> Training
     return data
 
 
-def make_loaders(data: TrainingData, config: TrainingConfig, element_weights: ElementWeights | None, report: Callable[[str], None]) -> tuple[Loader, Loader]:
-    """Loaders of training and validation batches.
+def make_loaders(
+    data: TrainingData, config: TrainingConfig, element_weights: ElementWeights | None, report: Callable[[str], None], edges: bool = False
+) -> tuple[Loader, Loader]:
+    """Loaders of training and validation batches, with the edges of the datasets if asked for.
 
     Proportions are those of the training; validation sees every event once. Elements weigh alike in both, so that their losses can be compared.
     """
     proportions = [share for share in config.datasets.values() if share is not None] or None
-    loader = partial(Loader, pool_elements=config.pool_elements, num_workers=config.num_workers, element_weights=element_weights)
+    loader = partial(Loader, pool_elements=config.pool_elements, num_workers=config.num_workers, element_weights=element_weights, edges=edges)
     training = loader(data.training, config.max_elements, seed=config.seed, proportions=proportions)
     if proportions is not None:
         counts = ", ".join(f"{training.plan.num_events(i)} of {dataset.path.name}" for i, dataset in enumerate(data.datasets))

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -5,7 +6,7 @@ from mlpf import schema
 from mlpf.config import parse_section
 from mlpf.dataset.batch import Batch, Targets
 from mlpf.errors import ConfigError
-from mlpf.loss.particle_flow import EVENT_TERMS, BinaryConfig, LossConfig, ParticleFlowLoss, PidConfig, TermWeights
+from mlpf.loss.particle_flow import EVENT_TERMS, MOMENTUM_TERMS, BinaryConfig, LossConfig, MomentumConfig, ParticleFlowLoss, PidConfig, TermWeights
 from mlpf.nn.heads import ModelOutput
 
 B, N = 2, 12
@@ -98,6 +99,98 @@ def test_a_batch_without_particles_has_only_the_binary_term():
     targets = batch.targets._replace(class_position=torch.zeros(B, N, dtype=torch.int64), has_momentum=torch.zeros(B, N, dtype=torch.bool))
     terms = ParticleFlowLoss(LossConfig())(output, batch._replace(targets=targets))
     assert {name for name, value in terms.items() if value > 0} == {"binary", "total"}
+
+
+def test_a_particle_weight_makes_particles_count_more_in_the_binary_term_only():
+    output, batch = example()
+    plain, weighted = (ParticleFlowLoss(LossConfig(binary=BinaryConfig(particle_weight=w)))(output, batch) for w in (1.0, 3.0))
+    particle = batch.targets.class_position > 0
+    p = output.binary.double().softmax(-1)[..., 1]
+    expected = torch.where(particle, -3.0 * p.log(), -(1.0 - p).log()).mean()
+    assert weighted["binary"].item() == pytest.approx(expected.item(), rel=1e-5)
+    assert all(weighted[name] == plain[name] for name in TERMS if name != "binary")
+
+
+def test_the_momentum_terms_can_be_quantiles():
+    output, batch = example()
+    terms = ParticleFlowLoss(LossConfig(momentum=MomentumConfig(regression="quantile", quantile=0.8)))(output, batch)
+    residual = (batch.targets.momentum - output.momentum).double().numpy()[batch.targets.has_momentum.numpy()]
+    expected = np.where(residual > 0, 0.8 * residual, -0.2 * residual).mean(axis=0)
+    assert [terms[name].item() for name in MOMENTUM_TERMS] == pytest.approx(expected, rel=1e-5)
+
+
+def event_batch(num_events=3, rows=20, padded=4, seed=0):
+    """As `example`, with events that have jets, pt of their elements, and NaN in the padding."""
+    g = torch.Generator().manual_seed(seed)
+    output = ModelOutput(*(torch.randn(num_events, rows, width, generator=g) for width in (2, 9, 5, 1, 3)))
+    features = torch.full((num_events, rows, schema.NUM_FEATURES), float("nan"))
+    features[:, : rows - padded] = torch.rand(num_events, rows - padded, schema.NUM_FEATURES, generator=g) * 30.0
+    mask = torch.isfinite(features[..., 0]).float()
+    classes = torch.randint(0, 3, (num_events, rows), generator=g) * mask.long()
+    particle = classes > 0
+    momentum = torch.where(particle.unsqueeze(-1), torch.randn(num_events, rows, 5, generator=g), 0.0)
+    jet = torch.randint(0, 4, (num_events, rows), generator=g) * particle
+    targets = Targets(classes, momentum, particle, mask * 0.5, torch.ones_like(classes), jet)
+    return output, Batch(features, mask, mask, targets, torch.ones(num_events, 3, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("name", ["jets", "met"])
+def test_a_term_of_events_is_computed_only_where_it_counts(name):
+    output, batch = event_batch()
+    plain = ParticleFlowLoss(LossConfig())(output, batch)
+    assert name not in plain
+    terms = ParticleFlowLoss(LossConfig(weights=TermWeights(**{name: 2.0})))(output, batch)
+    assert set(terms) == {*TERMS, name, "total"}
+    assert terms[name] > 0.01
+    assert terms["total"].item() == pytest.approx(plain["total"].item() + 2.0 * terms[name].item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["jets", "met"])
+def test_a_term_of_events_trains_the_existence_pt_and_azimuth_of_particles_whatever_padding_holds(name):
+    output, batch = event_batch()
+    output = ModelOutput(*(values.requires_grad_() for values in output))
+    only = dict.fromkeys(TERMS, 0.0) | {name: 1.0}
+    ParticleFlowLoss(LossConfig(weights=TermWeights(**only)))(output, batch)["total"].backward()
+    for leaf, components in ((output.binary, 2), (output.momentum, 3)):
+        assert torch.isfinite(leaf.grad).all()
+        assert not leaf.grad[batch.mask == 0].any()
+        assert leaf.grad.abs().sum(dim=(0, 1)).count_nonzero() == components  # of momenta: log pt, sin phi, cos phi
+    assert not any(leaf.grad is not None and leaf.grad.any() for leaf in (output.pid, output.charge, output.pileup))
+
+
+@pytest.mark.parametrize("name", ["jets", "met"])
+def test_terms_of_events_are_means_with_the_weights_of_events(name):
+    output, batch = event_batch()
+    loss = ParticleFlowLoss(LossConfig(weights=TermWeights(**{name: 1.0})))
+    alone = [loss(*pick(output, batch, [i]))[name].item() for i in range(3)]
+    weights = torch.tensor([[2.0], [1.0], [0.5]])
+    found = loss(output, batch._replace(weight=weights * batch.mask))[name].item()
+    assert found == pytest.approx(np.average(alone, weights=weights[:, 0]), rel=1e-5)
+
+
+def pick(output, batch, events):
+    targets = Targets(*(values[events] for values in batch.targets))
+    cut = Batch(batch.features[events], batch.mask[events], batch.weight[events], targets, batch.event_id[events])
+    return ModelOutput(*(values[events] for values in output)), cut
+
+
+@pytest.mark.parametrize("num_elements", [0, 1])
+def test_events_without_elements_or_particles_have_finite_losses(num_elements):
+    output, batch = event_batch(rows=num_elements, padded=0)
+    nothing = Targets(*(torch.zeros_like(values) for values in batch.targets))
+    weights = TermWeights(**dict.fromkeys(("jets", "met"), 1.0))
+    terms = ParticleFlowLoss(LossConfig(weights=weights))(output, batch._replace(targets=nothing))
+    assert all(torch.isfinite(value) for value in terms.values())
+
+
+def test_under_autocast_the_loss_is_that_of_float32():
+    output, batch = event_batch()
+    loss = ParticleFlowLoss(LossConfig(weights=TermWeights(jets=1.0, met=1.0)))
+    expected = loss(ModelOutput(*(values.bfloat16().float() for values in output)), batch)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = loss(ModelOutput(*(values.bfloat16() for values in output)), batch)
+    assert {value.dtype for value in found.values()} == {torch.float32}
+    assert {name: value.item() for name, value in found.items()} == {name: value.item() for name, value in expected.items()}
 
 
 def test_mistakes_in_the_section_are_explained():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from mlpf.loss.terms import binary_cross_entropy, cross_entropy, focal, huber
+from mlpf.loss.terms import binary_cross_entropy, cross_entropy, focal, huber, pinball
 
 RNG = np.random.default_rng(0)
 B, N, C = 2, 15, 4
@@ -47,6 +47,19 @@ def test_elements_count_by_their_weight():
 def test_huber_is_quadratic_then_linear():
     prediction, target, counted = tensors([[0.3, 2.0, -2.0]], [[0.0, 0.0, 0.0]], [[True, True, True]])
     assert huber(prediction, target, counted, delta=0.5).item() == pytest.approx((0.3**2 / 2 + 2 * 0.5 * (2.0 - 0.25)) / 3)
+
+
+def test_pinball_loss_equals_its_formula():
+    prediction, target, counted = tensors([[0.3, 2.0, -2.0]], [[0.0, 0.0, 0.0]], [[True, True, True]])
+    assert pinball(prediction, target, counted, quantile=0.9).item() == pytest.approx((0.1 * 0.3 + 0.1 * 2.0 + 0.9 * 2.0) / 3)
+
+
+@pytest.mark.parametrize("quantile", [0.1, 0.5, 0.84])
+def test_pinball_loss_is_least_at_the_quantile(quantile):
+    target = RNG.lognormal(0.0, 1.0, 2001)
+    guesses = np.linspace(0.0, 6.0, 6001)
+    losses = [pinball(*tensors(np.full((1, 2001), guess), target[None], np.ones((1, 2001))), quantile).item() for guess in guesses[::10]]
+    assert guesses[::10][int(np.argmin(losses))] == pytest.approx(np.quantile(target, quantile), abs=0.01)
 
 
 def test_binary_cross_entropy_takes_fractions():

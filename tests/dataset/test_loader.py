@@ -12,7 +12,7 @@ from mlpf.dataset.graph_dataset import GraphDataset
 from mlpf.dataset.loader import Loader
 from mlpf.dataset.sample import select_split
 from mlpf.errors import DatasetError, MlpfError
-from mlpf.events import Events
+from mlpf.events import Events, offsets_from_counts
 from mlpf.io.files import sha256
 from mlpf.io.shards import Shard, ShardedDataset, write_manifest, write_parquet
 from mlpf.samples.split import SplitConfig
@@ -53,7 +53,10 @@ def make(samples, **settings):
 
 def content(batches):
     """All bytes of some batches."""
-    return [b"".join(values.numpy().tobytes() for values in (b.features, b.mask, b.weight, *b.targets)) + str(b.mask.shape).encode() for b in batches]
+    return [
+        b"".join(values.numpy().tobytes() for values in (b.features, b.mask, b.weight, *b.targets, b.event_id, *(b.edges or ()))) + str(b.mask.shape).encode()
+        for b in batches
+    ]
 
 
 def test_a_batch_is_its_events_and_padding(datasets):
@@ -80,6 +83,110 @@ def test_a_batch_is_its_events_and_padding(datasets):
                 assert not values[row, count:].any(), name
     assert not by_features
     assert num_empty == 0
+
+
+def test_a_batch_knows_the_identity_of_its_events(datasets):
+    """By the index, which is read from other columns than the elements; events of the two datasets have the same numbers."""
+    for dataset in datasets:
+        sample = select_split(dataset)
+        counts = dict(zip(zip(*(getattr(sample.index, name).tolist() for name in schema.IDENTITY), strict=True), sample.num_elements.tolist(), strict=True))
+        for batch in make([sample]):
+            assert batch.event_id.dtype == torch.int64
+            for identity, count in zip(batch.event_id.tolist(), batch.mask.sum(dim=1).tolist(), strict=True):
+                assert counts.pop(tuple(identity)) == count
+        assert not counts
+
+
+def test_particles_know_their_jets_from_1_on(datasets, tmp_path):
+    events = datasets[1].read()
+    jets = np.random.default_rng(0).integers(-1, 4, events.size("element"))
+    jets[::11] = -5  # not a jet either
+    jet_of = dict(zip(events["element_eta"].tolist(), zip(jets.tolist(), events["target_class"].tolist(), strict=True), strict=True))
+    seen = set()
+    for batch in make([select_split(write(tmp_path, events.with_columns({"target_jet_index": jets})))]):
+        assert not batch.targets.jet[batch.mask == 0].any()
+        particle = batch.targets.class_position > 0  # superclusters yield none
+        for jet, eta, is_particle in zip(
+            *(values[batch.mask > 0].tolist() for values in (batch.targets.jet, batch.features[..., schema.FEATURE_INDEX["eta"]], particle)), strict=True
+        ):
+            assert jet == (max(jet_of[eta][0], -1) + 1 if is_particle else 0)
+            seen.add(jet)
+    assert seen == {0, 1, 2, 3, 4}
+
+
+def test_without_jets_in_the_dataset_no_particle_has_one(samples):
+    assert not any(batch.targets.jet.any() for batch in make(samples))
+
+
+def with_edges(events, run):
+    """Random edges between elements of every event, which gets another run, so that the identity tells datasets apart."""
+    rng = np.random.default_rng(run)
+    counts = np.where(events.counts("element") > 1, rng.poisson(25.0, len(events)), 0)
+    event = np.repeat(np.arange(len(events)), counts)
+    source, target = np.sort([rng.integers(0, events.counts("element")[event]) for _ in range(2)], axis=0)
+    order = np.lexsort((target, source, event))
+    columns = {"edge_source": source[order], "edge_target": target[order], "edge_distance": 1e5 * run + np.arange(len(event))}
+    columns |= {"edge_kind": rng.integers(1, 8, len(event)), "run": np.full(len(events), run)}
+    return events.with_columns(columns, {"edge": offsets_from_counts(counts)})
+
+
+@pytest.fixture(scope="module")
+def edged(datasets, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("edges")
+    first, second = with_edges(datasets[0].read(), 1), with_edges(datasets[1].read(), 2)
+    return [write(folder / "first", first.slice(0, 70), first.slice(70, len(first))), write(folder / "second", second)]
+
+
+def test_edges_are_those_of_the_graphs_of_the_events(edged):
+    graphs = {tuple(graph.event_id[0].tolist()): graph for dataset in edged for graph in GraphDataset(dataset)}
+    num_edges = 0
+    for batch in make([select_split(dataset) for dataset in edged], edges=True):
+        longest = batch.mask.shape[1]
+        assert [values.dtype for values in batch.edges] == [torch.int64, torch.float32, torch.int64]
+        assert (batch.mask.flatten()[batch.edges.index] == 1).all()
+        event = batch.edges.index // longest
+        assert torch.equal(event[0], event[1])
+        for row, identity in enumerate(batch.event_id.tolist()):
+            graph, own = graphs.pop(tuple(identity)), event[0] == row
+            assert torch.equal(batch.edges.index[:, own] - row * longest, graph.edge_index)
+            assert torch.equal(batch.edges.distance[own], graph.edge_distance)
+            num_edges += int(own.sum())
+    assert not graphs
+    assert num_edges > 1000
+
+
+def test_kinds_of_edges_follow_their_edges(edged):
+    kind_of = {}
+    for dataset in edged:
+        events = dataset.read()
+        kind_of |= dict(zip(events["edge_distance"].tolist(), events["edge_kind"].tolist(), strict=True))
+    for batch in make([select_split(dataset) for dataset in edged], edges=True):
+        assert batch.edges.kind.tolist() == [kind_of[distance] for distance in batch.edges.distance.tolist()]
+
+
+def test_whoever_asks_for_no_edges_gets_none_and_the_same_batches(edged):
+    samples = [select_split(dataset) for dataset in edged]
+    without, with_them = list(make(samples)), list(make(samples, edges=True))
+    assert all(batch.edges is None for batch in without)
+    assert content(without) == content(batch._replace(edges=None) for batch in with_them)
+
+
+def test_edges_do_not_depend_on_workers_nor_on_where_a_pass_begins(edged):
+    samples = [select_split(dataset) for dataset in edged]
+    whole = make(samples, edges=True)
+    expected = content(whole)
+    assert content(make(samples, edges=True, num_workers=2)) == expected
+    for cut in range(1, len(whole), 3):
+        resumed = make(samples, edges=True, num_workers=cut % 2)
+        resumed.load_state_dict({**whole.state_dict(), "epoch": 0, "num_delivered": cut})
+        assert content(resumed) == expected[cut:]
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_dataset_without_edges_is_one_clear_line_also_from_a_worker(datasets, edged, num_workers):
+    samples = [select_split(edged[0]), select_split(datasets[1])]
+    with pytest.raises(DatasetError, match=r"second/part-0\.parquet: holds no edge_source, .*; make the dataset with mlpf postprocess and a choice of edges"):
+        list(make(samples, edges=True, num_workers=num_workers))
 
 
 def test_an_element_weighs_what_its_event_does_times_its_own(datasets):

@@ -24,7 +24,7 @@ CORE = [
     "xxhash>=3.0",
 ]
 EXTRAS = {
-    "train": ["lightning>=2.4", "onnxscript>=0.3", "tensorboard>=2.16", "torch>=2.6", "torch-geometric>=2.6"],
+    "train": ["lightning>=2.4", "onnxscript>=0.3", "safetensors>=0.4.3", "tensorboard>=2.16", "torch>=2.6", "torch-geometric>=2.6"],
     "simulate": ["pythia8mc>=8.310,<8.318"],
     "track": ["mlflow>=2.16"],
     "tune": ["optuna>=4.0"],

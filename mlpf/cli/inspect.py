@@ -1,6 +1,7 @@
 """``mlpf inspect``: what a file holds."""
 
 import json
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +16,7 @@ from mlpf import schema
 from mlpf.cli.console import console
 from mlpf.errors import MlpfError, NtupleError
 from mlpf.events import Events
+from mlpf.io.model_file import MODEL_FILE, read_header
 
 
 def run(
@@ -38,10 +40,10 @@ def run(
         _inspect_candidates(path, columns)
     elif (path / "manifest.json").is_file():
         _inspect_dataset(path, columns)
-    elif (path / "model.json").is_file():
-        console.print_json((path / "model.json").read_text())
+    elif (path / MODEL_FILE).is_file():
+        _inspect_run(path)
     elif path.exists():
-        raise MlpfError(f"{path}: not an ntuple (.root), candidates (.root, .parquet), a dataset (manifest.json), a run (model.json) or a model (.onnx)")
+        raise MlpfError(f"{path}: not an ntuple (.root), candidates (.root, .parquet), a dataset (manifest.json), a run ({MODEL_FILE}) or a model (.onnx)")
     else:
         raise MlpfError(f"{path}: no such file or folder")
 
@@ -147,6 +149,12 @@ def _inspect_dataset(path: Path, columns: bool) -> None:
     console.print("events by split, unless training.split says otherwise: " + ", ".join(f"{name} {splits[i]}" for i, name in enumerate(SPLITS)))
     made_with = {key: value for key, value in dataset.manifest.items() if key not in ("shards", "schema_digest")}
     console.print("manifest:", yaml.safe_dump(made_with, sort_keys=False, default_flow_style=None, width=120), sep="\n", markup=False)
+
+
+def _inspect_run(path: Path) -> None:
+    header = read_header(path)
+    console.print(f"{escape(str(path))}: trained model, tensors: {len(header.shapes)}, numbers in them: {sum(map(math.prod, header.shapes.values()))}")
+    console.print_json(header.description)
 
 
 def _inspect_onnx(path: Path, contract: bool) -> None:

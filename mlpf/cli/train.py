@@ -31,14 +31,14 @@ def run(
 
     values = load_parameters(parameters, overrides or [])
     if data:
-        values.setdefault("training", {})["dataset"] = _datasets(data)
+        values.setdefault("training", {})["dataset"] = datasets_of(data)
     with progress() as bar:
         result = train(run_parameters(values, parameters), output, overwrite, console.print, bar)
     console.print(f"{result.folder}: best epoch {result.info.epoch}, validation loss {result.info.validation_loss:.4f}, {result.seconds:.1f} s")
-    console.print("wrote model.pt and model.json (best epoch), parameters.yaml, scaling.json, metrics.csv, tensorboard/, checkpoints/")
+    console.print("wrote model.safetensors and model.json (best epoch), parameters.yaml, scaling.json, metrics.csv, tensorboard/, checkpoints/")
 
 
-def _datasets(data: list[str]) -> list[str] | dict[str, float]:
+def datasets_of(data: list[str]) -> list[str] | dict[str, float]:
     """What --data says: folders, or folders with shares."""
     shares = {}
     for word in data:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import onnxruntime
@@ -12,12 +12,15 @@ from mlpf.candidates import Outputs, make_candidates
 from mlpf.errors import ModelError
 from mlpf.events import Events
 from mlpf.io.files import sha256
+from mlpf.io.model_file import MODEL_FILE
 from mlpf.producer.producer import METADATA_SPLIT, ConsumerInput, Producer, consumer_input, empty_outputs
 from mlpf.samples.split import SplitConfig, fold_index
 
+if TYPE_CHECKING:
+    from mlpf.dataset.edges import EventEdges
+
 ALL, TEST = "all", "test"
 MAX_ELEMENTS = 8000  # per batch of a torch model, padding included
-RUN_INFO = "model.json"  # in a folder that holds a run; mlpf.nn.saved.INFO, which needs torch
 
 
 class Predictor(Protocol):
@@ -27,11 +30,13 @@ class Predictor(Protocol):
         description: what it is, for the report.
         split: how events were shared when it was trained.
         default_split: events to evaluate unless told.
+        needs_edges: the events must come with the dataset's edges.
     """
 
     description: dict[str, str]
     split: SplitConfig
     default_split: str
+    needs_edges: bool
 
     def __call__(self, events: Events) -> Events:
         """Candidates (`schema.CANDIDATES`) of a dataset's events."""
@@ -39,6 +44,8 @@ class Predictor(Protocol):
 
 class OnnxPredictor:
     """An ONNX model, one event per call as the consumer runs it; a file of other origin does not say which events it has seen."""
+
+    needs_edges = False
 
     def __init__(self, path: Path, device: str) -> None:
         self._producer = Producer(path, device)
@@ -71,6 +78,7 @@ class TorchPredictor:
         self._model, info = load_model(path)
         self._model.to(device)
         self._device = device
+        self.needs_edges = self._model.needs_edges
         self.split = info.split
         self.description = {
             "model": str(path),
@@ -84,25 +92,39 @@ class TorchPredictor:
         """See `Predictor`."""
         selected = consumer_input(events)
         outputs = _zeros(len(selected.features))
-        self.predict(selected, np.arange(len(events)), outputs)
+        self.predict(events, selected, np.arange(len(events)), outputs)
         return make_candidates(events, *selected, outputs)
 
-    def predict(self, selected: ConsumerInput, chosen: np.ndarray, outputs: Outputs) -> None:
-        """Fill the outputs of some events, ``chosen`` (positions), and leave those of all others alone."""
-        for batch in batches_of_similar_size(np.diff(selected.offsets)[chosen], MAX_ELEMENTS):
-            self._predict(selected.features, selected.offsets, chosen[batch], outputs)
+    def predict(self, events: Events, selected: ConsumerInput, chosen: np.ndarray, outputs: Outputs) -> None:
+        """Fill the outputs of some events, ``chosen`` (positions), and leave those of all others alone.
 
-    def _predict(self, features: np.ndarray, offsets: np.ndarray, batch: np.ndarray, outputs: Outputs) -> None:
+        Raises:
+            DatasetError: the model works on edges, and there are none.
+        """
+        from mlpf.dataset.edges import EventEdges, require_edges
+
+        edges = None
+        if self.needs_edges:
+            require_edges(events)
+            edges = EventEdges.of(events)
+        for batch in batches_of_similar_size(np.diff(selected.offsets)[chosen], MAX_ELEMENTS):
+            self._predict(selected.features, selected.offsets, edges, chosen[batch], outputs)
+
+    def _predict(self, features: np.ndarray, offsets: np.ndarray, edges: "EventEdges | None", batch: np.ndarray, outputs: Outputs) -> None:
         """Fill the outputs of a batch of events."""
         import torch
+
+        from mlpf.dataset.batch import Batch, Edges
 
         counts = offsets[batch + 1] - offsets[batch]
         mask = np.arange(counts.max()) < counts[:, None]
         padded = np.zeros((*mask.shape, schema.NUM_FEATURES), dtype=np.float32)
         own = np.concatenate([np.arange(offsets[event], offsets[event + 1]) for event in batch])
         padded[mask] = features[own]
+        between = None if edges is None else Edges(*(values.to(self._device) for values in edges.in_rows(batch, np.arange(len(batch)) * counts.max())))
+        inputs = (torch.from_numpy(values).to(self._device) for values in (padded, mask.astype(np.float32)))
         with torch.inference_mode():
-            result = self._model(torch.from_numpy(padded).to(self._device), torch.from_numpy(mask.astype(np.float32)).to(self._device))
+            result = self._model.predict(Batch.without_targets(*inputs, between))
         for name, values in {"binary": result.binary, "pid": result.pid, "momentum": result.momentum, "pileup": result.pileup[..., 0]}.items():
             getattr(outputs, name)[own] = values.cpu().numpy()[mask]
 
@@ -128,6 +150,7 @@ class FoldPredictor:
         _check_folds(dict(zip(runs, (predictor.split for predictor in predictors), strict=True)))
         self._predictors = {predictor.split.fold: predictor for predictor in sorted(predictors, key=lambda predictor: predictor.split.fold)}
         self._config = self._predictors[0].split
+        self.needs_edges = any(predictor.needs_edges for predictor in predictors)
         descriptions = {fold: predictor.description for fold, predictor in self._predictors.items()}
         self.description = {
             "model": f"{runs[0].parent}, out of fold",
@@ -142,7 +165,7 @@ class FoldPredictor:
         outputs = _zeros(len(selected.features))
         fold = fold_index(events["run"], events["lumi"], events["event"], self._config)
         for own, predictor in self._predictors.items():
-            predictor.predict(selected, np.flatnonzero(fold == own), outputs)
+            predictor.predict(events, selected, np.flatnonzero(fold == own), outputs)
         return make_candidates(events, *selected, outputs)
 
 
@@ -204,6 +227,6 @@ def load_predictor(path: str | Path, device: str = "cpu") -> Predictor:
 
 def _runs_in(folder: Path) -> list[Path]:
     """Finished runs in a folder that is not a run itself."""
-    if (folder / RUN_INFO).is_file():
+    if (folder / MODEL_FILE).is_file():
         return []
-    return sorted(run.parent for run in folder.glob(f"*/{RUN_INFO}") if run.parent.suffix != ".partial")
+    return sorted(run.parent for run in folder.glob(f"*/{MODEL_FILE}") if run.parent.suffix != ".partial")

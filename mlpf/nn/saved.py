@@ -1,20 +1,28 @@
-"""A trained model on disk: `model.pt` (weights) and `model.json` (all else), read without Lightning and without unpickling anything but tensors."""
+"""A trained model on disk: one file, `model.safetensors`, holds weights and description, so that they always belong together; nothing in it is unpickled.
 
+`model.json` beside it is a copy of the description for people to read.
+"""
+
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pydantic
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 import mlpf
 from mlpf import schema
 from mlpf.config import Config
 from mlpf.errors import ModelError
-from mlpf.io.files import atomic_file, sha256, write_text
+from mlpf.io.files import atomic_file, flush_to_disk, write_text
+from mlpf.io.model_file import DESCRIPTION, MODEL_FILE, read_header
 from mlpf.nn.model import Model, build_model, model_config
 from mlpf.samples.split import SplitConfig
 
-WEIGHTS = "model.pt"
 INFO = "model.json"
 
 
@@ -35,8 +43,12 @@ class ModelInfo(Config):
     """Epoch of these weights, counted from 1."""
     validation_loss: float
     """Total loss on the validation split at that epoch."""
+    step: int | None = None
+    """Steps of the optimiser until then."""
+    initialized_from: str | None = None
+    """Model whose weights the training started from (`mlpf.training.initialize`); none where it started from random ones."""
     weights_sha256: str = ""
-    """Checksum of the weights file; filled in by `save_model`."""
+    """Checksum of names, shapes and numbers of the weights; filled in by `save_model`."""
     schema_digest: str = pydantic.Field(default_factory=schema.digest)
     """Meaning of the features and classes, `schema.digest`."""
     version: str = mlpf.__version__
@@ -44,12 +56,15 @@ class ModelInfo(Config):
 
 
 def save_model(folder: str | Path, model: Model, info: ModelInfo) -> None:
-    """Write weights, then description; each appears complete or not at all."""
+    """Write weights and description, whole or not at all, then the readable copy of the description."""
     folder = Path(folder)
-    with atomic_file(folder / WEIGHTS) as temporary:
-        torch.save(model.state_dict(), temporary)
-        checksum = sha256(temporary)
-    write_text(folder / INFO, info.model_copy(update={"weights_sha256": checksum}).model_dump_json(indent=2) + "\n")
+    # copies: safetensors refuses tensors that share memory
+    tensors = {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in model.state_dict().items()}
+    info = info.model_copy(update={"weights_sha256": checksum(tensors)})
+    with atomic_file(folder / MODEL_FILE) as temporary:
+        save_file(tensors, temporary, metadata={"format": "pt", DESCRIPTION: info.model_dump_json()})
+        flush_to_disk(temporary)
+    write_text(folder / INFO, info.model_dump_json(indent=2) + "\n")
 
 
 def load_model(folder: str | Path) -> tuple[Model, ModelInfo]:
@@ -59,25 +74,52 @@ def load_model(folder: str | Path) -> tuple[Model, ModelInfo]:
         ModelError: no model in the folder, a damaged one, or one made for another schema.
         ConfigError: a description this version does not understand.
     """
-    folder = Path(folder)
-    info = _read_info(folder / INFO)
-    if info.schema_digest != schema.digest():
-        raise ModelError(f"{folder / INFO}: made for schema {info.schema_digest}, this library has {schema.digest()}; train the model again")
-    weights = folder / WEIGHTS
-    if not weights.is_file() or sha256(weights) != info.weights_sha256:
-        raise ModelError(f"{weights}: missing or not the weights that {INFO} describes; train the model again")
-    model = build_model(model_config({"model": info.model}, folder / INFO))
+    tensors, info = load_weights(folder)
+    path = Path(folder) / MODEL_FILE
+    model = build_model(model_config({"model": info.model}, path))
     try:
-        model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-    except Exception as error:  # what torch raises on foreign bytes shares no base class
-        raise ModelError(f"{weights}: does not fit the model: {' '.join(str(error).split())[:200]}") from error
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ModelError(f"{path}: the weights do not fit the model that it describes: {' '.join(str(error).split())[:200]}") from error
     return model.eval(), info
 
 
-def _read_info(path: Path) -> ModelInfo:
+def load_weights(folder: str | Path) -> tuple[dict[str, Tensor], ModelInfo]:
+    """Weights and scaling of a saved model by name, on the CPU, and its description.
+
+    Raises:
+        ModelError: no model in the folder, a damaged one, or one made for another schema.
+    """
+    info, path = read_info(folder), Path(folder) / MODEL_FILE
+    if info.schema_digest != schema.digest():
+        raise ModelError(f"{path}: made for schema {info.schema_digest}, this library has {schema.digest()}; train the model again")
     try:
-        return ModelInfo.model_validate_json(path.read_text())
-    except OSError as error:
-        raise ModelError(f"{path.parent}: holds no trained model, {path.name} cannot be read ({error.strerror}); has mlpf train finished an epoch?") from error
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: damaged: {' '.join(str(error).split())[:200]}; train the model again") from error
+    if checksum(tensors) != info.weights_sha256:
+        raise ModelError(f"{path}: damaged: its numbers are not those that were written; train the model again")
+    return tensors, info
+
+
+def read_info(folder: str | Path) -> ModelInfo:
+    """The description of a saved model.
+
+    Raises:
+        ModelError: no model in the folder, or a damaged one.
+    """
+    description = read_header(folder).description
+    try:
+        return ModelInfo.model_validate_json(description)
     except ValueError as error:
-        raise ModelError(f"{path}: not a model description: {' '.join(str(error).split())[:200]}") from error
+        raise ModelError(f"{Path(folder) / MODEL_FILE}: described as no model of this version: {' '.join(str(error).split())[:200]}") from error
+
+
+def checksum(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of names, types, shapes and numbers of contiguous tensors on the CPU, in the order of their names."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -17,7 +17,7 @@ def test_train_reports_and_leaves_a_model_that_loads(tmp_path):
     arguments = ["train", "-p", TINY, "--data", str(data), "--output", str(tmp_path / "run"), "training.epochs=2", "model.width=16", "training.device=cpu"]
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    for words in ("events for training", "parameters", "epoch 2/2: loss", "events/s", "best epoch", "model.pt"):
+    for words in ("events for training", "parameters", "epoch 2/2: loss", "events/s", "best epoch", "model.safetensors"):
         assert words in result.output
     model, info = load_model(tmp_path / "run")
     assert info.model["width"] == 16

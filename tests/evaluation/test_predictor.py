@@ -7,9 +7,9 @@ import pytest
 
 from mlpf.candidates import compare_candidates
 from mlpf.errors import ModelError
-from mlpf.evaluation.predictor import RUN_INFO, FoldPredictor, OnnxPredictor, TorchPredictor, batches_of_similar_size, load_predictor
+from mlpf.evaluation.predictor import FoldPredictor, OnnxPredictor, TorchPredictor, batches_of_similar_size, load_predictor
 from mlpf.io.candidates import read_candidates
-from mlpf.nn.saved import INFO
+from mlpf.nn.saved import load_model, save_model
 from mlpf.samples.split import SPLITS, SplitConfig, fold_index, split_index
 
 
@@ -121,9 +121,8 @@ def changed_folds(fold_runs, tmp_path):
 
     def change(name, **split):
         folder = shutil.copytree(fold_runs, tmp_path / "folds")
-        content = json.loads((folder / name / INFO).read_text())
-        content["split"] = SplitConfig(**split).model_dump(mode="json")
-        (folder / name / INFO).write_text(json.dumps(content))
+        model, info = load_model(folder / name)
+        save_model(folder / name, model, info.model_copy(update={"split": SplitConfig(**split)}))
         return folder
 
     return change
@@ -152,25 +151,20 @@ def test_a_fold_without_a_finished_run_is_one_clear_error(fold_runs, tmp_path):
 
 def test_a_fold_of_another_schema_is_one_clear_error(fold_runs, tmp_path):
     folder = shutil.copytree(fold_runs, tmp_path / "folds")
-    content = json.loads((folder / "run_1" / INFO).read_text())
-    (folder / "run_1" / INFO).write_text(json.dumps({**content, "schema_digest": "0123"}))
-    with pytest.raises(ModelError, match=r"run_1/model\.json: made for schema 0123"):
+    model, info = load_model(folder / "run_1")
+    save_model(folder / "run_1", model, info.model_copy(update={"schema_digest": "0123"}))
+    with pytest.raises(ModelError, match=r"run_1/model\.safetensors: made for schema 0123"):
         load_predictor(folder)
 
 
 def test_an_onnx_file_of_a_fold_knows_its_test(fold_runs, tmp_path):
     from mlpf.export.exporter import export_model
-    from mlpf.nn.saved import load_model
 
     model, info = load_model(fold_runs / "run_1")
     export_model(model, tmp_path / "model.onnx", info.model_dump(mode="json"))
     predictor = load_predictor(tmp_path / "model.onnx")
     assert predictor.split == SplitConfig(folds=3, fold=1, seed=5)
     assert predictor.default_split == "test"
-
-
-def test_a_run_is_known_by_the_file_that_describes_its_model():
-    assert RUN_INFO == INFO
 
 
 def test_the_command_evaluates_all_events_out_of_fold(fold_runs, random_dataset, write_dataset, mlpf_cli, tmp_path):

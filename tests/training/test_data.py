@@ -10,6 +10,7 @@ from mlpf.dataset.loader import Loader
 from mlpf.dataset.sample import select_split
 from mlpf.errors import ConfigError, DatasetError
 from mlpf.io.shards import ShardedDataset
+from mlpf.nn.saved import load_weights
 from mlpf.samples.element_weights import ElementWeights
 from mlpf.samples.scaling_file import read_scaling_file
 from mlpf.samples.split import SplitConfig
@@ -193,7 +194,7 @@ def test_a_run_keeps_scaling_and_weights_and_a_scaling_file_makes_the_same_run(f
 def test_the_scaling_section_reaches_the_model(folders, tmp_path):
     tiny = {"model": {"width": 8, "num_layers": 1, "num_neighbors": 4}, "training": {"dataset": str(folders[0]), "epochs": 1, "device": "cpu"}}
     train(run_parameters({**tiny, "scaling": {"method": "none", "high": 3.0}}), tmp_path / "run")
-    state = torch.load(tmp_path / "run" / "model.pt", weights_only=True)
+    state, _ = load_weights(tmp_path / "run")
     assert (state["preprocess.high"] == 3.0).all()
     np.testing.assert_array_equal(state["preprocess.width"], 1.0)
 

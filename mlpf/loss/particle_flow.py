@@ -11,9 +11,12 @@ from mlpf import schema
 from mlpf.config import Config
 from mlpf.dataset.batch import Batch
 from mlpf.errors import nearest
+from mlpf.loss.critic import Critic, CriticConfig
 from mlpf.loss.jets import JetConfig, jet_response
 from mlpf.loss.met import MetConfig, missing_momentum
 from mlpf.loss.sets import ParticleSet, predicted_set, target_set
+from mlpf.loss.sinkhorn import SinkhornConfig, sinkhorn_emd
+from mlpf.loss.sliced_wasserstein import SlicedWassersteinConfig, sliced_wasserstein
 from mlpf.loss.terms import binary_cross_entropy, cross_entropy, focal, huber, mean_over, pinball
 from mlpf.nn.heads import ModelOutput
 
@@ -21,6 +24,8 @@ MOMENTUM_TERMS = ("log_pt", "eta", "sin_phi", "cos_phi", "log_energy")  # in the
 EVENT_TERMS = ("sinkhorn", "sliced_wasserstein", "jets", "met")
 
 WEIGHTED_PT = (0.1, 1000.0)  # GeV; beyond, an element weighs like one at the limit: superclusters have pt 0
+
+MIN_TRUE_PT = 10.0  # GeV; distances between events are relative to the true sum of pt, or to this one if it is less
 
 _Weight = pydantic.NonNegativeFloat
 
@@ -47,11 +52,11 @@ class TermWeights(Config):
     pileup: _Weight = 1.0
     """Energy fraction from pileup: `binary_cross_entropy` over true particles."""
     sinkhorn: _Weight = 0.0
-    """Work to move the predicted particles onto the true ones, a mean over events."""
+    """Work to move the predicted particles onto the true ones over the true sum of pt: `mlpf.loss.sinkhorn.sinkhorn_emd`, a mean over events."""
     sliced_wasserstein: _Weight = 0.0
-    """The same along random directions, a mean over events."""
+    """The same along fixed directions: `mlpf.loss.sliced_wasserstein.sliced_wasserstein`, a mean over events."""
     critic: _Weight = 0.0
-    """How well a network trained against the model tells predicted events from true ones."""
+    """Loss of a network that tells predicted from true events: `mlpf.loss.critic.Critic`, a mean over events; the weight is how strongly the model resists."""
     jets: _Weight = 0.0
     """Response of the true jets: `mlpf.loss.jets.jet_response`, a mean over events."""
     met: _Weight = 0.0
@@ -108,6 +113,12 @@ class LossConfig(Config):
     """Term ``pid``."""
     momentum: MomentumConfig = MomentumConfig()
     """Terms of the momentum's components."""
+    sinkhorn: SinkhornConfig = SinkhornConfig()
+    """Term ``sinkhorn``."""
+    sliced_wasserstein: SlicedWassersteinConfig = SlicedWassersteinConfig()
+    """Term ``sliced_wasserstein``."""
+    critic: CriticConfig = CriticConfig()
+    """Term ``critic``."""
     jets: JetConfig = JetConfig()
     """Term ``jets``."""
     met: MetConfig = MetConfig()
@@ -118,7 +129,7 @@ class ParticleFlowLoss(nn.Module):
     """``total = sum over terms of weight * term``; the terms are the fields of `TermWeights`. All is float32, under autocast too.
 
     Returns:
-        every term unweighted, and ``total``; terms that compare whole events only if their weight is above 0.
+        every term unweighted, and ``total``; terms that compare whole events only if their weight is above 0, with ``critic`` also ``critic_accuracy``.
     """
 
     particle_weights: Tensor
@@ -130,13 +141,15 @@ class ParticleFlowLoss(nn.Module):
         weights = [config.pid.class_weights.get(name, 1.0) for name in schema.CLASS_NAMES]
         self.register_buffer("class_weights", torch.tensor(weights), persistent=False)
         self.register_buffer("particle_weights", torch.tensor([1.0, config.binary.particle_weight]), persistent=False)
+        self.critic = Critic(config.critic, config.weights.critic) if config.weights.critic > 0.0 else None
 
     def forward(self, output: ModelOutput, batch: Batch) -> dict[str, Tensor]:
         """See the class."""
         with torch.autocast(batch.features.device.type, enabled=False):
             output = ModelOutput(*(values.float() for values in output))
             terms = self._element_terms(output, batch) | self._event_terms(output, batch)
-            terms["total"] = torch.stack([getattr(self.config.weights, name) * term for name, term in terms.items()]).sum()
+            weights = self.config.weights.model_dump()
+            terms["total"] = torch.stack([weights[name] * term for name, term in terms.items() if name in weights]).sum()
         return terms
 
     def _element_terms(self, output: ModelOutput, batch: Batch) -> dict[str, Tensor]:
@@ -164,19 +177,25 @@ class ParticleFlowLoss(nn.Module):
 
     def _event_terms(self, output: ModelOutput, batch: Batch) -> dict[str, Tensor]:
         """Means over events, each with the mean weight of its real elements."""
-        wanted = [name for name in EVENT_TERMS if getattr(self.config.weights, name) > 0]
-        if not wanted:
-            return {}
-        predicted, target = predicted_set(output, batch), target_set(batch)
         weight = batch.weight.sum(dim=1) / batch.mask.sum(dim=1).clamp(min=1.0)
-        return {name: mean_over(self._of_events(name, predicted, target, batch), weight) for name in wanted}
+        terms = {}
+        wanted = [name for name in EVENT_TERMS if getattr(self.config.weights, name) > 0]
+        if wanted:
+            predicted, target = predicted_set(output, batch), target_set(batch)
+            terms = {name: mean_over(self._of_events(name, predicted, target, batch), weight) for name in wanted}
+        if self.critic is not None:
+            loss, accuracy = self.critic(output, batch)
+            terms |= {"critic": mean_over(loss, weight), "critic_accuracy": mean_over(accuracy, weight)}
+        return terms
 
     def _of_events(self, name: str, predicted: ParticleSet, target: ParticleSet, batch: Batch) -> Tensor:
         """``(B,)`` one of `EVENT_TERMS`."""
         match name:
+            case "sinkhorn":
+                return sinkhorn_emd(predicted, target, self.config.sinkhorn) / target.pt.sum(dim=1).clamp(min=MIN_TRUE_PT)
+            case "sliced_wasserstein":
+                return sliced_wasserstein(predicted, target, self.config.sliced_wasserstein) / target.pt.sum(dim=1).clamp(min=MIN_TRUE_PT)
             case "jets":
                 return jet_response(predicted, target, batch.targets.jet, self.config.jets)
-            case "met":
-                return missing_momentum(predicted, target, self.config.met)
             case _:
-                raise NotImplementedError(name)
+                return missing_momentum(predicted, target, self.config.met)

@@ -28,6 +28,10 @@ class ParticleSet(NamedTuple):
         """The elements ``index (B, n) int64`` of each event."""
         return ParticleSet(*(values.gather(1, index) for values in self))
 
+    def full_precision(self) -> "ParticleSet":
+        """The same in float32, or in float64 if it was."""
+        return ParticleSet(*(values.to(torch.promote_types(values.dtype, torch.float32)) for values in self))
+
 
 def predicted_set(output: ModelOutput, batch: Batch) -> ParticleSet:
     """What the model says: expected pt of every element that has a pt and is no part of the padding."""

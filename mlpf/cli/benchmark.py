@@ -158,35 +158,13 @@ def _training(parameters: Path | None, size: int, events: int, threads: int, mea
     import torch
 
     from mlpf.config import load_parameters
-    from mlpf.dataset.loader import Loader
-    from mlpf.dataset.sample import select_split
-    from mlpf.io.shards import ShardedDataset
-    from mlpf.loss.particle_flow import ParticleFlowLoss
-    from mlpf.nn.model import build_model
-    from mlpf.testing import random_dataset
     from mlpf.training.config import run_parameters
+    from mlpf.training.cost import ModelCost
 
     torch.set_num_threads(threads)
-    config = run_parameters(load_parameters(parameters) if parameters else {}, parameters or "parameters")
-    model, loss = build_model(config.model), ParticleFlowLoss(config.loss)
-    optimizer = torch.optim.AdamW(model.parameters())
-    with tempfile.TemporaryDirectory() as folder:
-        dataset = ShardedDataset(random_dataset(Path(folder) / "dataset", events, size))
-        batches = list(Loader([select_split(dataset)], config.training.max_elements, shuffle=False))
-
-    def forward() -> None:
-        with torch.no_grad():
-            for batch in batches:
-                model(batch.features, batch.mask)
-
-    def step() -> None:
-        for batch in batches:
-            optimizer.zero_grad()
-            loss(model(batch.features, batch.mask), batch)["total"].backward()
-            optimizer.step()
-
-    measure(size, "forward", forward)
-    measure(size, "forward, backward, step", step)
+    cost = ModelCost(run_parameters(load_parameters(parameters) if parameters else {}, parameters or "parameters"), size, events)
+    measure(size, "forward", cost.forward)
+    measure(size, "forward, backward, step", cost.training)
 
 
 def _inference(model: Path | None, size: int, events: int, threads: int, measure: Measure) -> None:

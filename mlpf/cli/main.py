@@ -10,7 +10,25 @@ import typer
 from rich.markup import escape
 
 import mlpf
-from mlpf.cli import benchmark, blocks, classical, display, evaluate, export, images, inspect, mix, plot, postprocess, produce, scale, simulate, train, validate
+from mlpf.cli import (
+    benchmark,
+    blocks,
+    classical,
+    display,
+    evaluate,
+    export,
+    images,
+    inspect,
+    mix,
+    plot,
+    postprocess,
+    produce,
+    scale,
+    simulate,
+    train,
+    tune,
+    validate,
+)
 from mlpf.cli.console import errors
 from mlpf.errors import MissingDependencyError, MlpfError
 
@@ -35,6 +53,7 @@ for command in (
     validate,
     scale,
     train,
+    tune,
     evaluate,
     export,
     produce,

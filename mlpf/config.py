@@ -1,6 +1,20 @@
-"""Parameter files: YAML, one section per part of the library, typed, validated, overridable from the command line.
+"""Parameter files: YAML, one section per part of the library, typed, validated, built upon each other, overridable from the command line.
 
-Each part owns the class of its section (a subclass of `Config`); this module only reads, overrides and reports.
+Each part owns the class of its section (a subclass of `Config`); this module only reads, merges, overrides and reports.
+
+A file may name others, relative to itself, whose values it builds upon; later ones win over earlier ones, and its own over all::
+
+    defaults: [ttbar.yaml, window.yaml]
+    training: {epochs: 40}
+
+Mappings are merged key by key, lists and single values are replaced, and null is a value as any other. A mapping with another ``name`` (another model) is
+replaced as a whole, since its keys mean something else.
+
+On the command line, with values in YAML and in the order in which they stand:
+
+- ``training.epochs=40`` changes or sets a value; ``mix.sources.0.weight=2`` one inside a list, counted from 0; ``model={name: window}`` a whole section;
+- ``+training.max_steps=1000`` adds one, and is an error where the files have one already; ``+mix.sources.2={...}`` appends to a list of two;
+- ``~training.max_steps`` removes one, so that its default holds, and is an error where there is none.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +28,7 @@ from mlpf.errors import ConfigError, nearest
 from mlpf.schema import CandidateClass, ElementType
 
 SECTIONS = ("simulation", "postprocess", "mix", "validation", "scaling", "model", "loss", "training", "tune", "plot", "clue", "cluster", "images")
+DEFAULTS = "defaults"  # key of a parameter file that names those it builds upon
 
 
 def _by_name(kinds: type[ElementType] | type[CandidateClass]) -> Any:
@@ -35,33 +50,63 @@ C = TypeVar("C", bound=Config)
 
 
 def load_parameters(path: str | Path | None, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Read a parameter file (None: none, all defaults) and apply overrides ``section.key=value`` (value in YAML).
+    """Read a parameter file (None: none, all defaults) and those it builds upon, then apply overrides; see the module.
 
     Raises:
-        ConfigError: the file cannot be read, is not a mapping, or names a section that does not exist.
+        ConfigError: a file cannot be read, is not a mapping, names a section that does not exist, or leads back to itself; an override that does not fit.
     """
-    parameters = {} if path is None else _read_sections(path)
+    parameters = {} if path is None else _read(Path(path), ())
     for override in overrides:
         _apply_override(parameters, override)
     return parameters
 
 
-def _read_sections(path: str | Path) -> dict[str, Any]:
+def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+    """Sections of a file on top of those of the files that it builds upon; ``above``: the files that led here."""
+    chain = " -> ".join(str(file) for file in (*above, path))
+    if path.resolve() in [file.resolve() for file in above]:
+        raise ConfigError(f"{chain}: {DEFAULTS} lead back to a file that is being read; take one of them out")
+    sections = _read_sections(path, chain)
+    names = sections.pop(DEFAULTS, [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{chain}: {DEFAULTS}: expected a list of parameter files, found {names!r}")
+    parameters: dict[str, Any] = {}
+    for name in names:
+        parameters = _merged(parameters, _read(path.parent / name, (*above, path)))
+    return _merged(parameters, sections)
+
+
+def _read_sections(path: Path, chain: str) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(Path(path).read_text())
+        content = yaml.safe_load(path.read_text())
     except OSError as error:
-        raise ConfigError(f"{path}: cannot read the parameter file: {error.strerror}") from error
+        raise ConfigError(f"{chain}: cannot read the parameter file: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"{chain}: not valid YAML: {' '.join(str(error).split())}") from error
     parameters = {} if content is None else content
     if not isinstance(parameters, dict):
-        raise ConfigError(f"{path}: expected sections ({', '.join(SECTIONS)}), found {type(parameters).__name__}")
+        raise ConfigError(f"{chain}: expected sections ({', '.join(SECTIONS)}), found {type(parameters).__name__}")
     for name, section in parameters.items():
-        if name not in SECTIONS:
-            raise ConfigError(f"{path}: unknown section '{name}'{nearest(str(name), SECTIONS)} (known: {', '.join(SECTIONS)})")
+        if name == DEFAULTS:
+            continue
+        _check_section(name, chain)
         if not isinstance(section, dict):
-            raise ConfigError(f"{path}: {name}: expected keys and values, found {section!r}")
+            raise ConfigError(f"{chain}: {name}: expected keys and values, found {section!r}")
     return parameters
+
+
+def _check_section(name: Any, place: str) -> None:
+    if name not in SECTIONS:
+        raise ConfigError(f"{place}: unknown section '{name}'{nearest(str(name), (*SECTIONS, DEFAULTS))} (known: {', '.join(SECTIONS)})")
+
+
+def _merged(below: Any, above: Any) -> Any:
+    """``above`` on top of ``below``, sharing nothing with ``above``."""
+    if isinstance(above, dict):
+        same = isinstance(below, dict) and not ("name" in above and "name" in below and above["name"] != below["name"])
+        under = below if same else {}
+        return {**under, **{key: _merged(under.get(key), value) for key, value in above.items()}}
+    return [_merged(None, value) for value in above] if isinstance(above, list) else above
 
 
 def parse_section(parameters: Mapping[str, Any], section: str, cls: type[C], source: str | Path = "parameters") -> C:
@@ -103,18 +148,67 @@ def _configs_in(annotation: Any) -> list[type[Config]]:
 
 
 def _apply_override(parameters: dict[str, Any], override: str) -> None:
-    key, separator, value = override.partition("=")
-    *path, last = key.split(".")
-    if not separator or not path or not all((*path, last)):
-        raise ConfigError(f"override '{override}': expected section.key=value, for example training.epochs=3")
-    if path[0] not in SECTIONS:
-        raise ConfigError(f"override '{override}': unknown section '{path[0]}'{nearest(path[0], SECTIONS)} (known: {', '.join(SECTIONS)})")
-    place = parameters
-    for part in path:
-        place = place.setdefault(part, {})
-        if not isinstance(place, dict):
-            raise ConfigError(f"override '{override}': '{part}' holds a value, not a section")
+    """Change, add (``+``) or remove (``~``) one value in place."""
+    place = f"override '{override}'"
+    action, path, value = _parse_override(override, place)
+    holder: Any = parameters
+    for part in path[:-1]:
+        key = _key(holder, part, place)
+        if key is None and action == "~":
+            raise _missing(holder, part, place)
+        if key is None or holder[key] is None:
+            key = _insert(holder, part, {}, place)
+        holder = holder[key]
+    key = _key(holder, path[-1], place)
+    if key is None and action == "~":
+        raise _missing(holder, path[-1], place)
+    if key is None:
+        _insert(holder, path[-1], value, place, append=action == "+")
+    elif action == "~":
+        del holder[key]
+    elif action == "+":
+        raise ConfigError(f"{place}: it is {holder[key]!r} already; without the + it is changed")
+    else:
+        holder[key] = value
+
+
+def _parse_override(override: str, place: str) -> tuple[str, list[str], Any]:
+    """Action (``+``, ``~`` or none), path and value."""
+    action = override[:1] if override[:1] in ("+", "~") else ""
+    key, separator, text = override.removeprefix(action).partition("=")
+    path = key.split(".")
+    if not all(path) or bool(separator) == (action == "~"):
+        raise ConfigError(f"{place}: expected section.key=value, +section.key=value or ~section.key, for example training.epochs=3")
+    _check_section(path[0], place)
     try:
-        place[last] = yaml.safe_load(value)
+        value = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"override '{override}': the value is not valid YAML") from error
+        raise ConfigError(f"{place}: the value is not valid YAML") from error
+    if len(path) == 1 and action != "~" and not isinstance(value, dict):
+        raise ConfigError(f"{place}: a section holds keys and values; expected section.key=value, for example training.epochs=3")
+    return action, path, value
+
+
+def _key(holder: Any, part: str, place: str) -> str | int | None:
+    """The key of a mapping, or position in a list, that a part of a path means; None where there is no such."""
+    if isinstance(holder, dict):
+        return part if part in holder else None
+    if isinstance(holder, list):
+        return int(part) if part.isdecimal() and int(part) < len(holder) else None
+    raise ConfigError(f"{place}: '{part}' cannot be inside {holder!r}, which is a value")
+
+
+def _insert(holder: Any, part: str, value: Any, place: str, append: bool = False) -> str | int:
+    """Put a value into a mapping, or at the end of a list, and say where."""
+    if isinstance(holder, dict):
+        holder[part] = value
+        return part
+    if not append or part != str(len(holder)):
+        raise ConfigError(f"{place}: no entry {part} in a list of {len(holder)}, counted from 0; +...{len(holder)}=value appends one")
+    holder.append(value)
+    return len(holder) - 1
+
+
+def _missing(holder: Any, part: str, place: str) -> ConfigError:
+    known = [str(key) for key in (holder if isinstance(holder, dict) else range(len(holder)))]
+    return ConfigError(f"{place}: no '{part}' to remove{nearest(part, known)} (there: {', '.join(known) or 'nothing'})")

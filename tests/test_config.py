@@ -86,9 +86,7 @@ def test_entries_of_a_list_are_overridden_by_their_place(file):
     assert load_parameters(file(SOURCES), ["~mix.sources.0"])["mix"]["sources"] == [{"name": "b"}]
 
 
-@pytest.mark.parametrize(
-    "override", ["mix.sources.2={}", "mix.sources.2.weight=1", "+mix.sources.3={}", "mix.sources.first=1", "mix.sources.-1=1", "~mix.sources.2"]
-)
+@pytest.mark.parametrize("override", ["2={}", "2.weight=1", "first=1", "-1=1"])
 def test_places_outside_a_list_are_an_error(file, override):
     with pytest.raises(ConfigError, match=r"no entry \S+ in a list of 2, counted from 0; \+...2=value appends one"):
         load_parameters(file(SOURCES), [f"mix.sources.{override}"])

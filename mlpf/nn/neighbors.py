@@ -28,17 +28,22 @@ def find_nearest(space: Tensor, real: Tensor, k: int) -> Nearest:
 
     On a CPU k-d trees find them in O(N log N): 11 ms for 5000 elements in 4 dimensions, where comparing all pairs takes 600 ms. On a GPU all pairs are
     compared, some rows at a time, which bounds the memory; in an exported or compiled graph all pairs at once, since such a graph can hold neither a tree nor
-    a number of blocks that depends on N. All ways find the same; of equally distant elements any.
+    a number of blocks that depends on N. All ways find the same; of equally distant elements any. An element at
+    NaN or infinity has no neighbours.
     """
     if torch.compiler.is_compiling():  # also while exporting
         index, exists = _among_all_pairs(space, space, real, k)
-    elif space.device.type == "cpu" and bool(torch.isfinite(space).all()):
+    elif _can_use_trees(space):
         index, exists = _in_trees(space, real, k)
     else:
         num_rows = max(1, MAX_BLOCK_PAIRS // max(1, space.shape[0] * space.shape[1]))
         blocks = [_among_all_pairs(rows, space, real, k) for rows in space.split(num_rows, dim=1)]
         index, exists = (torch.cat(parts, dim=1) for parts in zip(*blocks, strict=True))
     return Nearest(index, exists & real.unsqueeze(-1))
+
+
+def _can_use_trees(space: Tensor) -> bool:
+    return space.device.type == "cpu" and bool(torch.isfinite(space).all())  # SciPy refuses others
 
 
 def _among_all_pairs(rows: Tensor, space: Tensor, real: Tensor, k: int) -> tuple[Tensor, Tensor]:

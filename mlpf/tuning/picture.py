@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from mlpf.io.files import atomic_file
 from mlpf.plotting.style import BLUE, GREY, ORANGE, RED, new_grid, style
@@ -57,6 +58,7 @@ def _draw_history(axes: Axes, rows: Sequence[TrialRow], config: TuneConfig, limi
     best = [pick(value for _, value in complete[: i + 1]) for i in range(len(complete))]
     axes.step([number for number, _ in complete], best, where="post", color=ORANGE, label="best so far")
     axes.set_ylim(low, high)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("trial")
     axes.set_title(config.metric, pad=6)
     axes.legend(loc="best")
@@ -89,5 +91,9 @@ def _draw_slice(axes: Axes, rows: Sequence[TrialRow], key: str, dimension: Dimen
         axes.set_xlim(-0.5, len(place) - 0.5)
     elif dimension.log:
         axes.set_xscale("log")
+        axes.set_xlim(dimension.low, dimension.high)
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=dimension.is_whole))
+        axes.set_xlim(dimension.low, dimension.high)
     axes.set_ylim(low, high)
     axes.set_title(key, pad=6)

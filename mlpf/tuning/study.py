@@ -98,7 +98,7 @@ class Study:
     def next_trial(self, stop_at: float) -> Any | None:
         """Start a trial (an Optuna trial, not sampled yet), or none where all are done or on their way in living processes.
 
-        Trials of dead processes are given out again; those that may be dead are waited for.
+        Trials of dead processes are given out again. Those that run elsewhere must show a sign of life before they are relied upon.
 
         Args:
             stop_at: `time.monotonic` after which none is started.
@@ -106,16 +106,18 @@ class Study:
         Raises:
             MlpfError: too many have failed.
         """
-        while time.monotonic() < stop_at:
+        idle_since = None
+        while (now := time.monotonic()) < stop_at:
             with _alone(self._optuna, self.folder):
-                any_silent = self._redo_lost()
+                silence = self._redo_lost()
                 rows = self.rows()
                 self._check_failures(rows)
                 if sum(row.state in ("complete", "pruned", "failed", "running") for row in rows) < self.config.trials:
                     return self._ask(len(rows))
-                if not any_silent:
-                    return None
-            time.sleep(heartbeat.BEAT_SECONDS)
+            idle_since = idle_since or now
+            if silence <= now - idle_since:
+                return None
+            time.sleep(heartbeat.BEAT_SECONDS / 4)
         return None
 
     def _ask(self, num_trials: int) -> Any:
@@ -129,16 +131,16 @@ class Study:
     def _alive(self, number: int) -> Path:
         return self.folder / TRIALS / f"{number:04d}.alive"
 
-    def _redo_lost(self) -> bool:
-        """Queue the trials of dead processes again; whether there are running ones that may be dead."""
-        any_silent = False
+    def _redo_lost(self) -> float:
+        """Queue the trials of dead processes again; the longest silence [s] of the others, 0 if there are none."""
+        silence = 0.0
         for trial in self._study.get_trials(deepcopy=False, states=(self._states.RUNNING,)):
-            silence = heartbeat.seconds_since_beat(self._alive(trial.number))
-            if silence > LOST_SECONDS:
+            seconds = heartbeat.seconds_since_beat(self._alive(trial.number))
+            if seconds > LOST_SECONDS:
                 self._lose(trial.number, trial.params)
             else:
-                any_silent |= silence > 3 * heartbeat.BEAT_SECONDS
-        return any_silent
+                silence = max(silence, seconds)
+        return silence
 
     def _lose(self, number: int, params: dict[str, Any]) -> None:
         self._study.tell(number, state=self._states.FAIL, skip_if_finished=True)

@@ -1,0 +1,35 @@
+import math
+import os
+import time
+
+from mlpf.tuning import heartbeat
+from mlpf.tuning.heartbeat import Heartbeat, seconds_since_beat
+
+
+def test_a_living_process_keeps_its_file_young(tmp_path, monkeypatch):
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.05)
+    beat = Heartbeat(tmp_path / "alive")
+    os.utime(beat.path, (0, 0))
+    deadline = time.monotonic() + 10.0
+    while seconds_since_beat(beat.path) > 1.0 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert seconds_since_beat(beat.path) < 1.0
+    assert str(os.getpid()) in beat.path.read_text()
+    beat.stop()
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_file_of_a_dead_process_ages_and_no_file_is_older_than_all(tmp_path):
+    path = tmp_path / "alive"
+    assert seconds_since_beat(path) == math.inf
+    path.write_text("")
+    os.utime(path, (time.time() - 100.0,) * 2)
+    assert 99.0 < seconds_since_beat(path) < 110.0
+
+
+def test_a_process_that_was_taken_for_dead_does_not_mind(tmp_path, monkeypatch):
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.02)
+    beat = Heartbeat(tmp_path / "alive")
+    beat.path.unlink()
+    time.sleep(0.1)
+    beat.stop()

@@ -39,7 +39,6 @@ def partition(key: Tensor, real: Tensor, size: int, shifted: bool = False) -> Pa
     """
     batch, num_elements = key.shape
     order = torch.where(real, key, torch.inf).argsort(dim=1)  # (B, N) element of each rank
-    rank = order.argsort(dim=1)
     count = real.sum(dim=1).view(batch, 1, 1)
     groups = ((count + size - 1) // size).clamp(min=1)
     # Bounds at (2 g - s) n / (2 m) with s = 1 if shifted; all numbers are integers, so no rounding can move one.
@@ -50,10 +49,12 @@ def partition(key: Tensor, real: Tensor, size: int, shifted: bool = False) -> Pa
     rank_of_slot = bounds[:, :-1] + torch.arange(size, device=key.device)
     exists = rank_of_slot < bounds[:, 1:]
     row = _take(order.unsqueeze(-1), rank_of_slot.clamp(max=num_elements - 1)).squeeze(-1)
-    group = (2 * rank * groups.squeeze(-1) + shift * count.squeeze(-1)) // (2 * count.squeeze(-1)).clamp(min=1)
-    group = group.clamp(max=bounds.shape[1] - 2)
-    slot = group * size + rank - _take(bounds, group).squeeze(-1)
-    return Partition(row, exists, slot.clamp(0, (bounds.shape[1] - 1) * size - 1))
+    # The other way round: each slot writes its number into the row of its element, empty ones into a row too many.
+    written = torch.where(exists, row, num_elements).flatten(1)
+    slot = (
+        torch.zeros_like(order[:, :1]).expand(batch, num_elements + 1).scatter(1, written, torch.arange(written.shape[1], device=key.device).expand_as(written))
+    )
+    return Partition(row, exists, slot[:, :num_elements])
 
 
 def _take(rows: Tensor, index: Tensor) -> Tensor:

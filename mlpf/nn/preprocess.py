@@ -95,9 +95,14 @@ def _element_type(clean: Tensor) -> Tensor:
     return clean[..., FEATURE_INDEX["type"]].clamp(0, schema.NUM_ELEMENT_TYPES - 1).long()
 
 
+def reaches_calorimeter(clean: Tensor, element_type: Tensor) -> Tensor:
+    """``(...) bool``: tracks with an extrapolation to the ECAL."""
+    extrapolated = (clean[..., FEATURE_INDEX["eta_ecal"]] != 0.0) | (clean[..., FEATURE_INDEX["phi_ecal"]] != 0.0)
+    return (element_type == int(ElementType.TRACK)) & extrapolated
+
+
 def _position(clean: Tensor, element_type: Tensor) -> Tensor:
     """``(..., 3)`` eta, sin phi, cos phi: of a track extrapolated to the ECAL where it gets there, of any other element itself."""
     eta, phi = clean[..., FEATURE_INDEX["eta_ecal"]], clean[..., FEATURE_INDEX["phi_ecal"]]
-    extrapolated = (element_type == int(ElementType.TRACK)) & ((eta != 0.0) | (phi != 0.0))
     own = clean[..., FEATURE_INDEX["eta"] : FEATURE_INDEX["cos_phi"] + 1]
-    return torch.where(extrapolated.unsqueeze(-1), torch.stack([eta, phi.sin(), phi.cos()], dim=-1), own)
+    return torch.where(reaches_calorimeter(clean, element_type).unsqueeze(-1), torch.stack([eta, phi.sin(), phi.cos()], dim=-1), own)

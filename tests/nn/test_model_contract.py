@@ -19,6 +19,8 @@ from mlpf.testing import (
 SMALL = {
     "gravnet": {"width": 32, "num_layers": 2},
     "message_passing": {"width": 32, "num_layers": 2, "message_dim": 16},
+    "window": {"width": 32, "num_layers": 3, "window_size": 16},
+    "attention": {"width": 32, "num_layers": 2},
 }
 
 

@@ -1,5 +1,6 @@
 """Edges of a dataset between the elements that a model sees."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -48,6 +49,12 @@ class EventEdges(NamedTuple):
         both = kept[ends].all(axis=0)
         index = (before[ends] - before[first])[:, both]
         return cls(index, events["edge_distance"][both], events["edge_kind"][both], offsets_from_counts(both)[edges])
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        """Edges of all events of some parts, in their order."""
+        index, distance, kind = (np.concatenate(values, axis=-1) for values in list(zip(*parts, strict=True))[:3])
+        return cls(index, distance, kind, offsets_from_counts(np.concatenate([np.diff(part.offsets) for part in parts])))
 
     def in_rows(self, event: np.ndarray, start: np.ndarray) -> Edges:
         """Edges of some events, one after the other, between the rows of a buffer.

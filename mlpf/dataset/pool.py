@@ -1,7 +1,8 @@
 """Row groups on disk -> the padded batches of a pool, in a few tensors that travel between processes as they are."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -35,7 +36,8 @@ class PackedBatches(NamedTuple):
         targets: each ``(R, ...)``.
         event_id: ``(K, 3) int64`` of the events of all.
         shape: ``(n, 2) int64`` events and elements per event of each batch.
-        edges: between rows, sources growing; none unless they were asked for.
+        edges: of all batches, between rows that count from the first of their batch; none unless they were asked for.
+        num_edges: ``(n,) int64`` of each batch.
     """
 
     features: Tensor
@@ -45,29 +47,28 @@ class PackedBatches(NamedTuple):
     event_id: Tensor
     shape: Tensor
     edges: Edges | None = None
+    num_edges: Tensor | None = None
 
     def tensors(self) -> list[Tensor]:
         """All that it holds."""
-        return [self.features, self.mask, self.weight, *self.targets, self.event_id, self.shape, *(self.edges or ())]
+        tensors = [self.features, self.mask, self.weight, *self.targets, self.event_id, self.shape, *(self.edges or ()), self.num_edges]
+        return [tensor for tensor in tensors if tensor is not None]
 
     def batches(self) -> Iterator[Batch]:
-        """The batches; they share the memory of the pool, but for the ends of edges."""
+        """The batches; they share the memory of the pool."""
         first = first_event = 0
-        for events, longest in self.shape.tolist():
+        for (events, longest), edges in zip(self.shape.tolist(), self._edges_of_batches(), strict=False):
             rows = slice(first, first + events * longest)
             features, mask, weight, *targets = (
                 values[rows].view(events, longest, *values.shape[1:]) for values in (self.features, self.mask, self.weight, *self.targets)
             )
-            event_id = self.event_id[first_event : first_event + events]
-            yield Batch(features, mask, weight, Targets(*targets), event_id, self._edges_between(first, rows.stop))
+            yield Batch(features, mask, weight, Targets(*targets), self.event_id[first_event : first_event + events], edges)
             first, first_event = rows.stop, first_event + events
 
-    def _edges_between(self, first: int, last: int) -> Edges | None:
-        """Those of the rows ``[first, last)``, counted from the first."""
-        if self.edges is None:
-            return None
-        own = slice(*torch.searchsorted(self.edges.index[0], torch.tensor([first, last])).tolist())
-        return Edges(self.edges.index[:, own] - first, self.edges.distance[own], self.edges.kind[own])
+    def _edges_of_batches(self) -> Iterable[Edges | None]:
+        if self.edges is None or self.num_edges is None:
+            return repeat(None)
+        return map(Edges, *(values.split(self.num_edges.tolist(), dim=-1) for values in self.edges))
 
 
 class PoolReader(Dataset):
@@ -95,10 +96,9 @@ class PoolReader(Dataset):
     def _read(self, pool: Pool) -> PackedBatches:
         counts = np.diff(pool.offsets)
         rows = counts * pool.longest  # of each batch
-        start = np.repeat(offsets_from_counts(rows)[:-1] - pool.offsets[:-1] * pool.longest, counts) + np.arange(len(pool.place)) * np.repeat(
-            pool.longest, counts
-        )
-        edges: list[Edges] = []
+        start_in_batch = (np.arange(len(pool.place)) - np.repeat(pool.offsets[:-1], counts)) * np.repeat(pool.longest, counts)
+        start = np.repeat(offsets_from_counts(rows)[:-1], counts) + start_in_batch
+        edges = []  # of each row group
         packed = _empty(int(rows.sum()), len(pool.place), torch.from_numpy(np.stack([counts, pool.longest], axis=1)))
         by_group = np.argsort(pool.group, kind="stable")
         bounds = np.searchsorted(pool.group[by_group], np.arange(len(pool.groups) + 1))
@@ -114,8 +114,8 @@ class PoolReader(Dataset):
             self._fill(packed, events, start_of_row, expected)
             if self._edges:
                 require_edges(events)
-                edges.append(EventEdges.of(events).in_rows(pool.place[own], start[own]))
-        return packed._replace(edges=_sorted(edges)) if self._edges else packed
+                edges.append(EventEdges.of(events))
+        return packed if not self._edges else _with_edges(packed, EventEdges.concatenate(edges), pool, start_in_batch)
 
     def _fill(self, packed: PackedBatches, events: Events, start: np.ndarray, expected: np.ndarray) -> None:
         """Write the wanted events of a row group into their rows."""
@@ -139,11 +139,11 @@ def _empty(rows: int, num_events: int, shape: Tensor) -> PackedBatches:
     return PackedBatches(torch.zeros(rows, schema.NUM_FEATURES), torch.zeros(rows), torch.zeros(rows), Targets.zeros(rows), event_id, shape)
 
 
-def _sorted(edges: list[Edges]) -> Edges:
-    """All edges together, sources growing."""
-    index, distance, kind = (torch.cat(parts, dim=-1) for parts in zip(*edges, strict=True))
-    order = index[0].argsort(stable=True)
-    return Edges(index[:, order], distance[order], kind[order])
+def _with_edges(packed: PackedBatches, edges: EventEdges, pool: Pool, start: np.ndarray) -> PackedBatches:
+    """Batches with their edges: of ``edges``, those of all events in the pool's row groups, that of the events in the pool, which begin at rows ``start``."""
+    event = offsets_from_counts(pool.groups[:, 3])[pool.group] + pool.place
+    num_edges = np.add.reduceat(np.diff(edges.offsets)[event], pool.offsets[:-1])
+    return packed._replace(edges=edges.in_rows(event, start), num_edges=torch.from_numpy(num_edges))
 
 
 def _changed(events: Events) -> DatasetError:

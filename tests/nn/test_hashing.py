@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -21,7 +23,7 @@ def weights_written_out(key, size):
     num_bins = -(-n // size)
     bounds = [-(-g * n // num_bins) for g in range(num_bins + 1)]
     weights = np.empty(n)
-    for first, last in zip(bounds[:-1], bounds[1:], strict=True):
+    for first, last in itertools.pairwise(bounds):
         own = key[order[first:last]]
         gaps = np.full(last - first, np.inf)
         if first > 0:
@@ -61,22 +63,23 @@ def test_elements_of_one_key_that_a_bound_would_part_have_no_weight():
     assert not weight[:-1].any()
 
 
-def test_sums_over_bins_change_continuously_while_an_element_passes_through_all_of_them():
-    """Steps of 1e-3 in its key move all sums by that order; without weights they would jump by up to the largest value whenever it changes its bin."""
+def largest_step(step, weighted):
+    """Of the sums over bins of an event, while one element passes through several bins in steps of its key."""
     generator = torch.Generator().manual_seed(0)
-    key, value = torch.rand(64, generator=generator, dtype=torch.float64), torch.randn(64, generator=generator, dtype=torch.float64)
-    sums, visited = [], set()
-    for position in np.arange(-0.05, 1.05, 1e-3):
-        key[0] = position
-        weight, own_bin = weights_of(key, 8)
-        visited.add(int(own_bin[0]))
-        same = own_bin.unsqueeze(0) == own_bin.unsqueeze(1)
-        sums.append(weight * (same * weight * value).sum(dim=1))
-    steps = torch.stack(sums).diff(dim=0).abs().amax(dim=1)
-    assert visited == set(range(8))
-    steepest = 1.0 / MIN_SOFTNESS  # of a weight; two of them move with a bound, and the sum has up to 8 terms
-    assert steps.max() < 1e-3 * steepest * 2 * 8 * value.abs().max()
-    assert steps.median() < 0.05
+    path = torch.arange(0.3, 0.7, step, dtype=torch.float64)
+    key, value = torch.rand(2, 64, generator=generator, dtype=torch.float64)
+    key = torch.cat([path.unsqueeze(1), key[1:].expand(len(path), -1)], dim=1)
+    part, weight = hash_into_bins(key, torch.ones_like(key, dtype=torch.bool), 8, SOFTNESS)
+    weight = weight if weighted else part.exists.double()
+    terms = weight * part.gather(value.expand(len(path), -1).unsqueeze(-1)).squeeze(-1)
+    sums = part.scatter((weight * terms.sum(dim=2, keepdim=True)).unsqueeze(-1)).squeeze(-1)
+    assert len((part.slot[:, 0] // 8).unique()) >= 3
+    return sums.diff(dim=0).abs().max()
+
+
+def test_sums_over_bins_change_continuously_while_an_element_passes_through_them():
+    assert largest_step(1e-5, weighted=True) < 0.2 * largest_step(1e-4, weighted=True) < 0.05
+    assert largest_step(1e-5, weighted=False) > 0.5  # they jump by the value of an element
 
 
 def elements(num_elements, seed=0):

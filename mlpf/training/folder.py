@@ -8,8 +8,19 @@ from pathlib import Path
 from mlpf.errors import MlpfError
 from mlpf.io.files import check_replaceable
 from mlpf.nn.saved import INFO
+from mlpf.training.checkpoints import LAST
+from mlpf.training.distributed import rank
+from mlpf.training.table import cut_rows
 
 PARAMETERS = "parameters.yaml"
+SCALING = "scaling.json"
+ELEMENT_WEIGHTS = "element_weights.json"
+INITIALIZATION = "initialization.json"
+ENVIRONMENT = "environment.json"
+DATASETS = "datasets.json"
+METRICS = "metrics.csv"
+STEPS = "steps.csv"
+CHECKPOINTS = "checkpoints"
 REPLACED = "replaced"  # the earlier run, for the moment between two names
 
 
@@ -26,18 +37,48 @@ def check_output(folder: Path, overwrite: bool) -> None:
     """
     for path in (folder, unfinished(folder)):
         if path.exists() and not overwrite:
-            raise MlpfError(f"{path}: exists already; choose another output or pass --overwrite")
+            resume = f", continue it with --resume {path}" if path != folder and (path / CHECKPOINTS / LAST).is_file() else ""
+            raise MlpfError(f"{path}: exists already; choose another output{resume} or pass --overwrite")
         check_replaceable(path, PARAMETERS)
 
 
-@contextmanager
-def run_folder(folder: Path, report: Callable[[str], None]) -> Iterator[Path]:
-    """Give a folder to train in; rename it to ``folder`` at the end of the block.
+def find_interrupted(folder: Path) -> Path:
+    """The final name of the run to resume, given that or the name of what there is of it.
 
-    After an error or an interrupt it keeps its temporary name if it holds the model of an epoch, and is removed otherwise.
+    Raises:
+        MlpfError: there is no such run, it is complete, or it was stopped before it had a checkpoint.
+    """
+    final = folder.with_name(folder.name.removesuffix(".partial"))
+    partial = unfinished(final)
+    if not partial.exists():
+        if (final / PARAMETERS).is_file():
+            raise MlpfError(f"{final}: is complete; to train on from its weights, start a new run with --init-from {final}")
+        raise MlpfError(f"{partial}: no such folder; --resume takes a run that was interrupted")
+    if not (partial / CHECKPOINTS / LAST).is_file():
+        raise MlpfError(f"{partial}: was stopped before its first checkpoint; start it again with --overwrite")
+    return final
+
+
+def cut_back(folder: Path, step: int) -> None:
+    """Remove from an interrupted run what it did after its last checkpoint, and what a killed process left half-written."""
+    for name in (METRICS, STEPS):
+        cut_rows(folder / name, step)
+    for place in (folder, folder / CHECKPOINTS):
+        for path in place.glob(".*.partial*"):
+            path.unlink()
+
+
+@contextmanager
+def run_folder(folder: Path, report: Callable[[str], None], resumed: bool = False) -> Iterator[Path]:
+    """Give a folder to train in; rename it to ``folder`` at the end of the block. Only the first of several processes does so.
+
+    After an error or an interrupt it keeps its temporary name if it holds a model or a checkpoint, and is removed otherwise.
     """
     temporary = unfinished(folder)
-    if temporary.exists():
+    if rank() > 0:
+        yield temporary
+        return
+    if temporary.exists() and not resumed:
         shutil.rmtree(temporary)
     try:
         yield temporary
@@ -46,8 +87,10 @@ def run_folder(folder: Path, report: Callable[[str], None]) -> Iterator[Path]:
         temporary.rename(folder)
         shutil.rmtree(folder / REPLACED, ignore_errors=True)
     except BaseException:
-        if (temporary / INFO).is_file():
-            report(f"{temporary}: holds the best epoch so far")
+        if (temporary / CHECKPOINTS / LAST).is_file():
+            report(f"{temporary}: holds what was learnt so far; --resume {temporary} goes on")
+        elif (temporary / INFO).is_file():
+            report(f"{temporary}: holds the best model so far")
         else:
             shutil.rmtree(temporary, ignore_errors=True)
         raise

@@ -1,41 +1,64 @@
 """A training from dataset to run folder.
 
-The folder: `parameters.yaml` (all values, defaults included), `scaling.json` (statistics of the features), `element_weights.json` (if elements have any),
-`model.pt` and `model.json` (the best epoch, see `mlpf.nn.saved`), `metrics.csv` (one row per epoch), `tensorboard/` and `checkpoints/` (best and last, with
-optimiser and place in the data). It is called ``NAME.partial`` until the last epoch is done.
+The folder: `parameters.yaml` (all values, defaults included), `datasets.json`, `environment.json` (code, machine, versions), `scaling.json` (statistics of the
+features), `element_weights.json` (if elements have any), `initialization.json` (what came from another model), `model.safetensors` and `model.json` (the best
+validation, see `mlpf.nn.saved`), `metrics.csv` (one row per validation), `steps.csv` (one per step), `tensorboard/` and `checkpoints/` (best and last, with
+optimiser and place in the data). It is called ``NAME.partial`` until the training is complete.
 """
 
-import logging
+import json
 import time
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import lightning
 import torch
 import yaml
-from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import TensorBoardLogger
 from rich.progress import Progress
 
-from mlpf.dataset.loader import Loader
-from mlpf.errors import ConfigError
+from mlpf.config import load_parameters
+from mlpf.errors import DatasetError
 from mlpf.io.files import write_text
 from mlpf.io.shards import fingerprint
 from mlpf.loss.particle_flow import ParticleFlowLoss
-from mlpf.nn.model import Model, build_model, num_parameters
+from mlpf.nn.base import Model
+from mlpf.nn.model import build_model, num_parameters
 from mlpf.nn.saved import ModelInfo
+from mlpf.samples.element_weights import ElementWeights
 from mlpf.samples.scaling import make_scaling
-from mlpf.training.callbacks import MONITOR, BestModel, EpochReport
-from mlpf.training.config import RunParameters
-from mlpf.training.data import feature_scaling, make_loaders, open_data, weigh_elements
-from mlpf.training.folder import PARAMETERS, check_output, run_folder
+from mlpf.samples.scaling_file import ScalingFile, read_scaling_file
+from mlpf.training.best import BestModel
+from mlpf.training.checkpoints import LAST, Checkpoints, RandomState, read_checkpoint
+from mlpf.training.config import RunParameters, run_parameters
+from mlpf.training.data import TrainingData, feature_scaling, make_loaders, open_data, weigh_elements
+from mlpf.training.distributed import on_first, process_group, rank
+from mlpf.training.environment import environment_record
+from mlpf.training.folder import (
+    CHECKPOINTS,
+    DATASETS,
+    ELEMENT_WEIGHTS,
+    ENVIRONMENT,
+    INITIALIZATION,
+    METRICS,
+    PARAMETERS,
+    SCALING,
+    STEPS,
+    check_output,
+    cut_back,
+    find_interrupted,
+    run_folder,
+    unfinished,
+)
+from mlpf.training.initialize import InitializationReport, initialize_from
 from mlpf.training.module import ParticleFlowModule
+from mlpf.training.optimizer import AverageWeights
+from mlpf.training.record import StepRecord, ValidationRecord
+from mlpf.training.schedule import make_schedule
+from mlpf.training.tracking import make_loggers
+from mlpf.training.trainer import check_device, make_trainer, quiet_lightning
 
-METRICS = "metrics.csv"
-SCALING = "scaling.json"
-ELEMENT_WEIGHTS = "element_weights.json"
+Report = Callable[[str], None]
 
 
 class TrainingResult(NamedTuple):
@@ -43,8 +66,8 @@ class TrainingResult(NamedTuple):
 
     Attributes:
         folder: the run.
-        info: of the best epoch, as in `model.json`.
-        seconds: wall time of the training.
+        info: of the best validation, as in `model.json`.
+        seconds: wall time of the training, since it was resumed.
     """
 
     folder: Path
@@ -52,14 +75,29 @@ class TrainingResult(NamedTuple):
     seconds: float
 
 
+class _Prepared(NamedTuple):
+    """What a training has before it begins, or before it goes on."""
+
+    parameters: RunParameters
+    data: TrainingData
+    model: Model
+    element_weights: ElementWeights | None
+    initialized_from: str | None
+
+
+def _silent(_: str) -> None: ...
+
+
 def train(
     parameters: RunParameters,
     output: str | Path,
     overwrite: bool = False,
-    report: Callable[[str], None] = lambda _: None,
+    report: Report = _silent,
     bar: Progress | None = None,
+    init_from: Path | None = None,
+    callbacks: Sequence[lightning.Callback] = (),
 ) -> TrainingResult:
-    """Train a model on ``parameters.training.dataset``.
+    """Train a model on ``parameters.training.dataset``; in all processes together, where torchrun started several.
 
     Args:
         parameters: model, loss, training and scaling.
@@ -67,70 +105,161 @@ def train(
         overwrite: replace an earlier run of that name, once the new one is complete.
         report: receives one line per thing worth saying.
         bar: shows how far the training is.
+        init_from: run folder of a trained model to start from, with its weights and its scaling of the features.
+        callbacks: of Lightning, beside those of every training.
 
     Raises:
         DatasetError: damaged dataset, or a split without targets.
-        ModelError: loss or gradient became infinite or NaN.
-        ConfigError: the device is not to be had.
+        ModelError: loss or gradient became infinite or NaN; or nothing of ``init_from`` fits.
+        ConfigError: the device is not to be had, or cannot do what is asked.
         MlpfError: ``output`` exists.
 
-    Whatever ends the training early, the best epoch so far stays in ``<output>.partial``.
+    Whatever ends the training early, ``<output>.partial`` keeps what was learnt, and `resume` goes on.
     """
-    folder = Path(output).resolve()
+    folder, config = Path(output).resolve(), parameters.training
+    check_device(config)
+    with process_group(config.device):
+        report, bar = (report, bar) if rank() == 0 else (_silent, None)
+        on_first(lambda: check_output(folder, overwrite))
+        data = open_data(config, report)
+        scaling, element_weights = on_first(lambda: (_scaling(data, parameters, init_from), weigh_elements(data, config, report)))
+        torch.manual_seed(config.seed)
+        model = build_model(parameters.model)
+        if scaling is not None:
+            model.preprocess.set_scaling(make_scaling(scaling.statistics, scaling.scaling))
+        report(f"model {parameters.model.name}: {num_parameters(model)} parameters")
+        initialization = None
+        if init_from is not None:
+            initialization = initialize_from(model, init_from)
+            report(str(initialization))
+        source = None if initialization is None else initialization.source
+        with run_folder(folder, report) as place:
+            if rank() == 0:
+                _describe(place, parameters, data, scaling, element_weights, initialization)
+            return _fit(_Prepared(parameters, data, model, element_weights, source), place, None, report, bar, callbacks)._replace(folder=Path(output))
+
+
+def resume(
+    folder: str | Path,
+    report: Report = _silent,
+    bar: Progress | None = None,
+    callbacks: Sequence[lightning.Callback] = (),
+    dataset: list[str] | dict[str, float] | None = None,
+) -> TrainingResult:
+    """Go on with an interrupted run from its last checkpoint: every number becomes what it would have become without the interruption.
+
+    Args:
+        folder: the run, called as it was to be, or as it is (``<output>.partial``).
+        report: receives one line per thing worth saying.
+        bar: shows how far the training is.
+        callbacks: those that `train` was given.
+        dataset: where the datasets are now, if they have moved, as in ``training.dataset``.
+
+    Raises:
+        MlpfError: there is no such run, or it is complete.
+        DatasetError: the datasets are not there, or are others.
+        ModelError: the checkpoint is damaged; or as `train`.
+        ConfigError: another number of processes than before.
+    """
+    final = find_interrupted(Path(folder).resolve())
+    place = unfinished(final)
+    parameters = run_parameters(load_parameters(place / PARAMETERS), place / PARAMETERS)
+    if dataset is not None:
+        parameters = parameters._replace(training=parameters.training.model_copy(update={"dataset": dataset}))
+    check_device(parameters.training)
+    with process_group(parameters.training.device):
+        report, bar = (report, bar) if rank() == 0 else (_silent, None)
+        step = on_first(lambda: int(read_checkpoint(place / CHECKPOINTS / LAST)["global_step"]))
+        try:
+            data = open_data(parameters.training, report)
+        except DatasetError as error:
+            raise DatasetError(f"{error}; if the data have moved, say where they are with --data") from error
+        weights, initialization = place / ELEMENT_WEIGHTS, place / INITIALIZATION
+        element_weights = ElementWeights.from_json(weights.read_text(), str(weights)) if weights.is_file() else None
+        source = json.loads(initialization.read_text())["source"] if initialization.is_file() else None
+        report(f"{place}: goes on after step {step}")
+        with run_folder(final, report, resumed=True):
+            on_first(lambda: cut_back(place, step))
+            prepared = _Prepared(parameters, data, build_model(parameters.model), element_weights, source)
+            return _fit(prepared, place, place / CHECKPOINTS / LAST, report, bar, callbacks)._replace(folder=final)
+
+
+def _scaling(data: TrainingData, parameters: RunParameters, init_from: Path | None) -> ScalingFile | None:
+    """How features are scaled; as they were for the model to start from, if it says so."""
+    if init_from is None:
+        return feature_scaling(data, parameters.training, parameters.scaling)
+    path = init_from / SCALING
+    return read_scaling_file(path) if path.is_file() else None
+
+
+def _describe(
+    folder: Path,
+    parameters: RunParameters,
+    data: TrainingData,
+    scaling: ScalingFile | None,
+    element_weights: ElementWeights | None,
+    initialization: InitializationReport | None,
+) -> None:
+    """Write down all that the training depends on."""
+    write_text(folder / PARAMETERS, yaml.safe_dump(parameters.resolved(), sort_keys=False))
+    _write_json(folder / ENVIRONMENT, environment_record())
+    datasets = [
+        {
+            "path": str(dataset.path.resolve()),
+            "fingerprint": fingerprint(dataset),
+            "events": len(dataset),
+            "training": len(train),
+            "validation": len(validation),
+        }
+        for dataset, train, validation in zip(*data, strict=True)
+    ]
+    _write_json(folder / DATASETS, datasets)
+    if scaling is not None:
+        scaling.write(folder / SCALING)
+    if element_weights is not None:
+        write_text(folder / ELEMENT_WEIGHTS, element_weights.to_json())
+    if initialization is not None:
+        _write_json(folder / INITIALIZATION, initialization._asdict())
+
+
+def _write_json(path: Path, content: object) -> None:
+    write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def _fit(
+    prepared: _Prepared, folder: Path, checkpoint: Path | None, report: Report, bar: Progress | None, others: Sequence[lightning.Callback]
+) -> TrainingResult:
+    """Train until the schedule ends, from the beginning or from a checkpoint."""
+    parameters, model = prepared.parameters, prepared.model
     config = parameters.training
-    check_output(folder, overwrite)
-    if config.device == "gpu" and not torch.accelerator.is_available():
-        raise ConfigError("training.device=gpu: PyTorch sees no GPU; choose cpu or auto")
-    data = open_data(config, report)
-    scaling = feature_scaling(data, config, parameters.scaling)
-    element_weights = weigh_elements(data, config, report)
-    loaders = make_loaders(data, config, element_weights, report)
-    lightning.seed_everything(config.seed, workers=True, verbose=False)
-    model = build_model(parameters.model)
-    model.preprocess.set_scaling(make_scaling(scaling.statistics, scaling.scaling))
-    report(f"model {parameters.model.name}: {num_parameters(model)} parameters")
-
-    def describe(epoch: int, loss: float) -> ModelInfo:
-        return ModelInfo(
-            model=parameters.model.model_dump(),
-            dataset=str(data),
-            dataset_fingerprint=fingerprint(*data.datasets),
-            split=config.split,
-            seed=config.seed,
-            epoch=epoch,
-            validation_loss=loss,
-        )
-
     start = time.perf_counter()
-    with run_folder(folder, report) as unfinished:
-        write_text(unfinished / PARAMETERS, yaml.safe_dump(parameters.resolved(), sort_keys=False))
-        scaling.write(unfinished / SCALING)
-        if element_weights is not None:
-            write_text(unfinished / ELEMENT_WEIGHTS, element_weights.to_json())
-        best = BestModel(unfinished, model, describe)
-        _fit(model, parameters, loaders, [best, EpochReport(unfinished / METRICS, report, bar)], unfinished)
-    assert best.best is not None, "training ended without an epoch"
-    return TrainingResult(Path(output), best.best, time.perf_counter() - start)
+    training, validation = make_loaders(prepared.data, config, prepared.element_weights, report, model.needs_edges)
+    schedule = make_schedule(config, len(training))
+    best, steps = BestModel(folder, model, lambda *place: _model_info(prepared, *place)), StepRecord(folder / STEPS)
+    callbacks = [best, steps, ValidationRecord(folder / METRICS, steps, schedule, report, bar), *others]
+    if config.average_decay is not None:
+        callbacks.append(AverageWeights(model, config.average_decay))  # after those that look at the validated weights
+    callbacks += [RandomState(config.seed), Checkpoints(folder / CHECKPOINTS, config, schedule, best)]
+    if config.compile:
+        model.compile(dynamic=True)
+    module = ParticleFlowModule(model, ParticleFlowLoss(parameters.loss), config, schedule)
+    with quiet_lightning():
+        trainer = make_trainer(config, schedule, callbacks, make_loggers(folder, config, parameters))
+        trainer.fit(module, training, validation, ckpt_path=checkpoint)
+    assert best.info is not None, "training ended without a validation"
+    return TrainingResult(folder, best.info, time.perf_counter() - start)
 
 
-def _fit(model: Model, parameters: RunParameters, loaders: tuple[Loader, Loader], callbacks: list[lightning.Callback], folder: Path) -> None:
-    config = parameters.training
-    train_loader, validation_loader = loaders
-    module = ParticleFlowModule(model, ParticleFlowLoss(parameters.loss), config, config.epochs * len(train_loader))
-    checkpoints = ModelCheckpoint(folder / "checkpoints", "best", monitor=MONITOR, save_last=True, enable_version_counter=False)
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning 2.6 with torch 2.13
-        trainer = lightning.Trainer(
-            accelerator=config.device,
-            devices=1,
-            max_epochs=config.epochs,
-            callbacks=[*callbacks, checkpoints],
-            logger=TensorBoardLogger(folder, name="", version="tensorboard"),
-            log_every_n_steps=min(50, len(train_loader)),
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
-        trainer.fit(module, train_loader, validation_loader)
+def _model_info(prepared: _Prepared, epoch: int, step: int, loss: float) -> ModelInfo:
+    config = prepared.parameters.training
+    return ModelInfo(
+        model=prepared.parameters.model.model_dump(),
+        dataset=str(prepared.data),
+        dataset_fingerprint=fingerprint(*prepared.data.datasets),
+        split=config.split,
+        seed=config.seed,
+        epoch=epoch,
+        step=step,
+        initialized_from=prepared.initialized_from,
+        validation_loss=loss,
+    )

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mlpf.training.module import FINAL_LEARNING_RATE, learning_rate_factor
+from mlpf.training.schedule import FINAL_LEARNING_RATE, learning_rate_factor
 
 
 def test_the_learning_rate_rises_linearly_then_falls_along_a_cosine():

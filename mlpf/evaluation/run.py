@@ -18,11 +18,10 @@ from mlpf.metrics.summary import Metrics
 from mlpf.plotting.report import write_report
 from mlpf.plotting.summary import draw_summary
 from mlpf.producer.producer import METADATA_SCHEMA_DIGEST
-from mlpf.samples.split import SPLITS, SplitConfig, in_split
+from mlpf.samples.split import SPLITS, in_split
 
 PREDICTIONS, METRICS, PLOTS, REPORT = "predictions.parquet", "metrics.json", "plots", "report.html"
-_NOT_NEEDED = ("particle", "targetjet", "edge")  # collections of the dataset
-_COLUMNS = tuple(name for name, collection in schema.DATASET.collection_of.items() if collection not in _NOT_NEEDED)
+_NOT_NEEDED = ("particle", "targetjet", "candidateedge", "truthedge")  # collections of the dataset
 
 
 @dataclass
@@ -77,7 +76,7 @@ def evaluate(
     _check_output(Path(output), overwrite)
     one_pass = _Pass(predictor, on_events)
     with atomic_directory(output, overwrite) as folder:
-        chunks = one_pass.run(_events_of_split(dataset, split, predictor.split), max_events)
+        chunks = one_pass.run(_events_of_split(dataset, split, predictor), max_events)
         write_parquet(folder / PREDICTIONS, chunks, {METADATA_SCHEMA_DIGEST: schema.digest()})
         if one_pass.metrics.num_events == 0:
             raise DatasetError(f"{dataset.path}: none of {len(dataset)} events falls to the split '{split}'; pass --split all or use more events")
@@ -128,13 +127,15 @@ class _Pass:
                 return
 
 
-def _events_of_split(dataset: ShardedDataset, split: str, config: SplitConfig) -> Iterator[tuple[int, Events]]:
+def _events_of_split(dataset: ShardedDataset, split: str, predictor: Predictor) -> Iterator[tuple[int, Events]]:
     """Number of events read, and those of them that fall to the split."""
-    for chunk in dataset.iterate(_COLUMNS):
+    unread = _NOT_NEEDED if predictor.needs_edges else (*_NOT_NEEDED, "edge")
+    columns = [name for name, collection in schema.DATASET.collection_of.items() if collection not in unread]
+    for chunk in dataset.iterate(columns):
         if split == ALL:
             yield len(chunk), chunk
         else:
-            yield len(chunk), chunk.select(in_split(chunk["run"], chunk["lumi"], chunk["event"], split, config))
+            yield len(chunk), chunk.select(in_split(chunk["run"], chunk["lumi"], chunk["event"], split, predictor.split))
 
 
 def _check_output(folder: Path, overwrite: bool) -> None:

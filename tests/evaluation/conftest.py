@@ -1,5 +1,6 @@
 import pytest
 
+from mlpf.nn.message_passing import MessagePassingConfig
 from mlpf.nn.model import GravNetConfig, build_model
 from mlpf.nn.saved import ModelInfo, save_model
 from mlpf.samples.split import SplitConfig
@@ -17,6 +18,19 @@ def run(tmp_path_factory):
     split = SplitConfig(train=0.5, validation=0.1, test=0.4, seed=5)
     info = ModelInfo(model=CONFIG.model_dump(), dataset="work/random", dataset_fingerprint="0", split=split, seed=1, epoch=3, validation_loss=1.0)
     save_model(folder, build_model(CONFIG), info)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def edges_run(tmp_path_factory):
+    """Folder of a run whose model works on the edges of the dataset; initialised, but not trained."""
+    import torch
+
+    torch.manual_seed(6)  # of the first seeds one with candidates for most elements
+    folder = tmp_path_factory.mktemp("edges_run")
+    config = MessagePassingConfig(graph="dataset", width=16, num_layers=2, message_dim=8)
+    info = ModelInfo(model=config.model_dump(), dataset="work/random", dataset_fingerprint="0", split=SplitConfig(), seed=1, epoch=3, validation_loss=1.0)
+    save_model(folder, build_model(config), info)
     return folder
 
 

@@ -4,13 +4,21 @@ import shutil
 import numpy as np
 import onnx
 import pytest
+import torch
 
-from mlpf.candidates import compare_candidates
-from mlpf.errors import ModelError
+from mlpf.candidates import Outputs, compare_candidates
+from mlpf.dataset.loader import Loader
+from mlpf.dataset.sample import select_split
+from mlpf.errors import DatasetError, ModelError
 from mlpf.evaluation.predictor import FoldPredictor, OnnxPredictor, TorchPredictor, batches_of_similar_size, load_predictor
+from mlpf.events import offsets_from_counts
+from mlpf.graph.knn import knn_graph
 from mlpf.io.candidates import read_candidates
+from mlpf.io.shards import ShardedDataset
 from mlpf.nn.saved import load_model, save_model
+from mlpf.producer.producer import consumer_input, empty_outputs
 from mlpf.samples.split import SPLITS, SplitConfig, fold_index, split_index
+from mlpf.schema import ElementType
 
 
 def test_batches_hold_every_event_once_and_stay_below_the_limit():
@@ -88,7 +96,7 @@ def test_no_event_is_given_to_a_model_that_has_seen_it(fold_runs, random_dataset
     events = random_dataset(40, 5.0)
     given = []
 
-    def record(self, _selected, chosen, _outputs):
+    def record(self, _events, _selected, chosen, _outputs):
         split = split_index(events["run"][chosen], events["lumi"][chosen], events["event"][chosen], self.split)
         assert (split == SPLITS.index("test")).all()
         given.extend(chosen.tolist())
@@ -180,3 +188,68 @@ def test_the_command_evaluates_all_events_out_of_fold(fold_runs, random_dataset,
     for own in range(3):
         expected = TorchPredictor(fold_runs / f"run_{2 - own}", "cpu")(events.select(fold == own))
         assert_same_candidates(predictions.select(fold == own), expected)
+
+
+def with_edges(events):
+    """Every element of an event and the three nearest to it, some of types that the model does not see."""
+    kind = events["element_type"].copy()
+    kind[::5] = ElementType.PS1
+    offsets = events.collection_offsets("element")
+    graph = knn_graph(events["element_eta"], events["element_phi"], offsets, 3)
+    pairs = np.unique(np.sort([graph.source, graph.target], axis=0), axis=1)
+    event = np.searchsorted(offsets, pairs[0], side="right") - 1
+    columns = {"edge_source": pairs[0] - offsets[event], "edge_target": pairs[1] - offsets[event]}
+    columns |= {"edge_distance": np.linspace(0.0, 0.3, len(event)), "edge_kind": np.resize([1, 4, 5], len(event)), "element_type": kind}
+    return events.with_columns(columns, {"edge": offsets_from_counts(np.bincount(event, minlength=len(events)))})
+
+
+def test_a_model_of_edges_says_of_an_event_what_it_says_of_a_batch_of_the_training(edges_run, random_dataset, write_dataset):
+    events = with_edges(random_dataset(8, 20.0))
+    predictor = load_predictor(edges_run)
+    assert predictor.needs_edges
+    selected = consumer_input(events)
+    outputs = Outputs(*(np.zeros((len(selected.features), *empty.shape[1:]), dtype=np.float32) for empty in empty_outputs()))
+    predictor.predict(events, selected, np.arange(8), outputs)
+    model, _ = load_model(edges_run)
+    loader = Loader([select_split(ShardedDataset(write_dataset(events)))], 100, edges=True)
+    place_of = {number: place for place, number in enumerate(events["event"].tolist())}
+    seen = 0
+    for batch in loader:
+        with torch.no_grad():
+            pid = model.predict(batch).pid
+        for row, (_, _, number) in enumerate(batch.event_id.tolist()):
+            own = slice(*selected.offsets[place_of[number] : place_of[number] + 2])
+            np.testing.assert_allclose(outputs.pid[own], pid[row, : own.stop - own.start], atol=1e-5)
+            seen += 1
+    assert seen == 8
+
+
+def test_a_model_of_edges_gives_every_event_the_same_alone_and_in_a_batch(edges_run, random_dataset):
+    events = with_edges(random_dataset(6, 20.0))
+    predictor = TorchPredictor(edges_run, "cpu")
+    together = predictor(events)
+    assert together.size("mlpfcandidate") > 50
+    for i in range(6):
+        assert_same_candidates(predictor(events.slice(i, i + 1)), together.slice(i, i + 1))
+    assert not np.array_equal(predictor(events.with_columns({"edge_kind": 0 * events["edge_kind"]}))["mlpfcandidate_score"], together["mlpfcandidate_score"])
+
+
+def test_the_command_evaluates_a_model_of_edges_and_refuses_a_dataset_without(edges_run, random_dataset, write_dataset, mlpf_cli, tmp_path):
+    events = random_dataset(12, 30.0)
+    dataset = write_dataset(with_edges(events), "edges")
+    status, _, err = mlpf_cli("evaluate", edges_run, dataset, "--split", "all", "--output", tmp_path / "evaluation")
+    assert status == 0, err
+    found = read_candidates(tmp_path / "evaluation" / "predictions.parquet")
+    assert_same_candidates(found, TorchPredictor(edges_run, "cpu")(with_edges(events)))
+    status, _, err = mlpf_cli("evaluate", edges_run, write_dataset(events), "--split", "all", "--output", tmp_path / "none")
+    assert status == 1
+    assert "holds no edge_source" in err
+    with pytest.raises(DatasetError, match="make the dataset with mlpf postprocess and a choice of edges"):
+        TorchPredictor(edges_run, "cpu")(events)
+
+
+def test_a_model_of_edges_is_not_exported(edges_run, mlpf_cli, tmp_path):
+    status, _, err = mlpf_cli("export", edges_run, "--output", tmp_path / "model.onnx")
+    assert status == 1
+    assert "works on the edges of a dataset, which the consumer does not give" in " ".join(err.split())
+    assert not list(tmp_path.iterdir())

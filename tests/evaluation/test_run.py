@@ -20,6 +20,7 @@ class TargetPredictor:
     description = {"model": "targets"}
     split = SplitConfig(train=0.4, validation=0.2, test=0.4, seed=3)
     default_split = "test"
+    needs_edges = False
 
     def __call__(self, events):
         chosen = np.flatnonzero(events["target_class"])

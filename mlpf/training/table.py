@@ -1,7 +1,5 @@
 """A CSV file that grows by a row now and then, and that can be cut back to an earlier step of the training."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,21 +12,20 @@ def append_rows(path: Path, rows: Sequence[Mapping[str, Value]]) -> None:
     """Append rows, which all have the same columns; a new file gets them as its header. Numbers keep all digits that a float32 has."""
     if not rows:
         return
-    with path.open("a", newline="") as stream:
-        writer = csv.writer(stream)
+    with path.open("a") as stream:
         if stream.tell() == 0:
-            writer.writerow(rows[0])
-        writer.writerows([[value if isinstance(value, int) else f"{value:.9g}" for value in row.values()] for row in rows])
+            stream.write(",".join(rows[0]) + "\n")
+        stream.writelines(",".join(str(value) if isinstance(value, int) else f"{value:.9g}" for value in row.values()) + "\n" for row in rows)
 
 
 def cut_rows(path: Path, last_step: int) -> None:
-    """Remove the rows of steps (column ``step``) after ``last_step``, and one that was not written to its end."""
+    """Remove the rows of steps (column ``step``) after ``last_step``, and a line that was not written to its end."""
     if not path.is_file():
         return
-    with path.open(newline="") as stream:
-        header, *rows = csv.reader(stream.read().splitlines()) or [[]]
-    kept = io.StringIO()
-    writer = csv.writer(kept)
-    writer.writerow(header)
-    writer.writerows(row for row in rows if len(row) == len(header) and int(row[header.index("step")]) <= last_step)
-    write_text(path, kept.getvalue())
+    lines = path.read_text().split("\n")[:-1]  # behind the last end of line is nothing, or half of a line
+    if not lines:
+        path.unlink()
+        return
+    step = lines[0].split(",").index("step")
+    kept = [lines[0], *(line for line in lines[1:] if int(line.split(",")[step]) <= last_step)]
+    write_text(path, "\n".join(kept) + "\n")

@@ -1,17 +1,21 @@
 import csv
+import shutil
+from pathlib import Path
 
 import pytest
+import torch
 from lightning.pytorch.callbacks import Callback
 
-from mlpf.errors import MlpfError
+from mlpf.errors import DatasetError, MlpfError, ModelError
 from mlpf.nn.saved import load_model
 from mlpf.testing import random_dataset
+from mlpf.training.checkpoints import read_checkpoint
 from mlpf.training.config import run_parameters
 from mlpf.training.run import resume, train
 
 TINY = {
     "model": {"width": 16, "num_layers": 1, "num_neighbors": 4, "dropout": 0.2},
-    "training": {"epochs": 3, "max_elements": 300, "learning_rate": 0.01, "device": "cpu", "seed": 1, "average_decay": 0.9, "checkpoint_steps": 1},
+    "training": {"epochs": 3, "max_elements": 400, "learning_rate": 0.01, "device": "cpu", "seed": 1, "average_decay": 0.9, "checkpoint_steps": 1},
 }
 
 
@@ -52,12 +56,18 @@ def record(folder):
 
 SETTINGS = {
     "plain": {},
-    "accumulating": {"accumulate": 2},
-    "validating by steps": {"validation_steps": 2, "accumulate": 2},
+    "accumulating": {"accumulate": 2, "epochs": 4},
+    "validating by steps": {"validation_steps": 2, "accumulate": 2, "epochs": 4},
     "rarely checkpointed": {"checkpoint_steps": 3, "validation_steps": 7},
     "with few steps": {"max_steps": 11, "validation_steps": 4},
     "reading ahead": {"num_workers": 1},
 }
+HOOKS = ("on_train_batch_start", "on_train_batch_end", "on_validation_batch_end", "on_validation_end", "on_train_epoch_end")
+PLACES = [
+    (name, hook, tenths)
+    for number, name in enumerate(name for name in SETTINGS if name != "reading ahead")
+    for hook, tenths in zip(HOOKS, [(1, 4, 6, 7, 9)[(number + place) % 5] for place in range(5)], strict=True)
+]  # every hook in every setting, and over all of them in every part of the training
 
 
 @pytest.fixture(scope="module")
@@ -78,16 +88,13 @@ def interrupted(settings, folders, folder, hook, step):
         train(parameters(folders, **settings), folder, callbacks=[StopAt(hook, step)])
 
 
-@pytest.mark.parametrize("hook", ["on_train_batch_start", "on_train_batch_end", "on_validation_batch_end", "on_validation_end", "on_train_epoch_end"])
-@pytest.mark.parametrize("name", [name for name in SETTINGS if name != "reading ahead"])
-def test_a_run_that_was_interrupted_anywhere_becomes_the_one_that_was_not(name, hook, whole, folders, tmp_path):
+@pytest.mark.parametrize(("name", "hook", "tenths"), PLACES)
+def test_a_run_that_was_interrupted_anywhere_becomes_the_one_that_was_not(name, hook, tenths, whole, folders, tmp_path):
     steps = len(whole(name)[0].splitlines()) - 1
-    for step in (steps // 3 + 1, steps // 2, steps - 1):
-        folder = tmp_path / f"at_{step}"
-        interrupted(SETTINGS[name], folders, folder, hook, step)
-        assert not folder.exists()
-        resume(folder)
-        assert record(folder) == whole(name)
+    interrupted(SETTINGS[name], folders, tmp_path / "run", hook, 1 + steps * tenths // 10)
+    assert not (tmp_path / "run").exists()
+    resume(tmp_path / "run")
+    assert record(tmp_path / "run") == whole(name)
 
 
 def test_a_run_that_reads_ahead_can_be_interrupted_too(whole, folders, tmp_path):
@@ -99,7 +106,7 @@ def test_a_run_that_reads_ahead_can_be_interrupted_too(whole, folders, tmp_path)
 def test_a_run_can_be_interrupted_again_and_again(whole, folders, tmp_path):
     interrupted({}, folders, tmp_path / "run", "on_train_batch_end", 3)
     steps = len(whole("plain")[0].splitlines()) - 1
-    for step in range(5, steps, 3):
+    for step in range(5, steps, 4):
         with pytest.raises(PowerCutError):
             resume(tmp_path / "run.partial", callbacks=[StopAt("on_train_batch_end", step)])
     resume(tmp_path / "run.partial")
@@ -113,3 +120,51 @@ def test_a_run_that_was_stopped_after_its_last_step_only_gets_its_name(whole, fo
     assert record(tmp_path / "run") == whole("plain")
     with pytest.raises(MlpfError, match=r"run: is complete; to train on from its weights, start a new run with --init-from"):
         resume(tmp_path / "run")
+
+
+def test_what_cannot_be_resumed_says_why(folders, tmp_path):
+    with pytest.raises(MlpfError, match=r"run\.partial: no such folder; --resume takes a run that was interrupted"):
+        resume(tmp_path / "run")
+    interrupted({}, folders, tmp_path / "run", "on_train_batch_end", 8)
+    partial = tmp_path / "run.partial"
+    (partial / "checkpoints" / "last.ckpt").write_bytes((partial / "checkpoints" / "last.ckpt").read_bytes()[:1000])
+    with pytest.raises(ModelError, match=r"last\.ckpt: cannot be read as a checkpoint"):
+        resume(partial)
+    (partial / "checkpoints" / "last.ckpt").unlink()
+    with pytest.raises(MlpfError, match=r"run\.partial: was stopped before its first checkpoint; start it again with --overwrite"):
+        resume(partial)
+
+
+def test_data_that_have_moved_are_found_where_they_are_and_others_are_refused(whole, folders, tmp_path):
+    here = [shutil.copytree(folder, tmp_path / folder.name) for folder in folders]
+    with pytest.raises(PowerCutError):
+        train(parameters(here), tmp_path / "run", callbacks=[StopAt("on_train_batch_end", 6)])
+    there = [folder.rename(tmp_path / f"moved_{folder.name}") for folder in here]
+    with pytest.raises(DatasetError, match=r"first: not a dataset.*if the data have moved, say where they are with --data"):
+        resume(tmp_path / "run")
+    with pytest.raises(DatasetError, match="is one of other data"):
+        resume(tmp_path / "run", dataset={str(there[1]): 0.6, str(there[0]): 0.4})
+    resume(tmp_path / "run", dataset={str(there[0]): 0.6, str(there[1]): 0.4})
+    assert record(tmp_path / "run")[:2] == whole("plain")[:2]
+
+
+def test_the_checkpoint_after_the_best_validation_is_kept(folders, tmp_path):
+    result = train(parameters(folders), tmp_path / "run")
+    best, last = (read_checkpoint(tmp_path / "run" / "checkpoints" / name) for name in ("best.ckpt", "last.ckpt"))
+    assert best["global_step"] == result.info.step
+    assert last["global_step"] == len((tmp_path / "run" / "steps.csv").read_text().splitlines()) - 1
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
+    torch.save({"global_step": Path}, tmp_path / "last.ckpt")
+    with pytest.raises(ModelError, match="cannot be read as a checkpoint"):
+        read_checkpoint(tmp_path / "last.ckpt")
+    torch.save([1], tmp_path / "other.ckpt")
+    with pytest.raises(ModelError, match="is no checkpoint of a training"):
+        read_checkpoint(tmp_path / "other.ckpt")
+
+
+def test_checkpoints_come_also_by_the_clock(folders, tmp_path):
+    with pytest.raises(PowerCutError):
+        train(parameters(folders, checkpoint_steps=None, checkpoint_minutes=1e-6), tmp_path / "run", callbacks=[StopAt("on_train_batch_start", 2)])
+    assert read_checkpoint(tmp_path / "run.partial" / "checkpoints" / "last.ckpt")["global_step"] == 2

@@ -114,7 +114,7 @@ class GravNetLayer(nn.Module):
     def forward(self, state: Tensor, position: Tensor, real: Tensor) -> Tensor:
         """See the class."""
         with torch.autocast(state.device.type, enabled=False):  # bfloat16 has no room for small distances at large coordinates
-            space = self.state_to_space(state.float()) + self.position_to_space(position)
+            space = self.state_to_space(state.to(position.dtype)) + self.position_to_space(position)
         neighbors = find_neighbors(space, real, self.num_neighbors)
         mean, maximum = aggregate(self.to_message(state), neighbors)
         return self.update(torch.cat([state, mean, maximum], dim=-1))

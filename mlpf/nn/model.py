@@ -10,12 +10,14 @@ from mlpf.config import parse_section
 from mlpf.errors import ConfigError, nearest
 from mlpf.nn.attention import AttentionConfig, AttentionModel
 from mlpf.nn.base import Model, ModelConfig
+from mlpf.nn.gnn_lsh import GNNLSHConfig, GNNLSHModel
 from mlpf.nn.gravnet import GravNetConfig, GravNetModel
 from mlpf.nn.message_passing import MessagePassingConfig, MessagePassingModel
 from mlpf.nn.window import WindowConfig, WindowModel
 
 MODELS: dict[str, tuple[type[ModelConfig], type[Model]]] = {
     "gravnet": (GravNetConfig, GravNetModel),
+    "gnn_lsh": (GNNLSHConfig, GNNLSHModel),
     "message_passing": (MessagePassingConfig, MessagePassingModel),
     "window": (WindowConfig, WindowModel),
     "attention": (AttentionConfig, AttentionModel),

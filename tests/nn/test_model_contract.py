@@ -18,6 +18,7 @@ from mlpf.testing import (
 
 SMALL = {
     "gravnet": {"width": 32, "num_layers": 2},
+    "gnn_lsh": {"width": 32, "num_layers": 2, "bin_size": 32},
     "message_passing": {"width": 32, "num_layers": 2, "message_dim": 16},
     "window": {"width": 32, "num_layers": 3, "window_size": 16},
     "attention": {"width": 32, "num_layers": 2},

@@ -11,7 +11,7 @@ from typing import Any
 import pydantic
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 import mlpf
@@ -62,7 +62,7 @@ def save_model(folder: str | Path, model: Model, info: ModelInfo) -> None:
     tensors = {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in model.state_dict().items()}
     info = info.model_copy(update={"weights_sha256": checksum(tensors)})
     with atomic_file(folder / MODEL_FILE) as temporary:
-        save_file(tensors, temporary, metadata={"format": "pt", DESCRIPTION: info.model_dump_json()})
+        temporary.write_bytes(save(tensors, metadata={"format": "pt", DESCRIPTION: info.model_dump_json()}))
         flush_to_disk(temporary)
     write_text(folder / INFO, info.model_dump_json(indent=2) + "\n")
 

@@ -20,7 +20,7 @@ class MlflowConfig(Config):
     """Where MLflow keeps a run (extra ``track``)."""
 
     uri: str | None = None
-    """Tracking server or folder; by default the environment variable MLFLOW_TRACKING_URI, or the folder mlruns."""
+    """Tracking server or database; by default the environment variable MLFLOW_TRACKING_URI, or else MLflow's own, mlflow.db in the working folder."""
     experiment: str = "mlpf"
     """Name of the experiment that the run belongs to."""
 
@@ -62,6 +62,8 @@ class TrainingConfig(Config):
     """Steps between checkpoints to resume from, beside those after every validation."""
     checkpoint_minutes: float | None = pydantic.Field(default=30.0, gt=0.0)
     """Minutes between checkpoints to resume from, beside those after every validation."""
+    figures: bool = True
+    """Draw confusion matrix, response, efficiency and learning curves, for TensorBoard and the run folder: takes some seconds at the end, and 2 % before."""
     mlflow: MlflowConfig | None = None
     """Also log to MLflow; by default only the run folder has it all."""
     seed: int = pydantic.Field(default=0, ge=0, lt=2**32)

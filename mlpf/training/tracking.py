@@ -116,7 +116,8 @@ class MlflowLogger(Logger):
         from mlflow.entities import Param, RunTag
 
         known = self._client.get_run(self.run_id).data.params  # they cannot be changed once set
-        values = [Param(name, value) for name, value in flatten(parameters.resolved()).items() if name not in known]
+        wanted = flatten(parameters._replace(training=parameters.training.model_copy(update={"mlflow": None})).resolved())  # an address may hold a password
+        values = [Param(name, value) for name, value in wanted.items() if name not in known]
         for first in range(0, len(values), MAX_PARAMETERS):
             self._client.log_batch(self.run_id, params=values[first : first + MAX_PARAMETERS])
         self._client.log_batch(self.run_id, tags=[RunTag(name, value) for name, value in _tags(parameters.training).items()])
@@ -135,7 +136,7 @@ class MlflowLogger(Logger):
             call()
         except (MlflowException, OSError) as error:
             self._works = False
-            warnings.warn(f"MLflow: {_one_line(error)}; the training goes on, and the run folder has everything", stacklevel=2)
+            warnings.warn(f"MLflow: {_one_line(error)}; no more metrics go there, the run folder has them all", stacklevel=2)
 
 
 @contextmanager
@@ -171,6 +172,7 @@ def mlflow_client(config: MlflowConfig) -> Any:
         ConfigError: nobody answers there, or the address is of no known kind.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # else MLflow 3 tells its makers of every use
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")  # half a minute in all; the 7 of MLflow would hold up the training for 4 minutes
     try:
         from mlflow import MlflowClient
     except ImportError as error:
@@ -242,4 +244,4 @@ def _clear_errors(config: MlflowConfig) -> Iterator[None]:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+    return " ".join(str(error).split())[:200]

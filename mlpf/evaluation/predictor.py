@@ -122,9 +122,9 @@ class TorchPredictor:
         own = np.concatenate([np.arange(offsets[event], offsets[event + 1]) for event in batch])
         padded[mask] = features[own]
         between = None if edges is None else Edges(*(values.to(self._device) for values in edges.in_rows(batch, np.arange(len(batch)) * counts.max())))
-        inputs = (torch.from_numpy(values).to(self._device) for values in (padded, mask.astype(np.float32)))
+        inputs, real = (torch.from_numpy(values).to(self._device) for values in (padded, mask.astype(np.float32)))
         with torch.inference_mode():
-            result = self._model.predict(Batch.without_targets(*inputs, between))
+            result = self._model.predict(Batch.without_targets(inputs, real, between))
         for name, values in {"binary": result.binary, "pid": result.pid, "momentum": result.momentum, "pileup": result.pileup[..., 0]}.items():
             getattr(outputs, name)[own] = values.cpu().numpy()[mask]
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from mlpf import schema
-from mlpf.nn.heads import KNOWN_CHARGE, MASS_AT_START, MAX_ABS_LOG_RATIO, Heads
+from mlpf.nn.heads import MASS_AT_START, MAX_ABS_LOG_RATIO, Heads
 from mlpf.nn.preprocess import FeaturePreprocessor
 from mlpf.schema import FEATURE_INDEX, ElementType
 from mlpf.testing import random_features
@@ -110,15 +110,6 @@ def test_gradients_are_finite_where_the_element_has_neither_pt_nor_energy():
     torch.nn.init.normal_(heads.momentum.output.weight)
     sum(values.square().sum() for values in heads(state, FeaturePreprocessor(4)(features, real), real)).backward()
     assert torch.isfinite(state.grad).all()
-
-
-@pytest.mark.parametrize("kind", CANDIDATE_TYPES)
-def test_charges_start_as_those_of_the_track(kind):
-    signs = torch.tensor([-1.0, 1.0, -1.0, 1.0])
-    outputs_of = [outputs([kind] * 4, change=lambda x, s=s: x[..., FEATURE_INDEX["charge"]].copy_(s))[1].charge[0] for s in (signs, -signs)]
-    difference = (outputs_of[0] - outputs_of[1])[:, 2]
-    expected = KNOWN_CHARGE * signs if kind in (ElementType.TRACK, ElementType.GSF) else torch.zeros(4)
-    torch.testing.assert_close(difference, expected)
 
 
 def test_half_precision_networks_add_to_float32_knowledge():

@@ -33,6 +33,7 @@ EXTRAS = {
         "fastjet>=3.5",
         "hypothesis>=6.100",
         "ipykernel>=6.29",
+        "mlflow-skinny>=2.16",
         "mypy>=1.11",
         "nbclient>=0.10",
         "nbformat>=5.10",

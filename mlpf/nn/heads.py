@@ -43,8 +43,8 @@ class Heads(nn.Module):
     - Padded rows and the types in `schema.NO_CANDIDATE_TYPES` are "no particle".
     - pt starts as the element's own (tracks: measured; GSF: the mode; clusters: E / cosh(eta)), that of an ECAL cluster with its energy calibrated.
     - The direction is that of the element plus a residual; a track keeps its own, as in the consumer.
-    - ``E = |p| exp(m)`` with m > 0 from the network: log(E / X.E) = log(pt cosh(eta) / X.E) + m, X.E the element's energy. So E >= |p|, unless a ratio is beyond
-      the limit of `MAX_ABS_LOG_RATIO`.
+    - ``E = |p| exp(m)`` with m > 0 from the network: log(E / X.E) = log(pt cosh(eta) / X.E) + m, X.E the element's energy. So E >= |p|, unless a
+      ratio is beyond the limit of `MAX_ABS_LOG_RATIO`.
     - The charge comes from the network alone: starting it as the track's helps for 30 steps, after 120 the term is 2 % larger (measured, 3 seeds).
 
     The networks may compute in half precision; what they are added to is float32, and so are all outputs.

@@ -21,6 +21,7 @@ DATASETS = "datasets.json"
 METRICS = "metrics.csv"
 STEPS = "steps.csv"
 CHECKPOINTS = "checkpoints"
+PLOTS = "plots"
 REPLACED = "replaced"  # the earlier run, for the moment between two names
 
 

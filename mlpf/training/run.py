@@ -2,8 +2,8 @@
 
 The folder: `parameters.yaml` (all values, defaults included), `datasets.json`, `environment.json` (code, machine, versions), `scaling.json` (statistics of the
 features), `element_weights.json` (if elements have any), `initialization.json` (what came from another model), `model.safetensors` and `model.json` (the best
-validation, see `mlpf.nn.saved`), `metrics.csv` (one row per validation), `steps.csv` (one per step), `tensorboard/` and `checkpoints/` (best and last, with
-optimiser and place in the data). It is called ``NAME.partial`` until the training is complete.
+validation, see `mlpf.nn.saved`), `metrics.csv` (one row per validation), `steps.csv` (one per step), `plots/`, `tensorboard/` and `checkpoints/` (best
+and last, with optimiser and place in the data). It is called ``NAME.partial`` until the training is complete.
 """
 
 import json
@@ -14,15 +14,11 @@ from typing import NamedTuple
 
 import lightning
 import torch
-import yaml
 from rich.progress import Progress
 
 from mlpf.config import load_parameters
 from mlpf.errors import DatasetError
-from mlpf.io.files import write_text
-from mlpf.io.shards import fingerprint
 from mlpf.loss.particle_flow import ParticleFlowLoss
-from mlpf.nn.base import Model
 from mlpf.nn.model import build_model, num_parameters
 from mlpf.nn.saved import ModelInfo
 from mlpf.samples.element_weights import ElementWeights
@@ -33,15 +29,13 @@ from mlpf.training.checkpoints import LAST, Checkpoints, RandomState, read_check
 from mlpf.training.config import RunParameters, run_parameters
 from mlpf.training.data import TrainingData, feature_scaling, make_loaders, open_data, weigh_elements
 from mlpf.training.distributed import on_first, process_group, rank
-from mlpf.training.environment import environment_record
 from mlpf.training.folder import (
     CHECKPOINTS,
-    DATASETS,
     ELEMENT_WEIGHTS,
-    ENVIRONMENT,
     INITIALIZATION,
     METRICS,
     PARAMETERS,
+    PLOTS,
     SCALING,
     STEPS,
     check_output,
@@ -50,9 +44,10 @@ from mlpf.training.folder import (
     run_folder,
     unfinished,
 )
-from mlpf.training.initialize import InitializationReport, initialize_from
+from mlpf.training.initialize import initialize_from
 from mlpf.training.module import ParticleFlowModule
 from mlpf.training.optimizer import AverageWeights
+from mlpf.training.prepared import Prepared, write_description
 from mlpf.training.record import StepRecord, ValidationRecord
 from mlpf.training.schedule import make_schedule
 from mlpf.training.tracking import make_loggers
@@ -73,16 +68,6 @@ class TrainingResult(NamedTuple):
     folder: Path
     info: ModelInfo
     seconds: float
-
-
-class _Prepared(NamedTuple):
-    """What a training has before it begins, or before it goes on."""
-
-    parameters: RunParameters
-    data: TrainingData
-    model: Model
-    element_weights: ElementWeights | None
-    initialized_from: str | None
 
 
 def _silent(_: str) -> None: ...
@@ -132,11 +117,11 @@ def train(
         if init_from is not None:
             initialization = initialize_from(model, init_from)
             report(str(initialization))
-        source = None if initialization is None else initialization.source
+        prepared = Prepared(parameters, data, model, element_weights, None if initialization is None else initialization.source)
         with run_folder(folder, report) as place:
             if rank() == 0:
-                _describe(place, parameters, data, scaling, element_weights, initialization)
-            return _fit(_Prepared(parameters, data, model, element_weights, source), place, None, report, bar, callbacks)._replace(folder=Path(output))
+                write_description(place, prepared, scaling, initialization)
+            return _fit(prepared, place, None, report, bar, callbacks)._replace(folder=Path(output))
 
 
 def resume(
@@ -180,7 +165,7 @@ def resume(
         report(f"{place}: goes on after step {step}")
         with run_folder(final, report, resumed=True):
             on_first(lambda: cut_back(place, step))
-            prepared = _Prepared(parameters, data, build_model(parameters.model), element_weights, source)
+            prepared = Prepared(parameters, data, build_model(parameters.model), element_weights, source)
             return _fit(prepared, place, place / CHECKPOINTS / LAST, report, bar, callbacks)._replace(folder=final)
 
 
@@ -192,42 +177,8 @@ def _scaling(data: TrainingData, parameters: RunParameters, init_from: Path | No
     return read_scaling_file(path) if path.is_file() else None
 
 
-def _describe(
-    folder: Path,
-    parameters: RunParameters,
-    data: TrainingData,
-    scaling: ScalingFile | None,
-    element_weights: ElementWeights | None,
-    initialization: InitializationReport | None,
-) -> None:
-    """Write down all that the training depends on."""
-    write_text(folder / PARAMETERS, yaml.safe_dump(parameters.resolved(), sort_keys=False))
-    _write_json(folder / ENVIRONMENT, environment_record())
-    datasets = [
-        {
-            "path": str(dataset.path.resolve()),
-            "fingerprint": fingerprint(dataset),
-            "events": len(dataset),
-            "training": len(train),
-            "validation": len(validation),
-        }
-        for dataset, train, validation in zip(*data, strict=True)
-    ]
-    _write_json(folder / DATASETS, datasets)
-    if scaling is not None:
-        scaling.write(folder / SCALING)
-    if element_weights is not None:
-        write_text(folder / ELEMENT_WEIGHTS, element_weights.to_json())
-    if initialization is not None:
-        _write_json(folder / INITIALIZATION, initialization._asdict())
-
-
-def _write_json(path: Path, content: object) -> None:
-    write_text(path, json.dumps(content, indent=1) + "\n")
-
-
 def _fit(
-    prepared: _Prepared, folder: Path, checkpoint: Path | None, report: Report, bar: Progress | None, others: Sequence[lightning.Callback]
+    prepared: Prepared, folder: Path, checkpoint: Path | None, report: Report, bar: Progress | None, others: Sequence[lightning.Callback]
 ) -> TrainingResult:
     """Train until the schedule ends, from the beginning or from a checkpoint."""
     parameters, model = prepared.parameters, prepared.model
@@ -235,8 +186,12 @@ def _fit(
     start = time.perf_counter()
     training, validation = make_loaders(prepared.data, config, prepared.element_weights, report, model.needs_edges)
     schedule = make_schedule(config, len(training))
-    best, steps = BestModel(folder, model, lambda *place: _model_info(prepared, *place)), StepRecord(folder / STEPS)
+    best, steps = BestModel(folder, model, prepared.model_info), StepRecord(folder / STEPS)
     callbacks = [best, steps, ValidationRecord(folder / METRICS, steps, schedule, report, bar), *others]
+    if config.figures:
+        from mlpf.training.plots import TrainingPlots  # matplotlib takes seconds to load
+
+        callbacks.append(TrainingPlots(folder / PLOTS, folder / METRICS))
     if config.average_decay is not None:
         callbacks.append(AverageWeights(model, config.average_decay))  # after those that look at the validated weights
     callbacks += [RandomState(config.seed), Checkpoints(folder / CHECKPOINTS, config, schedule, best)]
@@ -248,18 +203,3 @@ def _fit(
         trainer.fit(module, training, validation, ckpt_path=checkpoint)
     assert best.info is not None, "training ended without a validation"
     return TrainingResult(folder, best.info, time.perf_counter() - start)
-
-
-def _model_info(prepared: _Prepared, epoch: int, step: int, loss: float) -> ModelInfo:
-    config = prepared.parameters.training
-    return ModelInfo(
-        model=prepared.parameters.model.model_dump(),
-        dataset=str(prepared.data),
-        dataset_fingerprint=fingerprint(*prepared.data.datasets),
-        split=config.split,
-        seed=config.seed,
-        epoch=epoch,
-        step=step,
-        initialized_from=prepared.initialized_from,
-        validation_loss=loss,
-    )

@@ -20,7 +20,10 @@ from mlpf.testing import random_dataset
 from mlpf.training.config import run_parameters
 from mlpf.training.run import train
 
-SETTINGS = ("model.width=16", "model.num_layers=1", "model.num_neighbors=4", "training.epochs=3", "training.max_elements=300", "training.device=cpu")
+SETTINGS = (
+    *("model.width=16", "model.num_layers=1", "model.num_neighbors=4"),
+    *("training.epochs=3", "training.max_elements=300", "training.device=cpu", "training.figures=false"),
+)
 KEEPS_WEIGHTS = """
 import sys
 import torch

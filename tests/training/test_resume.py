@@ -15,7 +15,16 @@ from mlpf.training.run import resume, train
 
 TINY = {
     "model": {"width": 16, "num_layers": 1, "num_neighbors": 4, "dropout": 0.2},
-    "training": {"epochs": 3, "max_elements": 400, "learning_rate": 0.01, "device": "cpu", "seed": 1, "average_decay": 0.9, "checkpoint_steps": 1},
+    "training": {
+        "epochs": 3,
+        "max_elements": 400,
+        "learning_rate": 0.01,
+        "device": "cpu",
+        "seed": 1,
+        "average_decay": 0.9,
+        "checkpoint_steps": 1,
+        "figures": False,
+    },
 }
 
 

@@ -54,6 +54,7 @@ def test_a_run_leaves_its_files(finished):
         "tensorboard",
         "checkpoints",
         "steps.csv",
+        "plots",
         "datasets.json",
         "environment.json",
     }

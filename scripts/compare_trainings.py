@@ -34,6 +34,7 @@ from mlpf.io.shards import ShardedDataset
 from mlpf.nn.model import num_parameters
 from mlpf.nn.saved import load_model
 from mlpf.training.config import RunParameters, run_parameters
+from mlpf.tuning.space import flatten
 
 ROOT = Path(__file__).parents[1]
 RATE_STEPS, RATE_WARMUP = 40, 10
@@ -187,8 +188,10 @@ def make_run(contender: Contender, seed: int, rate: Mapping[str, Any]) -> dict[s
 
 
 def check_same(folder: Path, parameters: RunParameters) -> None:
-    if yaml.safe_load((folder / "parameters.yaml").read_text()) != yaml.safe_load(yaml.safe_dump(parameters.resolved())):
-        raise ConfigError(f"{folder}: was trained with other parameters; remove it, or choose another --output")
+    before, now = flatten(yaml.safe_load((folder / "parameters.yaml").read_text())), flatten(yaml.safe_load(yaml.safe_dump(parameters.resolved())))
+    different = [f"{key} {before.get(key)}, not {now.get(key)}" for key in before | now if before.get(key) != now.get(key)]
+    if different:
+        raise ConfigError(f"{folder}: was trained with {', '.join(different)}; remove it, or choose another --output")
 
 
 def run(words: Iterable[object], options: argparse.Namespace) -> str:

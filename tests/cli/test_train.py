@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -56,3 +60,62 @@ def test_a_folder_may_have_an_equals_sign_in_its_name(tmp_path, mlpf_cli):
     status, _, error = mlpf_cli("train", "-p", TINY, f"--data={tmp_path / 'pt=30'}", "--output", tmp_path / "run")
     assert status == 1
     assert "pt=30: not a dataset" in error
+
+
+SMALL = ("model.width=8", "model.num_layers=1", "model.num_neighbors=4", "model.dropout=0.1", "training.device=cpu", "training.figures=false")
+
+
+def killed_after_some_steps(data, run):
+    """Train in a process of its own, which is killed as soon as it has a checkpoint."""
+    words = ["-p", TINY, "--data", data, "--output", run, *SMALL, "training.epochs=6", "training.max_elements=150", "training.checkpoint_steps=2"]
+    partial = run.with_name(f"{run.name}.partial")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen([sys.executable, "-m", "mlpf.cli.main", "train", *map(str, words)], env=environment, stdout=subprocess.DEVNULL) as process:
+        while process.poll() is None and not (partial / "checkpoints" / "last.ckpt").is_file():
+            time.sleep(0.005)
+        process.kill()
+    return words
+
+
+def test_a_killed_training_goes_on_to_the_same_losses(tmp_path, mlpf_cli):
+    data = random_dataset(tmp_path / "data", num_events=60, mean_elements=20.0)
+    words = killed_after_some_steps(data, tmp_path / "run")
+    if (tmp_path / "run").exists():
+        pytest.skip("it was complete before it could be killed")
+    status, output, error = mlpf_cli("train", "--resume", tmp_path / "run")
+    assert status == 0, error
+    assert "goes on after step " in output
+    words[words.index(tmp_path / "run")] = tmp_path / "whole"
+    assert mlpf_cli("train", *words)[0] == 0
+    assert (tmp_path / "run" / "steps.csv").read_text() == (tmp_path / "whole" / "steps.csv").read_text()
+    status, _, error = mlpf_cli("train", "--resume", tmp_path / "run")
+    assert status == 1
+    assert "is complete; to train on from its weights, start a new run with --init-from" in error
+
+
+def test_fine_tuning_from_the_command_line(tmp_path, mlpf_cli):
+    data = random_dataset(tmp_path / "data", num_events=40, mean_elements=20.0)
+    assert mlpf_cli("train", "-p", TINY, "--data", data, "--output", tmp_path / "run", *SMALL, "training.epochs=1")[0] == 0
+    words = ("train", "-p", TINY, "--data", data, "--output", tmp_path / "tuned", "--init-from", tmp_path / "run", *SMALL, "training.epochs=1")
+    status, output, error = mlpf_cli(*words)
+    assert status == 0, error
+    assert "initialised from run, epoch 1" in output
+    assert load_model(tmp_path / "tuned")[1].initialized_from.startswith("run, epoch 1")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--resume", "run", "-p", "a.yaml", "training.epochs=3"), "so -p, changes cannot be given with it; start a new run with --init-from"),
+        (("--resume", "nowhere"), "nowhere.partial: no such folder; --resume takes a run that was interrupted"),
+        (("--output", "run"), "give a parameter file and a run folder, -p FILE --output RUN, or an interrupted run, --resume RUN"),
+        (("-p", TINY, "--output", "run", "--init-from", "nowhere", "--data", "data"), "nowhere"),
+    ],
+)
+def test_what_does_not_go_together_is_one_clear_line(tmp_path, mlpf_cli, monkeypatch, words, message):
+    random_dataset(tmp_path / "data", num_events=40, mean_elements=10.0)
+    monkeypatch.chdir(tmp_path)
+    status, _, error = mlpf_cli("train", *words)
+    assert status == 1
+    assert message in error
+    assert error.count("\n") == 1

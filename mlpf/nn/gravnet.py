@@ -39,6 +39,8 @@ class GravNetConfig(ModelConfig):
 class GravNetModel(Model):
     """A stack of `GravNetLayer` with residual connections; every element ends with one prediction.
 
+    Cost is nearly linear in the number of elements on a CPU. On a GPU time, and in an exported graph memory as well, grow with its square (`find_nearest`).
+
     Shapes:
         features: (B, N, 55) float32, raw, anything; mask: (B, N) float32, 1 = real element -> `ModelOutput`
     """

@@ -28,8 +28,7 @@ def find_nearest(space: Tensor, real: Tensor, k: int) -> Nearest:
 
     On a CPU k-d trees find them in O(N log N): 11 ms for 5000 elements in 4 dimensions, where comparing all pairs takes 600 ms. On a GPU all pairs are
     compared, some rows at a time, which bounds the memory; in an exported or compiled graph all pairs at once, since such a graph can hold neither a tree nor
-    a number of blocks that depends on N. All ways find the same; of equally distant elements any. An element at
-    NaN or infinity has no neighbours.
+    a number of blocks that depends on N. All ways find the same; of equally distant elements any. An element at NaN or infinity has no neighbours.
     """
     if torch.compiler.is_compiling():  # also while exporting
         index, exists = _among_all_pairs(space, space, real, k)

@@ -128,6 +128,8 @@ class LossConfig(Config):
 class ParticleFlowLoss(nn.Module):
     """``total = sum over terms of weight * term``; the terms are the fields of `TermWeights`. All is float32, under autocast too.
 
+    The critic adds its gradient to the total, but not its value: it is large if the critic is bad or the model good, and so no measure of a model.
+
     Returns:
         every term unweighted, and ``total``; terms that compare whole events only if their weight is above 0, with ``critic`` also ``critic_accuracy``.
     """
@@ -149,7 +151,8 @@ class ParticleFlowLoss(nn.Module):
             output = ModelOutput(*(values.float() for values in output))
             terms = self._element_terms(output, batch) | self._event_terms(output, batch)
             weights = self.config.weights.model_dump()
-            terms["total"] = torch.stack([weights[name] * term for name, term in terms.items() if name in weights]).sum()
+            summed = terms if self.critic is None else terms | {"critic": terms["critic"] - terms["critic"].detach()}
+            terms["total"] = torch.stack([weights[name] * term for name, term in summed.items() if name in weights]).sum()
         return terms
 
     def _element_terms(self, output: ModelOutput, batch: Batch) -> dict[str, Tensor]:

@@ -190,17 +190,25 @@ def test_switched_off_there_are_no_weights_and_no_random_numbers():
     assert not {name for name in terms if "critic" in name}
 
 
-def test_switched_on_it_enters_the_total_and_tells_its_accuracy_without_random_numbers():
+def test_switched_on_it_adds_its_gradient_but_not_its_value_to_the_total_without_random_numbers():
     batch = event_batch(8)
     output = output_like_the_truth(batch, 0.3)
     plain = ParticleFlowLoss(LossConfig())(output, batch)
-    loss = ParticleFlowLoss(LossConfig(weights=TermWeights(critic=0.25)))
+    loss = ParticleFlowLoss(LossConfig(weights=TermWeights(critic=0.25))).eval()
     before = torch.get_rng_state()
     terms = loss(output, batch)
     assert torch.equal(torch.get_rng_state(), before)
-    assert terms["total"].item() == pytest.approx(plain["total"].item() + 0.25 * terms["critic"].item())
+    assert terms["total"].item() == pytest.approx(plain["total"].item())
+    assert terms["critic"].item() > 0.0
     assert 0.0 <= terms["critic_accuracy"].item() <= 1.0
-    assert any(True for _ in loss.parameters())
+    weights = list(loss.critic.parameters())
+    for found, expected in zip(torch.autograd.grad(terms["total"], weights), critic_gradient(output, batch, loss.critic), strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+def critic_gradient(output, batch, adversary):
+    """Of the critic's own loss, whatever its strength."""
+    return [adversary.strength * gradient for gradient in torch.autograd.grad(adversary(output, batch).loss.mean(), list(adversary.parameters()))]
 
 
 def test_scaling_a_gradient_leaves_the_values():

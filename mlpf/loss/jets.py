@@ -21,7 +21,7 @@ class JetConfig(Config):
     min_pt: pydantic.NonNegativeFloat = 10.0
     """True jets below take no part [GeV]."""
     huber_delta: pydantic.PositiveFloat = 0.3
-    """Error of log(pt) above which a jet counts linearly; about three times the resolution at 30 GeV."""
+    """Error of log(pt), eta or phi above which a jet counts linearly; about three times the resolution of log(pt) at 30 GeV."""
     radius: pydantic.NonNegativeFloat = 0.4
     """Elements that are no particle belong to the nearest true jet within this distance in (eta, phi), where they spoil it if they are predicted."""
 
@@ -40,9 +40,10 @@ class JetMomenta(NamedTuple):
 
 
 def jet_response(predicted: ParticleSet, target: ParticleSet, jet: Tensor, config: JetConfig) -> Tensor:
-    """Huber loss of ``log((pt' + 1 GeV) / (pt + 1 GeV))``, pt' and pt the predicted and true transverse momentum of a true jet; mean over an event's jets.
+    """Huber losses of a true jet's errors in log(pt), eta and phi, summed; mean over an event's jets.
 
-    pt' is that of the vector sum of all elements whose true particles make the jet, and of elements that are no particle but lie nearer than ``radius`` to it.
+    The predicted jet is the vector sum of all elements whose true particles make the jet, and of elements that are no particle but lie nearer than ``radius``
+    to it. Its errors are ``log((pt' + 1 GeV) / (pt + 1 GeV))`` and, to first order, ``eta' - eta`` and ``phi' - phi``, see `_errors`.
 
     Args:
         predicted, target: ``(B, N)`` particles.
@@ -59,9 +60,22 @@ def jet_response(predicted: ParticleSet, target: ParticleSet, jet: Tensor, confi
     with torch.no_grad():
         counted = (true.pt > config.min_pt).to(true.px.dtype)
         jet = torch.where(target.pt > 0.0, jet, nearest_jet(predicted, true, counted > 0, config.radius))
-    error = ((sum_by_jet(predicted, jet, num_jets).pt + PT_OFFSET) / (true.pt + PT_OFFSET)).log()
-    loss = functional.huber_loss(error, torch.zeros_like(error), reduction="none", delta=config.huber_delta)
+    error = _errors(sum_by_jet(predicted, jet, num_jets), true)
+    loss = functional.huber_loss(error, torch.zeros_like(error), reduction="none", delta=config.huber_delta).sum(dim=0)
     return (counted * loss).sum(dim=1) / counted.sum(dim=1).clamp(min=MIN_WEIGHT)
+
+
+def _errors(found: JetMomenta, true: JetMomenta) -> Tensor:
+    """``(3, B, J)`` errors of log(pt), eta and phi: the components of the found momentum p' along the unit vectors of eta and phi of the true one, over pt'.
+
+    ``(pz' - pt' sinh(eta)) / (pt' cosh(eta))`` and ``(py' cos(phi) - px' sin(phi)) / pt'``; their slope is finite for a momentum that vanishes.
+    """
+    scale, pt = found.pt + PT_OFFSET, true.pt
+    sinh_eta, cosh_eta = true.pz / pt, torch.sqrt(1.0 + (true.pz / pt).square())
+    log_pt = (scale / (pt + PT_OFFSET)).log()
+    eta = (found.pz - found.pt * sinh_eta) / (scale * cosh_eta)
+    phi = (found.py * true.px - found.px * true.py) / (scale * pt)
+    return torch.stack([log_pt, eta, phi])
 
 
 def sum_by_jet(particles: ParticleSet, jet: Tensor, num_jets: int) -> JetMomenta:

@@ -59,8 +59,12 @@ def slow_response(predicted, target, jet, config):
     losses = []
     for j, p in axis.items():
         found = vector_sum(predicted, members[j])
-        r = abs(math.log((math.hypot(found[0], found[1]) + PT_OFFSET) / (math.hypot(p[0], p[1]) + PT_OFFSET)))
-        losses.append(r * r / 2 if r < config.huber_delta else config.huber_delta * (r - config.huber_delta / 2))
+        pt, true_pt = math.hypot(found[0], found[1]), math.hypot(p[0], p[1])
+        eta, phi = math.asinh(p[2] / true_pt), math.atan2(p[1], p[0])
+        delta_eta = (found[2] / pt - math.sinh(eta)) / math.cosh(eta) * pt / (pt + PT_OFFSET)
+        delta_phi = math.sin(math.atan2(found[1], found[0]) - phi) * pt / (pt + PT_OFFSET)
+        errors = [abs(error) for error in (math.log((pt + PT_OFFSET) / (true_pt + PT_OFFSET)), delta_eta, delta_phi)]
+        losses.append(sum(r * r / 2 if r < config.huber_delta else config.huber_delta * (r - config.huber_delta / 2) for r in errors))
     return sum(losses) / len(losses)
 
 
@@ -147,5 +151,14 @@ def test_gradients_are_finite_where_a_jet_is_not_predicted_at_all():
     loss = jet_response(ParticleSet(*leaves), ParticleSet(*(values.float() for values in target)), jet, CONFIG)
     loss.sum().backward()
     assert torch.isfinite(loss).all()
-    assert all(torch.isfinite(leaf.grad).all() for leaf in (leaves[0], *leaves[2:]))
-    assert leaves[0].grad.abs().max() <= CONFIG.huber_delta / PT_OFFSET
+    assert all(torch.isfinite(leaf.grad).all() for leaf in leaves)
+    assert leaves[0].grad.abs().max() <= 3.0 * CONFIG.huber_delta / PT_OFFSET
+
+
+@pytest.mark.parametrize(("delta_eta", "delta_phi"), [(0.01, 0.0), (0.0, -0.02)])
+@pytest.mark.parametrize("eta", [-4.5, 0.0, 2.0])
+def test_a_jet_off_its_axis_costs_half_the_square_of_the_distance(eta, delta_eta, delta_phi):
+    target = particles([[1000.0, 500.0]], [[eta, eta]], [[3.1, -3.1]])
+    moved = particles([[1000.0, 500.0]], [[eta + delta_eta, eta + delta_eta]], [[3.1 + delta_phi, -3.1 + delta_phi]])
+    loss = jet_response(moved, target, torch.ones(1, 2, dtype=torch.int64), CONFIG).item()
+    assert loss == pytest.approx((delta_eta**2 + delta_phi**2) / 2, rel=0.03)

@@ -145,16 +145,16 @@ def test_a_term_of_events_is_computed_only_where_it_counts(name):
     assert terms["total"].item() == pytest.approx(plain["total"].item() + 2.0 * terms[name].item(), rel=1e-5)
 
 
-@pytest.mark.parametrize("name", ["jets", "met"])
-def test_a_term_of_events_trains_the_existence_pt_and_azimuth_of_particles_whatever_padding_holds(name):
+@pytest.mark.parametrize(("name", "num_components"), [("jets", 4), ("met", 3)])  # all but the energy; all but eta and the energy
+def test_a_term_of_events_trains_existence_and_momentum_of_particles_whatever_padding_holds(name, num_components):
     output, batch = event_batch()
     output = ModelOutput(*(values.requires_grad_() for values in output))
     only = dict.fromkeys(TERMS, 0.0) | {name: 1.0}
     ParticleFlowLoss(LossConfig(weights=TermWeights(**only)))(output, batch)["total"].backward()
-    for leaf, components in ((output.binary, 2), (output.momentum, 3)):
+    for leaf, components in ((output.binary, 2), (output.momentum, num_components)):
         assert torch.isfinite(leaf.grad).all()
         assert not leaf.grad[batch.mask == 0].any()
-        assert leaf.grad.abs().sum(dim=(0, 1)).count_nonzero() == components  # of momenta: log pt, sin phi, cos phi
+        assert leaf.grad.abs().sum(dim=(0, 1)).count_nonzero() == components
     assert not any(leaf.grad is not None and leaf.grad.any() for leaf in (output.pid, output.charge, output.pileup))
 
 

@@ -91,11 +91,11 @@ def test_two_processes_have_the_same_weights_and_share_the_events(data, tmp_path
     first, second = (torch.load(tmp_path / f"weights.{rank}", weights_only=True) for rank in (0, 1))
     assert all(torch.equal(first[name], second[name]) for name in first)
     steps, validations = table(run / "steps.csv"), table(run / "metrics.csv")
-    config = run_parameters({"training": {}}).training
+    config = run_parameters(load_parameters(run / "parameters.yaml")).training
     num_training, num_validation = (len(select_split(ShardedDataset(data), split, config.split)) for split in ("train", "validation"))
     for epoch in ("1", "2", "3"):
         events = sum(int(row["events"]) for row in steps if row["epoch"] == epoch)
-        assert 0.9 * num_training <= events <= num_training
+        assert 0.9 * num_training <= events <= num_training  # a few may be left over where the ranks make different numbers of batches
     assert float(validations[-1]["validation/total"]) < float(validations[0]["validation/total"])
     model, info = load_model(run)
     losses = whole_validation_loss(model, data, run)

@@ -68,7 +68,7 @@ def make_candidates(elements: Events, features: np.ndarray, element_index: np.nd
     sign = np.where(x[:, FEATURE_INDEX["charge"]] > 0, 1, -1)
     charge = np.where(np.isin(pid, schema.CHARGED_CLASSES), sign, 0).astype(np.int32)
     columns = {
-        **_four_momenta(x, outputs.momentum[kept], pid),
+        **four_momenta(x, outputs.momentum[kept], pid),
         "mlpfcandidate_pdgid": np.where(pid == CandidateClass.TAU, 0, signed_pdgid(pid, charge)),
         "mlpfcandidate_charge": charge,
         "mlpfcandidate_element": element_index[kept],
@@ -80,8 +80,14 @@ def make_candidates(elements: Events, features: np.ndarray, element_index: np.nd
     return Events(columns, {"mlpfcandidate": offsets_from_counts(counts)}, len(elements), elements.source, elements.first_entry, schema.CANDIDATES)
 
 
-def _four_momenta(x: np.ndarray, momentum: np.ndarray, pid: np.ndarray) -> dict[str, np.ndarray]:
-    """pt, eta, phi and energy columns of candidates: tracks keep their direction; the energy follows from pt, eta and the mass, not from the model."""
+def four_momenta(x: np.ndarray, momentum: np.ndarray, pid: np.ndarray) -> dict[str, np.ndarray]:
+    """pt, eta, phi and energy columns of candidates: tracks keep their direction; the energy follows from pt, eta and the mass, not from the model.
+
+    Args:
+        x: ``(C, 55)`` raw features of their elements.
+        momentum: ``(C, 5)`` what the model says of those.
+        pid: ``(C,)`` classes of the candidates.
+    """
     is_track = x[:, FEATURE_INDEX["type"]] == ElementType.TRACK
     with np.errstate(over="ignore"):  # an absurd pt of an element gives an absurd or infinite one of the candidate, as in the consumer
         pt = np.exp(momentum[:, 0].astype(np.float64)) * x[:, FEATURE_INDEX["pt"]]

@@ -62,8 +62,9 @@ def draw_learning_curves(table: Mapping[str, Sequence[float]]) -> Figure:
         _choose_scale(axes, [value for stage in ("train", "validation") for value in table.get(f"{stage}/{name}", ())])
     for axes in panels.ravel()[len(names) :]:
         axes.set_visible(False)
-    label(panels[0, 0], "total")
-    panels[0, 0].legend()
+    if names:
+        label(panels[0, 0], names[0])
+        panels[0, 0].legend()
     return figure
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from mlpf import schema
-from mlpf.candidates import Outputs, candidate_class
+from mlpf.candidates import Outputs, candidate_class, four_momenta
 from mlpf.dataset.batch import Batch
 from mlpf.metrics.elements import ElementCounts, count_elements
 from mlpf.metrics.systems import Particles
@@ -46,20 +46,26 @@ class ValidationCounts:
 
 
 def count_batch(output: ModelOutput, batch: Batch) -> ValidationCounts:
-    """Counts of one batch; an element's class is the one that its candidate would get (`mlpf.candidates`)."""
+    """Counts of one batch; an element's class is the one that its candidate would get (`mlpf.candidates`).
+
+    Targets whose momentum the model does not learn (`Targets.has_momentum`) are not counted by pt and eta.
+    """
     real = batch.mask > 0.5
     features, momentum, binary, pid = (_numpy(tensor[real].float()) for tensor in (batch.features, output.momentum, output.binary, output.pid))
     targets = batch.targets
     true_class, true_momentum, has_momentum = (_numpy(tensor[real]) for tensor in (targets.class_position, targets.momentum, targets.has_momentum))
-    element_pt = features[:, FEATURE_INDEX["pt"]]
     truth = np.asarray(schema.CLASS_IDS, dtype=np.int32)[true_class]
     found = candidate_class(features, Outputs(binary, pid, momentum, momentum[:, 0]))
+    kept = found != 0
+    predicted = four_momenta(features[kept], momentum[kept], found[kept])
+    true_pt = np.exp(true_momentum[:, 0]) * features[:, FEATURE_INDEX["pt"]]
+    true_pt, true_eta = (np.where(has_momentum, values, np.inf)[truth != 0] for values in (true_pt, true_momentum[:, 1]))  # infinite: in no bin
     elements = count_elements(
-        _particles(truth, np.where(has_momentum, true_momentum[:, 0], -np.inf), true_momentum[:, 1], element_pt),
-        _particles(found, momentum[:, 0], momentum[:, 1], element_pt),
+        _particles(truth, true_pt, true_eta),
+        _particles(found, predicted["mlpfcandidate_pt"], predicted["mlpfcandidate_eta"]),
         np.ones(len(truth), dtype=bool),
     )
-    both = has_momentum & (found != 0)
+    both = has_momentum & kept
     return ValidationCounts(len(batch.mask), elements, _count_response(true_class[both], momentum[both, 0] - true_momentum[both, 0]))
 
 
@@ -74,9 +80,8 @@ def _numpy(tensor: Tensor) -> np.ndarray:
     return tensor.detach().cpu().numpy()
 
 
-def _particles(category: np.ndarray, log_pt_ratio: np.ndarray, eta: np.ndarray, element_pt: np.ndarray) -> Particles:
-    """What elements became, as far as counting needs it."""
+def _particles(category: np.ndarray, pt: np.ndarray, eta: np.ndarray) -> Particles:
+    """What elements became, as far as counting needs it: ``(N,)`` classes of all, pt and eta of those that became a particle."""
     (element,) = np.nonzero(category)
-    pt = np.exp(log_pt_ratio[element]) * element_pt[element]
     unknown = np.zeros_like(pt)
-    return Particles(pt, eta[element], unknown, unknown, category[element], element, unknown, np.array([0, len(element)]))
+    return Particles(pt, eta, unknown, unknown, category[element], element, unknown, np.array([0, len(element)]))

@@ -13,7 +13,7 @@ class MessagePassingLayer(MessagePassing):
 
     The message of an edge from j to i with features ``e_ji`` and weight ``w_ji`` is
 
-        m_ji = w_ji (W silu(A x_i + B x_j + C e_ji) + b)
+        m_ji = w_ji silu(A x_i + B x_j + C e_ji + b)
 
     Mean and maximum of the messages that reach i go through a small network together with its state.
 
@@ -34,7 +34,6 @@ class MessagePassingLayer(MessagePassing):
         self.from_sender = nn.Linear(width, message_dim, bias=False)
         self.from_edge = nn.Linear(edge_dim, message_dim, bias=False)
         self.activation = nn.SiLU()
-        self.to_message = nn.Linear(message_dim, message_dim)
         self.to_state = MLP(width + 2 * message_dim, 2 * width, width, dropout)
 
     def forward(self, state: Tensor, index: Tensor, edge: Tensor, weight: Tensor) -> Tensor:
@@ -52,7 +51,7 @@ class MessagePassingLayer(MessagePassing):
 
     def message(self, receiver_i: Tensor, sender_j: Tensor, edge: Tensor, weight: Tensor) -> Tensor:
         """``(E, message_dim)``."""
-        return weight * self.to_message(self.activation(receiver_i + sender_j + edge))
+        return weight * self.activation(receiver_i + sender_j + edge)
 
 
 class EqualDegreeAggregation(Aggregation):

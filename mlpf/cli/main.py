@@ -36,7 +36,7 @@ from mlpf.errors import MissingDependencyError, MlpfError
 # another process ran on the same cores (docs/measurements.md); 1000 is what it takes itself where it knows of too many threads. Read when torch loads it.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
-TRAIN_EXTRA = {"lightning", "onnxscript", "tensorboard", "torch", "torch_geometric"}
+TRAIN_EXTRA = {"lightning", "onnxscript", "safetensors", "tensorboard", "torch", "torch_geometric"}
 
 app = typer.Typer(
     name="mlpf",

@@ -4,6 +4,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from mlpf.errors import ConfigError, ModelError
 from mlpf.io.shards import ShardedDataset, fingerprint
 from mlpf.training.config import run_parameters
 from mlpf.training.run import train
+from mlpf.training.tracking import study_run
 from mlpf.tuning.config import TuneConfig
 from mlpf.tuning.judge import Judge
 from mlpf.tuning.results import write_results
@@ -58,7 +60,8 @@ def tune(
         raise ConfigError("mlpf tune trains on one device; start it once for each (CUDA_VISIBLE_DEVICES=0 mlpf tune ... &) instead of by torchrun")
     data = fingerprint(*map(ShardedDataset, base.training.datasets))
     stop_at = time.monotonic() + 60.0 * (config.timeout_minutes or math.inf)
-    with quiet_optuna() as optuna:
+    mlflow = base.training.mlflow
+    with quiet_optuna() as optuna, study_run(mlflow, Path(folder).name) if mlflow else nullcontext():
         study = open_study(Path(folder), config, {**base.resolved(), "dataset_fingerprint": data}, base_values(base, config), optuna)
         search = _Search(study, parameters, source, report, bar)
         while (trial := study.next_trial(stop_at)) is not None:

@@ -193,3 +193,17 @@ def test_the_limits_are_those_of_the_installed_mlflow():
     validation = pytest.importorskip("mlflow.utils.validation")
     assert validation.MAX_ENTITY_KEY_LENGTH >= MAX_KEY
     assert validation.MAX_PARAM_VAL_LENGTH >= MAX_VALUE
+
+
+def test_the_trials_of_a_search_are_children_of_its_run(client, database, data, tmp_path):
+    pytest.importorskip("optuna")
+    from mlpf.tuning.run import tune
+
+    training = {"dataset": str(data), "epochs": 1, "device": "cpu", "max_elements": 400, "mlflow": {"uri": database, "experiment": EXPERIMENT}}
+    search = {"trials": 1, "search": {"training.learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}}}
+    tune({"model": {"width": 8, "num_layers": 1, "num_neighbors": 4}, "training": training, "tune": search}, tmp_path / "my_study")
+    runs = client.search_runs([client.get_experiment_by_name(EXPERIMENT).experiment_id])
+    (study,) = [run for run in runs if run.info.run_name == "my_study"]
+    (trial,) = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == study.info.run_id]
+    assert (trial.info.run_name, trial.info.status) == ("0000", "FINISHED")
+    assert "validation/total" in trial.data.metrics

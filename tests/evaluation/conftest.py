@@ -26,7 +26,7 @@ def edges_run(tmp_path_factory):
     """Folder of a run whose model works on the edges of the dataset; initialised, but not trained."""
     import torch
 
-    torch.manual_seed(6)  # of the first seeds one with candidates for most elements
+    torch.manual_seed(6)  # one with candidates for many elements
     folder = tmp_path_factory.mktemp("edges_run")
     config = MessagePassingConfig(graph="dataset", width=16, num_layers=2, message_dim=8)
     info = ModelInfo(model=config.model_dump(), dataset="work/random", dataset_fingerprint="0", split=SplitConfig(), seed=1, epoch=3, validation_loss=1.0)

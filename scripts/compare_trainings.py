@@ -4,8 +4,8 @@
     python scripts/compare_trainings.py --data output/ttbar --output output/comparison --minutes 60 --seeds 1 2 3 window gnn_lsh gravnet
 
 A budget of minutes on a busy machine would be no budget. So the time of a training step is measured first, for each model alone on an idle machine, and kept in
-`rates.json`; the budget becomes a number of steps, which can be trained several at a time, interrupted and continued (the same command again). Validations are
-not part of it. Every run is made by `mlpf train` and judged by `mlpf evaluate`; the table goes to `comparison.md`, all its numbers to `comparison.json`.
+`rates.json` (on one thread of a CPU its own time, which other processes hardly change); the budget becomes a number of steps, which can be trained several at a
+time, interrupted and continued (the same command again). Validations are not part of it. Every run is made by `mlpf train` and judged by `mlpf evaluate`; the table goes to `comparison.md`, all its numbers to `comparison.json`.
 
 Particles are charged ones, and photons and neutral hadrons as neutral ones; jets are central; `metrics.json` defines the numbers. The table has means over the
 seeds and the standard deviation between them; the uncertainty of the test events, which all models share, stands below.
@@ -38,7 +38,6 @@ from mlpf.tuning.space import flatten
 
 ROOT = Path(__file__).parents[1]
 RATE_STEPS, RATE_WARMUP = 40, 10
-VALIDATIONS = 10  # of each training
 CHARGED, NEUTRAL = ("charged_hadron", "electron", "muon"), ("neutral_hadron", "photon")
 COLUMNS = {
     "validation/total": "validation loss",
@@ -77,6 +76,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each training; its rate is measured with as many")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at once")
+    parser.add_argument("--validations", type=int, default=10, help="of each training")
     parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="changes to all parameter files")
     parser.add_argument("--rate", nargs=2, help=argparse.SUPPRESS)  # what the process of a rate is told: parameter file, folder
@@ -122,7 +122,7 @@ def measured_rates(contenders: Sequence[Contender]) -> dict[str, dict[str, Any]]
     for contender in contenders:
         settings = {"model": contender.parameters(options.set).resolved()["model"], "threads": options.threads, "device": options.device, "set": options.set}
         if rates.get(contender.name, {}).get("settings") != settings:
-            if os.getloadavg()[0] > 0.5:
+            if os.getloadavg()[0] > 0.5 and options.threads > 1:
                 print(f"the machine is not idle (load {os.getloadavg()[0]:.1f}): the rate of {contender.name} will be too low", file=sys.stderr)
             words = ["--rate", contender.file, options.output / "rate", *option_words(options), contender.name]
             rates[contender.name] = {**json.loads(run([sys.executable, __file__, *words], options).splitlines()[-1]), "settings": settings}
@@ -146,12 +146,13 @@ def measure_rate(file: Path, folder: Path, options: argparse.Namespace) -> dict[
 
     torch.set_num_threads(options.threads)
     ends, events = [], []
+    clock = time.process_time if (options.device, options.threads) == ("cpu", 1) else time.perf_counter
 
     class Clock(Callback):
         def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, *_: Any) -> None:  # noqa: ARG002  # Lightning's signature
             if options.device == "gpu":
                 torch.cuda.synchronize()
-            ends.append(time.perf_counter())
+            ends.append(clock())
             events.append(len(batch.mask))
 
     accumulate = Contender(file.stem, file, options).parameters(options.set).training.accumulate
@@ -166,8 +167,8 @@ def measure_rate(file: Path, folder: Path, options: argparse.Namespace) -> dict[
 def make_run(contender: Contender, seed: int, rate: Mapping[str, Any]) -> dict[str, Any]:
     """Train and evaluate, as far as that was not done; the numbers of the table."""
     options = contender.options
-    steps = max(VALIDATIONS, round(60.0 * options.minutes / rate["seconds_per_step"]))
-    overrides = [*options.set, "training.epochs=1000000", f"training.max_steps={steps}", f"training.validation_steps={-(-steps // VALIDATIONS)}"]
+    steps = max(options.validations, round(60.0 * options.minutes / rate["seconds_per_step"]))
+    overrides = [*options.set, "training.epochs=1000000", f"training.max_steps={steps}", f"training.validation_steps={-(-steps // options.validations)}"]
     overrides += [f"training.device={options.device}", f"training.seed={seed}"]
     folder, evaluation = options.output / f"{contender.name}_{seed}", options.output / f"{contender.name}_{seed}_evaluation"
     partial, trained = folder.with_name(f"{folder.name}.partial"), folder.is_dir()

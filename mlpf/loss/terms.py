@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-MIN_WEIGHT = 1e-6  # of all elements together, in the denominator
 MIN_DOUBT = 1e-6  # of 1 - p_t: its power has an infinite slope at 0
 
 
 def mean_over(values: Tensor, weight: Tensor) -> Tensor:
     """Mean of ``values (B, N)`` with weights ``(B, N)``, numbers or bool; 0 where all weights are 0, whatever the values of such elements."""
     weight = weight.to(values.dtype)
-    return torch.where(weight > 0, weight * values, 0.0).sum() / weight.sum().clamp(min=MIN_WEIGHT)
+    total = weight.sum()
+    return torch.where(weight > 0, weight * values, 0.0).sum() / torch.where(total > 0, total, 1.0)
 
 
 def focal(logits: Tensor, target: Tensor, weight: Tensor, gamma: float, class_weights: Tensor | None = None) -> Tensor:

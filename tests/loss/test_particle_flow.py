@@ -228,9 +228,10 @@ def test_an_event_of_weight_two_counts_like_two_of_it_in_every_term_and_gradient
         torch.testing.assert_close(found, torch.stack([expected[0] + expected[1], expected[2]]))
 
 
-def test_the_scale_of_all_weights_means_nothing():
+@pytest.mark.parametrize("scale", [7.0, 1e-9, 1e9])
+def test_the_scale_of_all_weights_means_nothing(scale):
     output, batch = example()
-    plain, scaled = (losses_and_gradients(*take(output, weighted(batch, weight), [0, 1])) for weight in (1.0, 7.0))
+    plain, scaled = (losses_and_gradients(*take(output, weighted(batch, weight), [0, 1])) for weight in (1.0, scale))
     assert scaled[0] == pytest.approx(plain[0], rel=1e-5)
     for found, expected in zip(scaled[1], plain[1], strict=True):
         torch.testing.assert_close(found, expected)

@@ -9,7 +9,6 @@ from torch.nn import functional
 
 from mlpf.config import Config
 from mlpf.loss.sets import ParticleSet
-from mlpf.loss.terms import MIN_WEIGHT
 
 PT_OFFSET = 1.0  # GeV, added to both momenta of a ratio: the slope of log(pt) stays below 1 / GeV
 TINY_PT2 = 1e-12  # GeV^2, under a root whose slope at 0 is infinite
@@ -62,7 +61,7 @@ def jet_response(predicted: ParticleSet, target: ParticleSet, jet: Tensor, confi
         jet = torch.where(target.pt > 0.0, jet, nearest_jet(predicted, true, counted > 0, config.radius))
     error = _errors(sum_by_jet(predicted, jet, num_jets), true)
     loss = functional.huber_loss(error, torch.zeros_like(error), reduction="none", delta=config.huber_delta).sum(dim=0)
-    return (counted * loss).sum(dim=1) / counted.sum(dim=1).clamp(min=MIN_WEIGHT)
+    return (counted * loss).sum(dim=1) / counted.sum(dim=1).clamp(min=1.0)
 
 
 def _errors(found: JetMomenta, true: JetMomenta) -> Tensor:
@@ -86,11 +85,12 @@ def sum_by_jet(particles: ParticleSet, jet: Tensor, num_jets: int) -> JetMomenta
 
 
 def nearest_jet(particles: ParticleSet, jets: JetMomenta, usable: Tensor, radius: float) -> Tensor:
-    """``(B, N) int64`` nearest of the ``usable (B, J) bool`` jets in (eta, phi), counted from 1; 0 where none is nearer than ``radius``."""
-    eta, phi = torch.asinh(jets.pz / jets.pt), torch.atan2(jets.py, jets.px)
-    delta_eta = particles.eta.unsqueeze(2) - eta.unsqueeze(1)
-    delta_phi = torch.atan2(particles.sin_phi, particles.cos_phi).unsqueeze(2) - phi.unsqueeze(1)
-    delta_phi = torch.remainder(delta_phi + torch.pi, 2.0 * torch.pi) - torch.pi
-    distance2 = torch.where(usable.unsqueeze(1), delta_eta.square() + delta_phi.square(), torch.inf)
-    nearest, index = distance2.min(dim=2)
-    return torch.where(nearest < radius**2, index + 1, 0)
+    """``(B, N) int64`` nearest of the ``usable (B, J) bool`` jets, counted from 1; 0 where none is nearer than ``radius``.
+
+    The distance is that of `mlpf.loss.sinkhorn`: ``sqrt(delta eta^2 + (2 sin(delta phi / 2))^2)``.
+    """
+    place = torch.stack([particles.eta, particles.sin_phi, particles.cos_phi], dim=2)
+    axis = torch.stack([torch.asinh(jets.pz / jets.pt), jets.py / jets.pt, jets.px / jets.pt], dim=2)
+    distance = torch.cdist(place, axis, compute_mode="donot_use_mm_for_euclid_dist")  # by a product of matrices, small distances would be lost in rounding
+    nearest, index = distance.masked_fill_(~usable.unsqueeze(1), torch.inf).min(dim=2)
+    return torch.where(nearest < radius, index + 1, 0)

@@ -51,7 +51,7 @@ def slow_response(predicted, target, jet, config):
             continue
         eta, phi = angles(predicted, i)
         distance = {
-            j: math.hypot(eta - math.asinh(p[2] / math.hypot(p[0], p[1])), math.remainder(phi - math.atan2(p[1], p[0]), 2 * math.pi)) for j, p in axis.items()
+            j: math.hypot(eta - math.asinh(p[2] / math.hypot(p[0], p[1])), 2.0 * math.sin((phi - math.atan2(p[1], p[0])) / 2)) for j, p in axis.items()
         }
         best = min(distance, key=distance.get)
         if distance[best] < config.radius:

@@ -34,9 +34,9 @@ def folders(tmp_path_factory):
     return [random_dataset(folder / "first", num_events=60, mean_elements=30.0), random_dataset(folder / "second", num_events=40, mean_elements=20.0, seed=1)]
 
 
-def parameters(folders, **training):
+def parameters(folders, weights=None, **training):
     dataset = {str(folders[0]): 0.6, str(folders[1]): 0.4}
-    return run_parameters({**TINY, "training": {**TINY["training"], "dataset": dataset, **training}})
+    return run_parameters({**TINY, "loss": {"weights": weights or {}}, "training": {**TINY["training"], "dataset": dataset, **training}})
 
 
 class PowerCutError(Exception):
@@ -129,6 +129,18 @@ def test_a_run_that_was_stopped_after_its_last_step_only_gets_its_name(whole, fo
     assert record(tmp_path / "run") == whole("plain")
     with pytest.raises(MlpfError, match=r"run: is complete; to train on from its weights, start a new run with --init-from"):
         resume(tmp_path / "run")
+
+
+def test_a_loss_that_learns_itself_is_resumed_too(folders, tmp_path):
+    """The critic has weights, moments in the optimiser, and the vectors from which the norm of its layers is computed."""
+    weights = {"critic": 0.5, "sinkhorn": 0.1, "sliced_wasserstein": 0.1, "jets": 0.1, "met": 0.1}
+    with_critic = parameters(folders, weights, epochs=2)
+    whole = record(train(with_critic, tmp_path / "whole").folder)
+    assert float(whole[1][-1]["validation/critic"]) > 0.0
+    with pytest.raises(PowerCutError):
+        train(with_critic, tmp_path / "run", callbacks=[StopAt("on_train_batch_end", 5)])
+    resume(tmp_path / "run")
+    assert record(tmp_path / "run") == whole
 
 
 def test_what_cannot_be_resumed_says_why(folders, tmp_path):

@@ -50,9 +50,7 @@ def slow_response(predicted, target, jet, config):
         if target.pt[0, i] > 0:
             continue
         eta, phi = angles(predicted, i)
-        distance = {
-            j: math.hypot(eta - math.asinh(p[2] / math.hypot(p[0], p[1])), 2.0 * math.sin((phi - math.atan2(p[1], p[0])) / 2)) for j, p in axis.items()
-        }
+        distance = {j: math.hypot(eta - math.asinh(p[2] / math.hypot(p[0], p[1])), 2.0 * math.sin((phi - math.atan2(p[1], p[0])) / 2)) for j, p in axis.items()}
         best = min(distance, key=distance.get)
         if distance[best] < config.radius:
             members[best].append(i)

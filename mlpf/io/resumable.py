@@ -12,6 +12,7 @@ from typing import TextIO
 from mlpf.errors import MlpfError
 from mlpf.io.files import flush_to_disk, make_parent, writing
 
+LOCK = ".lock"
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)  # what a file system says that knows no locks
 
 
@@ -73,7 +74,7 @@ def resumable_directory(final: str | Path) -> Iterator[Unfinished]:
     """
     unfinished = Unfinished(Path(final).resolve())  # also where the name is a link, or ``.``
     make_parent(unfinished.final)
-    with _locked(unfinished.scratch, unfinished.final):
+    with locked_folder(unfinished.scratch, unfinished.final):
         with writing(unfinished.final):
             unfinished.prepare()
         try:
@@ -85,18 +86,28 @@ def resumable_directory(final: str | Path) -> Iterator[Unfinished]:
 
 
 @contextmanager
-def _locked(folder: Path, final: Path) -> Iterator[None]:
-    """Make a folder and hold its file ``lock``; afterwards remove that, and the folder if it is empty."""
+def locked_folder(folder: Path, final: Path) -> Iterator[None]:
+    """Make a folder and hold its file `LOCK`; afterwards remove that, and the folder if it is empty.
+
+    The lock goes with the process, however that ends. It holds for all processes of a machine, and for those of others if their file system says so.
+
+    Args:
+        folder: where something is being made.
+        final: what it is to become, for the error.
+
+    Raises:
+        MlpfError: another process holds it, or the file system refuses.
+    """
     lock = None
     while lock is None:
         with writing(final):
             folder.mkdir(exist_ok=True)
-            lock = _take(folder / "lock", final)
+            lock = _take(folder / LOCK, final)
     with lock:
         try:
             yield
         finally:
-            (folder / "lock").unlink(missing_ok=True)
+            (folder / LOCK).unlink(missing_ok=True)
             with suppress(OSError):  # it holds what is unfinished, or the lock of a process that came in between
                 folder.rmdir()
 

@@ -16,6 +16,7 @@ from mlpf.training.best import BestModel
 from mlpf.training.config import TrainingConfig
 from mlpf.training.distributed import any_process, gathered, rank
 from mlpf.training.schedule import Schedule
+from mlpf.training.stopping import StopSignals
 
 LAST = "last.ckpt"
 BEST = "best.ckpt"
@@ -57,25 +58,29 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 class Checkpoints(Checkpoint):
     """Writes ``last.ckpt`` after every validation, and between them after so many steps or minutes; ``best.ckpt`` is the one after the best validation.
 
-    Only after whole steps of the optimiser, since gradients are not kept; and not where a validation follows at once, which would be left out.
+    Only after whole steps of the optimiser, since gradients are not kept; and not where a validation follows at once, which would be left out. A signal to stop
+    ends the training after the step or the validation under way, with its checkpoint.
 
     Args:
         folder: for the checkpoints.
         config: the ``training`` section.
         schedule: of the training.
         best: knows the best validation.
+        stop: knows whether to stop.
     """
 
-    def __init__(self, folder: Path, config: TrainingConfig, schedule: Schedule, best: BestModel) -> None:
+    def __init__(self, folder: Path, config: TrainingConfig, schedule: Schedule, best: BestModel, stop: StopSignals) -> None:
         self.folder = folder
         self.config = config
         self.schedule = schedule
         self.best = best
+        self.stop = stop
         self._written_step = 0
         self._written_time = time.monotonic()
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:  # noqa: ARG002
-        """Count from here."""
+        """Count from here, listen to signals."""
+        self.stop.listen()
         self._written_step, self._written_time = trainer.global_step, time.monotonic()
 
     def on_train_batch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
@@ -83,6 +88,7 @@ class Checkpoints(Checkpoint):
         whole_step = (batch_idx + 1) % self.schedule.accumulate == 0
         if whole_step and not self.schedule.validates_after(trainer.global_step) and self._is_due(trainer):
             self._write(trainer)
+            self._end_if_asked(trainer)
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:  # noqa: ARG002
         """Write in any case."""
@@ -90,11 +96,18 @@ class Checkpoints(Checkpoint):
         if self.best.is_latest and rank() == 0:
             with atomic_file(self.folder / BEST) as temporary:
                 shutil.copyfile(self.folder / LAST, temporary)
+        if trainer.global_step < self.schedule.num_steps:
+            self._end_if_asked(trainer)
 
     def _is_due(self, trainer: lightning.Trainer) -> bool:
         steps, minutes = self.config.checkpoint_steps, self.config.checkpoint_minutes
-        late = minutes is not None and any_process(time.monotonic() - self._written_time >= 60.0 * minutes, trainer.strategy.root_device)
-        return late or (steps is not None and trainer.global_step - self._written_step >= steps)
+        late = minutes is not None and time.monotonic() - self._written_time >= 60.0 * minutes
+        wanted = any_process(late or self.stop.received is not None, trainer.strategy.root_device)
+        return wanted or (steps is not None and trainer.global_step - self._written_step >= steps)
+
+    def _end_if_asked(self, trainer: lightning.Trainer) -> None:
+        if any_process(self.stop.received is not None, trainer.strategy.root_device):
+            self.stop.end()
 
     def _write(self, trainer: lightning.Trainer) -> None:
         trainer.save_checkpoint(self.folder / LAST)

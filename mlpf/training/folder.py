@@ -2,14 +2,15 @@
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from mlpf.errors import MlpfError
-from mlpf.io.files import check_replaceable
+from mlpf.io.files import check_replaceable, make_parent, writing
+from mlpf.io.resumable import LOCK, locked_folder
 from mlpf.nn.saved import INFO
 from mlpf.training.checkpoints import LAST
-from mlpf.training.distributed import rank
+from mlpf.training.distributed import on_first, rank
 from mlpf.training.table import cut_rows
 
 PARAMETERS = "parameters.yaml"
@@ -74,24 +75,51 @@ def run_folder(folder: Path, report: Callable[[str], None], resumed: bool = Fals
     """Give a folder to train in; rename it to ``folder`` at the end of the block. Only the first of several processes does so.
 
     After an error or an interrupt it keeps its temporary name if it holds a model or a checkpoint, and is removed otherwise.
+
+    Raises:
+        MlpfError: another process trains there, or the file system refuses.
     """
     temporary = unfinished(folder)
-    if rank() > 0:
-        yield temporary
-        return
-    if temporary.exists() and not resumed:
-        shutil.rmtree(temporary)
-    try:
-        yield temporary
+    with ExitStack() as stack:
+        on_first(lambda: stack.enter_context(_claimed(folder, resumed)))
+        try:
+            yield temporary
+            if rank() == 0:
+                _publish(temporary, folder)
+        except BaseException:
+            if rank() == 0:
+                _leave(temporary, report)
+            raise
+
+
+@contextmanager
+def _claimed(folder: Path, resumed: bool) -> Iterator[None]:
+    """Keep other processes from training the run, which is empty in the beginning if it is not resumed."""
+    temporary = unfinished(folder)
+    make_parent(temporary)
+    with locked_folder(temporary, folder):
+        if not resumed:
+            with writing(temporary):
+                for path in temporary.iterdir():
+                    if path.name != LOCK:
+                        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        yield
+
+
+def _publish(temporary: Path, folder: Path) -> None:
+    with writing(folder):
+        (temporary / LOCK).unlink()
         if folder.exists():
             folder.rename(temporary / REPLACED)
         temporary.rename(folder)
         shutil.rmtree(folder / REPLACED, ignore_errors=True)
-    except BaseException:
-        if (temporary / CHECKPOINTS / LAST).is_file():
-            report(f"{temporary}: holds what was learnt so far; --resume {temporary} goes on")
-        elif (temporary / INFO).is_file():
-            report(f"{temporary}: holds the best model so far")
-        else:
-            shutil.rmtree(temporary, ignore_errors=True)
-        raise
+
+
+def _leave(temporary: Path, report: Callable[[str], None]) -> None:
+    """Keep what may be of use."""
+    if (temporary / CHECKPOINTS / LAST).is_file():
+        report(f"{temporary}: holds what was learnt so far; --resume {temporary} goes on")
+    elif (temporary / INFO).is_file():
+        report(f"{temporary}: holds the best model so far")
+    else:
+        shutil.rmtree(temporary, ignore_errors=True)

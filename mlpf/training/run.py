@@ -50,6 +50,7 @@ from mlpf.training.optimizer import AverageWeights
 from mlpf.training.prepared import Prepared, write_description
 from mlpf.training.record import StepRecord, ValidationRecord
 from mlpf.training.schedule import make_schedule
+from mlpf.training.stopping import StopSignals
 from mlpf.training.tracking import make_loggers
 from mlpf.training.trainer import check_device, make_trainer, quiet_lightning
 
@@ -154,7 +155,7 @@ def resume(
     check_device(parameters.training)
     with process_group(parameters.training.device):
         report, bar = (report, bar) if rank() == 0 else (_silent, None)
-        step = on_first(lambda: int(read_checkpoint(place / CHECKPOINTS / LAST)["global_step"]))
+        on_first(lambda: _checkpoint_step(place))  # an error before anything else is read
         try:
             data = open_data(parameters.training, report)
         except DatasetError as error:
@@ -162,11 +163,17 @@ def resume(
         weights, initialization = place / ELEMENT_WEIGHTS, place / INITIALIZATION
         element_weights = ElementWeights.from_json(weights.read_text(), str(weights)) if weights.is_file() else None
         source = json.loads(initialization.read_text())["source"] if initialization.is_file() else None
-        report(f"{place}: goes on after step {step}")
         with run_folder(final, report, resumed=True):
+            step = on_first(lambda: _checkpoint_step(place))  # only now: another process may have gone on with it
+            report(f"{place}: goes on after step {step}")
             on_first(lambda: cut_back(place, step))
             prepared = Prepared(parameters, data, build_model(parameters.model), element_weights, source)
             return _fit(prepared, place, place / CHECKPOINTS / LAST, report, bar, callbacks)._replace(folder=final)
+
+
+def _checkpoint_step(folder: Path) -> int:
+    """Steps of the optimiser that the last checkpoint of an interrupted run holds."""
+    return int(read_checkpoint(folder / CHECKPOINTS / LAST)["global_step"])
 
 
 def _scaling(data: TrainingData, parameters: RunParameters, init_from: Path | None) -> ScalingFile | None:
@@ -194,11 +201,12 @@ def _fit(
         callbacks.append(TrainingPlots(folder / PLOTS, folder / METRICS))
     if config.average_decay is not None:
         callbacks.append(AverageWeights(model, config.average_decay))  # after those that look at the validated weights
-    callbacks += [RandomState(config.seed), Checkpoints(folder / CHECKPOINTS, config, schedule, best)]
+    stop = StopSignals()
+    callbacks += [RandomState(config.seed), Checkpoints(folder / CHECKPOINTS, config, schedule, best, stop)]
     if config.compile:
         model.compile(dynamic=True)
     module = ParticleFlowModule(model, ParticleFlowLoss(parameters.loss), config, schedule)
-    with quiet_lightning():
+    with quiet_lightning(), stop:
         trainer = make_trainer(config, schedule, callbacks, make_loggers(folder, config, parameters))
         trainer.fit(module, training, validation, ckpt_path=checkpoint)
     assert best.info is not None, "training ended without a validation"

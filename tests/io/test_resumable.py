@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mlpf.errors import MlpfError
-from mlpf.io.resumable import resumable_directory
+from mlpf.io.resumable import LOCK, resumable_directory
 
 
 def make(final, name, text="x", publish=True):
@@ -87,7 +87,7 @@ def test_an_end_between_the_old_and_the_new_name_brings_the_old_folder_back(tmp_
 
 
 def test_two_at_once_are_an_error_for_the_second(tmp_path):
-    second = f"from mlpf.io.resumable import resumable_directory\nwith resumable_directory({str(tmp_path / 'd')!r}): pass"
+    second = f"from mlpf.io.resumable import LOCK, resumable_directory\nwith resumable_directory({str(tmp_path / 'd')!r}): pass"
     with resumable_directory(tmp_path / "d") as unfinished:
         (unfinished.notes / "a").touch()
         done = subprocess.run([sys.executable, "-c", second], capture_output=True, text=True, check=False)
@@ -102,7 +102,7 @@ def test_a_lock_that_its_last_owner_removed_is_no_lock(tmp_path, monkeypatch):
     def removed_in_between(stream, operation):
         calls.append(stream)
         if len(calls) == 1:
-            (tmp_path / ".d.partial" / "lock").unlink()
+            (tmp_path / ".d.partial" / LOCK).unlink()
             (tmp_path / ".d.partial").rmdir()
         flock(stream, operation)
 

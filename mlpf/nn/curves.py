@@ -16,6 +16,9 @@ STEP_BITS = CELL_BITS // 2  # a cell is looked up in two steps, each in a table 
 STEPS = 2**STEP_BITS
 CONTENT_BITS = 30  # for the order inside a cell; with 21 bits of cells exact in float64
 CONTENT_UNIT = 2.0**-20  # features (at most 1e6, so 40 bits) are told apart to 1e-6
+# Features are weighted with powers of it, modulo 2^16: odd, and by Knuth (The Art of Computer Programming 2, section 3.2.1.2) all different modulo 2^10 too,
+# since it is 5 modulo 8; so whole numbers exchanged between two features show in the 30 bits as well.
+CONTENT_MULTIPLIER = 25173
 # Odd polynomial for the arc tangent on [-1, 1], error below 1e-5: Abramowitz and Stegun, Handbook of Mathematical Functions (1964), section 4.4.
 ARCTAN = (0.9998660, -0.3302995, 0.1801410, -0.0851330, 0.0208351)
 
@@ -48,11 +51,10 @@ class CurveKeys(nn.Module):
         super().__init__()
         number, inside = hilbert_tables(STEP_BITS)
         parts = num_curves if num_curves % 2 else num_curves + 1
-        weights = np.random.default_rng(0).integers(1, 2**15, schema.NUM_FEATURES)
         self.register_buffer("number", torch.from_numpy(number.ravel()).float(), persistent=False)
         self.register_buffer("inside", torch.from_numpy(inside.ravel()).float(), persistent=False)
         self.register_buffer("shift", torch.tensor([float(curve * CELLS // parts) for curve in range(num_curves)]).view(-1, 1, 1), persistent=False)
-        self.register_buffer("content_weight", torch.from_numpy(2 * weights + 1), persistent=False)
+        self.register_buffer("content_weight", torch.tensor([pow(CONTENT_MULTIPLIER, i, 2**16) for i in range(schema.NUM_FEATURES)]), persistent=False)
 
     @torch.no_grad()
     def forward(self, elements: Preprocessed) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mlpf.nn.base import Model, ModelConfig, append_padding
+from mlpf.nn.gather import gather_rows
 from mlpf.nn.heads import Heads, ModelOutput
 from mlpf.nn.mlp import MLP
 from mlpf.nn.neighbors import find_nearest
@@ -138,11 +139,3 @@ def aggregate(message: Tensor, neighbors: Neighbors) -> tuple[Tensor, Tensor]:
     count = exists.sum(dim=2).clamp(min=1)
     maximum = torch.where(exists, received, torch.finfo(received.dtype).min).amax(dim=2)
     return received.sum(dim=2) / count, torch.where(exists.any(dim=2), maximum, 0.0)
-
-
-def gather_rows(rows: Tensor, index: Tensor) -> Tensor:
-    """``rows (B, M, P)``, ``index (B, N, k)`` -> ``(B, N, k, P)``."""
-    batch, num_rows, width = rows.shape
-    first_row = torch.arange(batch, device=index.device).view(-1, 1, 1) * num_rows
-    # One flat index_select: 9 times faster than rows[event, index] on a CPU.
-    return rows.reshape(batch * num_rows, width).index_select(0, (index + first_row).reshape(-1)).view(*index.shape, width)

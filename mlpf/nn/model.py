@@ -30,8 +30,9 @@ def model_config(parameters: Mapping[str, Any], source: str | Path = "parameters
     Raises:
         ConfigError: unknown model, key or value.
     """
-    name = parameters.get("model", {}).get("name", "gravnet")
-    if name not in MODELS:
+    section = parameters.get("model", {})
+    name = section.get("name", "gravnet") if isinstance(section, Mapping) else "gravnet"  # `parse_section` refuses what is no section
+    if not isinstance(name, str) or name not in MODELS:
         raise ConfigError(f"{source}: model: unknown name {name!r}{nearest(str(name), MODELS)} (known: {', '.join(MODELS)})")
     return parse_section(parameters, "model", MODELS[name][0], source)
 

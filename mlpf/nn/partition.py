@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mlpf.nn.gather import gather_rows
+
 
 class Partition(NamedTuple):
     """Groups of at most K elements that follow each other in an order; every real element is in one group.
@@ -21,45 +23,39 @@ class Partition(NamedTuple):
 
     def gather(self, rows: Tensor) -> Tensor:
         """Values of elements ``(B, N, P)`` -> of slots ``(B, M, K, P)``; those of empty slots are to be ignored."""
-        return _take(rows, self.row)
+        return gather_rows(rows, self.row)
 
     def scatter(self, slots: Tensor) -> Tensor:
         """Values of slots ``(B, M, K, P)`` -> of elements ``(B, N, P)``; those of padded rows are to be ignored."""
-        return _take(slots.flatten(1, 2), self.slot)
+        return gather_rows(slots.flatten(1, 2), self.slot)
 
 
-def partition(key: Tensor, real: Tensor, size: int, shifted: bool = False) -> Partition:
+def partition(key: Tensor, real: Tensor, size: int) -> Partition:
     """Groups of as equal size as possible, of elements in ascending order of ``key``.
 
-    An event of n real elements has ``m = ceil(n / size)`` groups, group g of the ranks from ``g n / m`` on; shifted, the bounds lie half a group lower, which
-    leaves half a group at either end. So an event's groups depend on its real elements alone. Elements with the same key come in any order: make keys unique.
+    An event of n real elements has ``m = ceil(n / size)`` groups, group g of the ranks from ``g n / m`` on. So an event's groups depend on its real elements
+    alone. Elements with the same key come in the order of their rows, so where a bound parts them, it is the row that decides: make keys unique.
 
     Shapes:
-        key: (B, N), finite, N >= 1; real: (B, N) bool -> `Partition` with M = ceil(N / size), one more if shifted, and K = size
+        key: (B, N), finite, N >= 1; real: (B, N) bool -> `Partition` with M = ceil(N / size) and K = size
     """
     batch, num_elements = key.shape
-    order = torch.where(real, key, torch.inf).argsort(dim=1)  # (B, N) element of each rank
+    order = _ascending(torch.where(real, key, torch.inf))  # (B, N) element of each rank
     count = real.sum(dim=1).view(batch, 1, 1)
     groups = ((count + size - 1) // size).clamp(min=1)
-    # Bounds at (2 g - s) n / (2 m) with s = 1 if shifted; all numbers are integers, so no rounding can move one.
-    shift = 1 if shifted else 0
-    number = torch.arange((num_elements + size - 1) // size + shift + 1, device=key.device).view(1, -1, 1)
-    bounds = ((2 * number - shift) * count + 2 * groups - 1).clamp(min=0) // (2 * groups)
-    bounds = torch.minimum(bounds, count)
+    number = torch.arange((num_elements + size - 1) // size + 1, device=key.device).view(1, -1, 1)
+    bounds = torch.minimum((number * count + groups - 1) // groups, count)  # integers: no rounding can move one
     rank_of_slot = bounds[:, :-1] + torch.arange(size, device=key.device)
     exists = rank_of_slot < bounds[:, 1:]
-    row = _take(order.unsqueeze(-1), rank_of_slot.clamp(max=num_elements - 1)).squeeze(-1)
+    row = gather_rows(order.unsqueeze(-1), rank_of_slot.clamp(max=num_elements - 1)).squeeze(-1)
     # The other way round: each slot writes its number into the row of its element, empty ones into a row too many.
     written = torch.where(exists, row, num_elements).flatten(1)
-    slot = (
-        torch.zeros_like(order[:, :1]).expand(batch, num_elements + 1).scatter(1, written, torch.arange(written.shape[1], device=key.device).expand_as(written))
-    )
+    slot = order.new_zeros(batch, num_elements + 1).scatter(1, written, torch.arange(written.shape[1], device=key.device).expand_as(written))
     return Partition(row, exists, slot[:, :num_elements])
 
 
-def _take(rows: Tensor, index: Tensor) -> Tensor:
-    """``rows (B, R, P)``, ``index (B, ...)`` -> ``(B, ..., P)``."""
-    batch, num_rows, width = rows.shape
-    first = torch.arange(batch, device=rows.device).view(-1, *[1] * (index.dim() - 1)) * num_rows
-    # One flat index_select: 9 times faster than rows[event, index] on a CPU.
-    return rows.reshape(batch * num_rows, width).index_select(0, (index + first).reshape(-1)).view(*index.shape, width)
+def _ascending(key: Tensor) -> Tensor:
+    """``(B, N) int64`` rows in ascending order of ``key``, equals in the order of their rows."""
+    if torch.compiler.is_exporting():  # a stable sort has no ONNX form; a plain one becomes TopK, which is stable by its definition
+        return key.argsort(dim=1)
+    return key.argsort(dim=1, stable=True)

@@ -51,7 +51,8 @@ class WindowModel(Model):
 
     Serialised attention as in Point Transformer V3 (arXiv:2312.10035), made for the detector: curves on the cylinder instead of the cube, windows of an event
     that depend on its own elements alone, and attention that fades with the distance, so that it does not see where windows end (compare HEPT,
-    arXiv:2402.12535, which hashes at random what curves do in a fixed way).
+    arXiv:2402.12535, which hashes at random what curves do in a fixed way). Elements that are equal in all features are told apart by the order of their rows
+    where a window ends between them; to exchange two such rows then exchanges nothing.
 
     Shapes:
         features: (B, N, 55) float32, raw, anything; mask: (B, N) float32, 1 = real element -> `ModelOutput`

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from mlpf.nn.gravnet import GravNetLayer, Neighbors, aggregate, find_neighbors, gather_rows
+from mlpf.nn.gravnet import GravNetLayer, Neighbors, aggregate, find_neighbors
 
 B, N, D, K = 3, 40, 4, 6
 
@@ -53,13 +53,6 @@ def test_aggregation_is_mean_and_maximum_over_existing_neighbors_only():
         received = [weight[0, i, k] * message[0, index[0, i, k]] for k in range(K) if exists[0, i, k]]
         np.testing.assert_allclose(mean[i], np.mean(received, axis=0) if received else np.zeros(5), rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(maximum[i], np.max(received, axis=0) if received else np.zeros(5), rtol=1e-5, atol=1e-6)
-
-
-def test_rows_are_gathered_inside_their_event():
-    rows = torch.arange(B * N * 2.0).view(B, N, 2)
-    index = torch.randint(0, N, (B, 7, K), generator=torch.Generator().manual_seed(0))
-    expected = torch.stack([rows[b][index[b]] for b in range(B)])
-    assert torch.equal(gather_rows(rows, index), expected)
 
 
 def test_the_output_is_continuous_where_a_neighbor_is_exchanged_for_another():

@@ -85,6 +85,22 @@ def test_a_window_of_the_whole_event_sees_all_of_it_and_several_small_ones_reach
         assert (change > 0).float().mean() > 0.9
 
 
+def test_twins_on_two_sides_of_a_bound_depend_neither_on_padding_nor_on_other_events():
+    """Elements equal in all features have equal keys; the order of rows parts them, in any batch."""
+    torch.manual_seed(0)
+    model = WindowModel(WindowConfig(width=16, num_layers=3, window_size=16)).eval()
+    twins = torch.from_numpy(random_features(11).repeat(9, axis=0))[None]
+    padded, order = torch.full((2, 300, 55), torch.nan), torch.randperm(99)
+    padded[0, :99], padded[1] = twins[0], torch.from_numpy(random_features(300))
+    mask = (torch.arange(300) < torch.tensor([[99], [300]])).float()
+    with torch.no_grad():
+        alone, permuted, batched = model(twins, torch.ones(1, 99)), model(twins[:, order], torch.ones(1, 99)), model(padded, mask)
+    for a, b, c in zip(alone, batched, permuted, strict=True):
+        torch.testing.assert_close(a[0], b[0, :99], atol=1e-5, rtol=0)
+        torch.testing.assert_close(a.sort(dim=1).values, c.sort(dim=1).values, atol=1e-5, rtol=0)  # the same, of other twins
+    assert alone.pileup[0].view(11, 9).std(dim=1).max() > 1e-3  # or no bound parts them here
+
+
 def test_gradients_reach_every_parameter():
     torch.manual_seed(0)
     model = WindowModel(WindowConfig(width=16, num_layers=3, window_size=16))

@@ -15,6 +15,8 @@ On the command line, with values in YAML and in the order in which they stand:
 - ``training.epochs=40`` changes or sets a value; ``mix.sources.0.weight=2`` one inside a list, counted from 0; ``model={name: window}`` a whole section;
 - ``+training.max_steps=1000`` adds one, and is an error where the files have one already; ``+mix.sources.2={...}`` appends to a list of two;
 - ``~training.max_steps`` removes one, so that its default holds, and is an error where there is none.
+
+Quotes keep the shell away from braces, brackets and spaces, in zsh also from a leading tilde: ``'model={name: window}'``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -64,9 +66,9 @@ def load_parameters(path: str | Path | None, overrides: Sequence[str] = ()) -> d
 def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     """Sections of a file on top of those of the files that it builds upon; ``above``: the files that led here."""
     chain = " -> ".join(str(file) for file in (*above, path))
+    sections = _read_sections(path, chain)
     if path.resolve() in [file.resolve() for file in above]:
         raise ConfigError(f"{chain}: {DEFAULTS} lead back to a file that is being read; take one of them out")
-    sections = _read_sections(path, chain)
     names = sections.pop(DEFAULTS, [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ConfigError(f"{chain}: {DEFAULTS}: expected a list of parameter files, found {names!r}")
@@ -78,10 +80,10 @@ def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
 
 def _read_sections(path: Path, chain: str) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.load(path.read_text(), _Loader)
     except OSError as error:
         raise ConfigError(f"{chain}: cannot read the parameter file: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # bytes that are no text, a 13th month, brackets without end
         raise ConfigError(f"{chain}: not valid YAML: {' '.join(str(error).split())}") from error
     parameters = {} if content is None else content
     if not isinstance(parameters, dict):
@@ -147,6 +149,19 @@ def _configs_in(annotation: Any) -> list[type[Config]]:
     return [config for argument in get_args(annotation) for config in _configs_in(argument)]
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice, of which YAML would silently drop the first."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        names = [key.value for key in keys]
+        for i, key in enumerate(keys):
+            if key.value in names[:i]:
+                raise yaml.constructor.ConstructorError(None, None, f"'{key.value}' stands twice", key.start_mark)
+        return node
+
+
 def _apply_override(parameters: dict[str, Any], override: str) -> None:
     """Change, add (``+``) or remove (``~``) one value in place."""
     place = f"override '{override}'"
@@ -179,10 +194,12 @@ def _parse_override(override: str, place: str) -> tuple[str, list[str], Any]:
     path = key.split(".")
     if not all(path) or bool(separator) == (action == "~"):
         raise ConfigError(f"{place}: expected section.key=value, +section.key=value or ~section.key, for example training.epochs=3")
+    if path[0] == DEFAULTS:
+        raise ConfigError(f"{place}: {DEFAULTS} stand in a parameter file; write a small one of your own that builds upon those that you want")
     _check_section(path[0], place)
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        value = yaml.load(text, _Loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{place}: the value is not valid YAML") from error
     if len(path) == 1 and action != "~" and not isinstance(value, dict):
         raise ConfigError(f"{place}: a section holds keys and values; expected section.key=value, for example training.epochs=3")

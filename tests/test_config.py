@@ -46,10 +46,26 @@ def test_an_unknown_section_is_an_error(file):
         load_parameters(file("modle: {}"))
 
 
-@pytest.mark.parametrize("text", ["- 1", "model: 3", "model: [", "\x00"])
+@pytest.mark.parametrize("text", ["- 1", "model: 3", "model: [", "\x00", "model: {x: 2024-13-01}", "model: {x: " + 5000 * "["])
 def test_what_is_not_sections_of_keys_is_one_clear_error(file, text):
     with pytest.raises(ConfigError):
         load_parameters(file(text))
+
+
+@pytest.mark.parametrize("text", ["model: {}\nloss: {}\nmodel: {inner: {}}", "loss: {model: 1, x: 2, model: 3}"])
+def test_a_key_that_stands_twice_is_an_error(file, text):
+    with pytest.raises(ConfigError, match="not valid YAML: 'model' stands twice"):
+        load_parameters(file(text))
+
+
+def test_a_key_may_stand_beside_what_it_is_merged_with(file):
+    assert load_parameters(file("mix: {a: &a {x: 1, y: 1}, b: &b {<<: *a, x: 2}, c: {<<: [*b, *a], y: 3}}"))["mix"]["c"] == {"x": 2, "y": 3}
+
+
+def test_a_link_to_itself_is_a_clear_error(files, tmp_path):
+    (tmp_path / "loop.yaml").symlink_to("loop.yaml")
+    with pytest.raises(ConfigError, match=r"top\.yaml -> \S+/loop\.yaml: cannot read the parameter file"):
+        load_parameters(files(top="defaults: [loop.yaml]") / "top.yaml")
 
 
 def test_a_missing_file_is_a_clear_error(tmp_path):
@@ -68,7 +84,7 @@ def test_overrides_win_over_the_file_and_reach_nested_keys(file):
 
 
 MALFORMED = ["model.num_neighbors", "=3", "model=3", "modle.x=3", "model..x=3", "model.num_neighbors.x=3", "model.num_neighbors=["]
-MALFORMED += ["~model.x=3", "+model.x", "~", "~modle", ""]
+MALFORMED += ["model.x=2024-13-01", "model.x={a: 1, a: 2}", "~model.x=3", "+model.x", "~", "~modle", ""]
 
 
 @pytest.mark.parametrize("override", MALFORMED)
@@ -200,6 +216,8 @@ def test_a_misspelt_defaults_names_the_nearest(file):
     with pytest.raises(ConfigError, match="unknown section 'default'; did you mean 'defaults'"):
         load_parameters(file("default: [x.yaml]"))
     assert "defaults" not in SECTIONS
+    with pytest.raises(ConfigError, match="override 'defaults=\\[x.yaml\\]': defaults stand in a parameter file"):
+        load_parameters(None, ["defaults=[x.yaml]"])
 
 
 def test_overrides_of_all_kinds_pass_the_command_line(mlpf_cli, files, tmp_path):

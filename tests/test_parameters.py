@@ -25,10 +25,13 @@ def test_a_parameter_file_simulates(path, mlpf_cli, tmp_path):
     assert read_ntuple(tmp_path / "a.root").size("element") > 0
 
 
-@pytest.mark.parametrize("path", having("training"), ids=lambda path: path.stem)
+FAST = ("training.epochs=1", "training.figures=false")
+
+
+@pytest.mark.parametrize("path", [path for path in having("training") if path not in having("tune")], ids=lambda path: path.stem)
 def test_a_parameter_file_trains(path, mlpf_cli, tmp_path):
-    dataset = random_dataset(tmp_path / "dataset", num_events=40, mean_elements=20)
-    status, _, err = mlpf_cli("train", "-p", path, "--data", dataset, "--output", tmp_path / "run", "training.epochs=1")
+    dataset = random_dataset(tmp_path / "dataset", num_events=20, mean_elements=20)
+    status, _, err = mlpf_cli("train", "-p", path, "--data", dataset, "--output", tmp_path / "run", *FAST)
     assert status == 0, err
     assert (tmp_path / "run" / "model.json").is_file()
 
@@ -37,7 +40,7 @@ def test_a_parameter_file_trains(path, mlpf_cli, tmp_path):
 def test_a_parameter_file_tunes(path, mlpf_cli, tmp_path):
     dataset = random_dataset(tmp_path / "dataset", num_events=40, mean_elements=20)
     where = ("--study", "a", "--output", tmp_path, "--data", dataset)
-    status, _, err = mlpf_cli("tune", "-p", path, *where, "--trials", 2, "training.epochs=1")
+    status, _, err = mlpf_cli("tune", "-p", path, *where, "--trials", 2, *FAST)
     assert status == 0, err
     status, _, err = mlpf_cli("train", "-p", tmp_path / "a" / "best.yaml", "--output", tmp_path / "run")
     assert status == 0, err
@@ -46,7 +49,7 @@ def test_a_parameter_file_tunes(path, mlpf_cli, tmp_path):
 def test_the_fine_tuning_begins_with_a_trained_model(mlpf_cli, tmp_path):
     dataset = random_dataset(tmp_path / "dataset", num_events=40, mean_elements=20)
     trained, tuned = tmp_path / "trained", tmp_path / "tuned"
-    where = ("--data", dataset, "training.epochs=1")
+    where = ("--data", dataset, *FAST)
     assert mlpf_cli("train", "-p", FOLDER / "window.yaml", *where, "--output", trained)[0] == 0
     status, output, err = mlpf_cli("train", "-p", FOLDER / "finetune.yaml", *where, "--init-from", trained, "--output", tuned)
     assert status == 0, err

@@ -1,12 +1,13 @@
 """The ``tune`` section: what is searched, by what it is judged, how long."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 
 from mlpf.config import Config
 
 Value = bool | int | float | str | None
+_Number = Annotated[int | float, pydantic.Field(allow_inf_nan=False)]
 _CHANGES_EVENTS = ("training.dataset", "training.split")
 _CHANGES_TOTAL = ("loss.", "training.element_weights")
 
@@ -14,16 +15,22 @@ _CHANGES_TOTAL = ("loss.", "training.element_weights")
 class Dimension(Config):
     """Values that one key may take: between two limits, or one of a list."""
 
-    low: int | float | None = None
+    low: _Number | None = None
     """Least value; whole numbers if both limits are written without a point."""
-    high: int | float | None = None
+    high: _Number | None = None
     """Largest value, included."""
     log: bool = False
     """Small values are as likely per factor as large ones."""
-    step: int | float | None = pydantic.Field(default=None, gt=0)
+    step: _Number | None = pydantic.Field(default=None, gt=0)
     """Distance between values, counted from the least; not together with log."""
     choices: list[Value] | None = pydantic.Field(default=None, min_length=1)
     """Values in no order, instead of limits."""
+
+    @pydantic.field_validator("choices", mode="before")
+    @classmethod
+    def _reads_exponents(cls, choices: Any) -> Any:
+        """PyYAML reads 1e-4 as a text."""
+        return [_number(choice) for choice in choices] if isinstance(choices, list) else choices
 
     @pydantic.model_validator(mode="after")
     def _is_a_range_or_a_list(self) -> "Dimension":
@@ -61,6 +68,13 @@ class Dimension(Config):
             return False
         on_grid = self.step is None or abs((value - self.low) / self.step - round((value - self.low) / self.step)) < 1e-9
         return self.low <= value <= self.high and on_grid
+
+
+def _number(value: Any) -> Any:
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 class TuneConfig(Config):

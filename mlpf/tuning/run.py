@@ -13,8 +13,9 @@ from rich.progress import Progress
 
 from mlpf.config import parse_section
 from mlpf.errors import ConfigError, ModelError
+from mlpf.io.files import writing
 from mlpf.io.shards import ShardedDataset, fingerprint
-from mlpf.training.config import run_parameters
+from mlpf.training.config import RunParameters, run_parameters
 from mlpf.training.run import train
 from mlpf.training.tracking import study_run
 from mlpf.tuning.config import TuneConfig
@@ -64,10 +65,11 @@ def tune(
     with quiet_optuna() as optuna, study_run(mlflow, Path(folder).name) if mlflow else nullcontext():
         study = open_study(Path(folder), config, {**base.resolved(), "dataset_fingerprint": data}, base_values(base, config), optuna)
         search = _Search(study, parameters, source, report, bar)
-        while (trial := study.next_trial(stop_at)) is not None:
-            search.run(trial)
+        with writing(study.folder):  # the journal, which Optuna writes
+            while (trial := study.next_trial(stop_at)) is not None:
+                search.run(trial)
+                write_results(study, parameters)
             write_results(study, parameters)
-        write_results(study, parameters)
     return study
 
 
@@ -90,23 +92,31 @@ class _Search:
         study, config = self.study, self.study.config
         judge = Judge(trial, config.metric, config.direction)
         try:
-            values = {key: suggest(trial, key, dimension) for key, dimension in config.search.items()}
-            self.report(f"trial {trial.number}: {describe(values)}")
-            train(run_parameters(with_values(self.parameters, values), self.source), study.run_folder(trial.number), bar=self.bar, callbacks=[judge])
+            train(self._parameters_of(trial), study.run_folder(trial.number), bar=self.bar, callbacks=[judge])
             if judge.best is None:
                 raise ModelError(f"{config.metric} was not finite at any of {judge.num_validations} validations")
-        except TrialPruned:
-            study.prune(trial)
-        except (ModelError, torch.OutOfMemoryError) as error:
-            study.fail(trial, str(error))
+        except TrialPruned as pruned:
+            study.prune(trial, str(pruned))
         except UpdateFinishedTrialError:
             self.report(f"trial {trial.number}: gave no sign of life for too long, others do it again")
-        except BaseException:
-            study.give_up(trial)
-            raise
+        except BaseException as error:
+            if not (isinstance(error, ModelError) or _is_out_of_memory(error)):
+                study.give_up(trial)
+                raise
+            study.fail(trial, str(error))
         else:
             study.complete(trial, judge.best)
         self._report(trial.number)
+
+    def _parameters_of(self, trial: Any) -> RunParameters:
+        from optuna import TrialPruned
+
+        values = {key: suggest(trial, key, dimension) for key, dimension in self.study.config.search.items()}
+        self.report(f"trial {trial.number}: {describe(values)}")
+        try:
+            return run_parameters(with_values(self.parameters, values), self.source)
+        except ConfigError as error:  # values that are valid alone, but not together: the sampler learns to avoid them, as from other pruned trials
+            raise TrialPruned(str(error)) from error
 
     def _report(self, number: int) -> None:
         rows, best = self.study.rows(), self.study.best()
@@ -118,6 +128,11 @@ class _Search:
             for task in [task for task in self.bar.task_ids if task != self.task]:  # of the training
                 self.bar.remove_task(task)
             self.bar.update(self.task, completed=sum(row.state in ("complete", "pruned", "failed") for row in rows))
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """On the CPU, torch raises a plain RuntimeError."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
 
 
 def describe(values: Mapping[str, Any]) -> str:

@@ -4,6 +4,8 @@ The folder: `parameters.yaml` (what all trials share, and the search), `journal.
 system), `trials/NUMBER/` (the run folders) and `trials/NUMBER.alive` (one per running trial, see `mlpf.tuning.heartbeat`).
 """
 
+import json
+import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -16,7 +18,7 @@ import numpy as np
 import yaml
 
 from mlpf.errors import ConfigError, MlpfError
-from mlpf.io.files import make_parent, write_text
+from mlpf.io.files import make_parent, write_text, writing
 from mlpf.training.folder import unfinished
 from mlpf.tuning import heartbeat
 from mlpf.tuning.config import TuneConfig, Value
@@ -38,7 +40,7 @@ class TrialRow(NamedTuple):
         num_validations: validations it had.
         seconds: wall time, of finished ones.
         values: value of each key of the search.
-        failure: why it failed.
+        failure: why it failed, or was pruned before it began.
     """
 
     number: int
@@ -162,8 +164,10 @@ class Study:
         """Enter the value of a trial that ended."""
         self._end(trial, self._states.COMPLETE, value)
 
-    def prune(self, trial: Any) -> None:
-        """Enter that a trial was ended early."""
+    def prune(self, trial: Any, failure: str = "") -> None:
+        """Enter that a trial was ended early, and why if not by comparison with others."""
+        if failure:
+            trial.set_user_attr("failure", failure)
         self._end(trial, self._states.PRUNED)
 
     def fail(self, trial: Any, failure: str) -> None:
@@ -202,22 +206,42 @@ def open_study(folder: Path, config: TuneConfig, fixed: Mapping[str, Any], first
         MlpfError: the folder holds something else, or the journal is damaged.
     """
     folder = folder.resolve()  # links in the folder would break with relative names
-    if folder.exists() and not (folder / PARAMETERS).is_file() and any(path.name not in (TRIALS, "next.lock") for path in folder.iterdir()):
+    if folder.exists() and not (folder / PARAMETERS).is_file() and not _is_empty(folder):
         raise MlpfError(f"{folder}: holds no study; choose another --study or --output")
     make_parent(folder / TRIALS / "first")
-    with _alone(optuna, folder):
+    with writing(folder), _alone(optuna, folder):
         _check_fixed(folder, {**fixed, "tune": config.model_dump(mode="json", include={"search", "metric", "direction"})})
-        try:
-            journal = optuna.storages.journal
-            path = str(folder / JOURNAL)
-            storage = optuna.storages.JournalStorage(journal.JournalFileBackend(path, journal.JournalFileOpenLock(path)))
-            is_new = not optuna.get_all_study_names(storage)
-        except ValueError as error:  # JSON that is none
-            raise MlpfError(f"{folder / JOURNAL}: damaged ({error}); remove its broken line, or choose another --study") from error
+        storage = _open_journal(folder / JOURNAL, optuna)
+        is_new = not optuna.get_all_study_names(storage)
         study = optuna.create_study(storage=storage, study_name="mlpf", direction=config.direction, pruner=_pruner(config, optuna), load_if_exists=True)
         if is_new and first:
             study.enqueue_trial(dict(first))
     return Study(folder, config, optuna, study)
+
+
+def _is_empty(folder: Path) -> bool:
+    """Or as an interrupted first command left it."""
+    return folder.is_dir() and all(path.name in (TRIALS, "next.lock") for path in folder.iterdir())
+
+
+def _open_journal(path: Path, optuna: ModuleType) -> Any:
+    """Optuna's storage on a journal, whose last line goes if a kill or a full disk left only half of it: the next one would be written behind it."""
+    journal = optuna.storages.journal
+    lock = journal.JournalFileOpenLock(str(path))
+    path.touch()
+    with _holding(lock):
+        content = path.read_bytes()
+        lines = content.splitlines(keepends=True)
+        if lines and not lines[-1].endswith(b"\n"):
+            os.truncate(path, len(content) - len(lines.pop()))
+    for number, line in enumerate(lines, 1):
+        try:
+            is_entry = "op_code" in json.loads(line)
+        except (ValueError, TypeError):
+            is_entry = False
+        if not is_entry:
+            raise MlpfError(f"{path}: line {number} is damaged; bring back an intact copy, or choose another --study")
+    return optuna.storages.JournalStorage(journal.JournalFileBackend(str(path), lock))
 
 
 def _check_fixed(folder: Path, fixed: dict[str, Any]) -> None:
@@ -226,7 +250,10 @@ def _check_fixed(folder: Path, fixed: dict[str, Any]) -> None:
     if not path.is_file():
         write_text(path, text)
         return
-    earlier, now = (flatten(yaml.safe_load(content)) for content in (path.read_text(), text))
+    try:
+        earlier, now = (flatten(yaml.safe_load(content)) for content in (path.read_text(), text))
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
+        raise MlpfError(f"{path}: damaged; bring back an intact copy, or choose another --study") from error
     for key in [*earlier, *now]:
         if earlier.get(key) != now.get(key):
             raise ConfigError(f"{folder}: this study was made with {key}={earlier.get(key)}, not {now.get(key)}; go back to that, or choose another --study")
@@ -243,7 +270,12 @@ def _pruner(config: TuneConfig, optuna: ModuleType) -> Any:
 @contextmanager
 def _alone(optuna: ModuleType, folder: Path) -> Iterator[None]:
     """Nobody else starts a trial meanwhile; a dead process is waited for half a minute."""
-    lock = optuna.storages.journal.JournalFileOpenLock(str(folder / "next"))
+    with _holding(optuna.storages.journal.JournalFileOpenLock(str(folder / "next"))):
+        yield
+
+
+@contextmanager
+def _holding(lock: Any) -> Iterator[None]:
     lock.acquire()
     try:
         yield

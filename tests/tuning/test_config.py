@@ -14,6 +14,7 @@ def test_limits_may_be_written_as_yaml_reads_them():
     rate, width = config.search.values()
     assert (rate.low, rate.high, rate.is_whole) == (1e-4, 1e-2, False)  # PyYAML reads 1e-4 as a text
     assert width.is_whole
+    assert Dimension(choices=["1e-4", "gravnet", 2, None]).choices == [1e-4, "gravnet", 2, None]
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,8 @@ def test_limits_may_be_written_as_yaml_reads_them():
         ({"low": 2, "high": 1}, r"low \(2\) must be below high \(1\)"),
         ({"low": 0.0, "high": 1.0, "log": True}, "log needs a low above 0, and no step"),
         ({"low": 1, "high": 4, "step": 0.5}, r"step \(0.5\) must be whole"),
+        ({"low": 1.0, "high": float("inf")}, "finite number"),
+        ({"low": float("nan"), "high": 1.0}, "finite number"),
         ({"choices": []}, "at least 1 item"),
         ({"choices": [1], "low": 1}, "choices stand alone"),
         ({"min": 1, "max": 2}, "unknown key 'search.model.width.min'"),

@@ -1,6 +1,7 @@
 """The search, with trainings that only say what they were asked for, and with real ones."""
 
 import csv
+import errno
 import os
 import signal
 import subprocess
@@ -21,7 +22,10 @@ from mlpf.training.run import train
 from mlpf.tuning import heartbeat, run, study
 from mlpf.tuning.run import tune
 
-TINY = {"model": {"width": 16, "num_layers": 1, "num_neighbors": 4}, "training": {"epochs": 2, "max_elements": 400, "device": "cpu", "seed": 1}}
+TINY = {
+    "model": {"width": 16, "num_layers": 1, "num_neighbors": 4},
+    "training": {"epochs": 2, "max_elements": 400, "device": "cpu", "seed": 1, "figures": False},
+}
 SEARCH = {"training.learning_rate": {"low": 1e-4, "high": 1e-1, "log": True}, "model.width": {"choices": [8, 16]}}
 
 
@@ -106,6 +110,38 @@ def test_trials_that_diverge_are_failures_and_the_search_goes_on(data, tmp_path,
     assert all((row.state == "failed") == (row.values["training.learning_rate"] > 0.003) for row in rows)
     with pytest.raises(MlpfError, match=r"2 trials failed, the last one, \d, with: loss total = nan"):
         tune(parameters(data, trials=8, max_failed=2), tmp_path / "b")
+
+
+OUT_OF_MEMORY = ["[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes"]
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError("too much"), RuntimeError(*OUT_OF_MEMORY)])
+def test_a_trial_that_needs_too_much_memory_is_a_failure(data, tmp_path, monkeypatch, error):
+    def too_large(*_, **__):
+        raise error
+
+    monkeypatch.setattr(run, "train", too_large)
+    with pytest.raises(MlpfError, match=r"2 trials failed, the last one, 1, with: .*(memory|too much)"):
+        tune(parameters(data, max_failed=2), tmp_path / "a")
+
+
+def test_values_that_do_not_go_together_are_pruned_with_the_reason(data, tmp_path, fake_train):
+    given = parameters(data, trials=8, search={"model.width": {"low": 16, "high": 24}})
+    given["model"] = {"name": "window", "width": 16, "num_heads": 4}
+    rows = tune(given, tmp_path / "a").rows()
+    assert {row.state for row in rows} == {"complete", "pruned"}
+    assert all((row.state == "complete") == (row.values["model.width"] % 4 == 0) for row in rows)
+    assert all("num_heads 4 does not divide width" in row.failure for row in rows if row.state == "pruned")
+    assert len(fake_train) == sum(row.state == "complete" for row in rows)
+
+
+def test_a_full_disk_is_one_clear_line(data, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(run, "train", full)
+    with pytest.raises(MlpfError, match=r"a: cannot be written: No space left on device"):
+        tune(parameters(data), tmp_path / "a")
 
 
 def test_a_metric_that_is_never_finite_is_a_failure(data, tmp_path, monkeypatch):

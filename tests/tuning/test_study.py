@@ -91,7 +91,41 @@ def test_a_damaged_journal_is_one_clear_line(tmp_path):
     work(make(tmp_path / "a"))
     journal = tmp_path / "a" / "journal.log"
     journal.write_text(journal.read_text().replace('"op_code":6', '"op_code"6', 1))
-    with pytest.raises(MlpfError, match=r"journal\.log: damaged"):
+    with pytest.raises(MlpfError, match=r"journal\.log: line 4 is damaged"):
+        make(tmp_path / "a")
+
+
+@pytest.mark.parametrize("damage", [b"[1]\n", b"\0\0\0\n", b'"text"\n', b"\xff\n"])
+def test_damage_at_the_end_of_a_journal_is_one_too(tmp_path, damage):
+    work(make(tmp_path / "a"))
+    journal = tmp_path / "a" / "journal.log"
+    lines = journal.read_bytes().count(b"\n")
+    journal.write_bytes(journal.read_bytes() + damage)
+    with pytest.raises(MlpfError, match=rf"journal\.log: line {lines + 1} is damaged; bring back an intact copy, or choose another --study"):
+        make(tmp_path / "a")
+
+
+def test_half_a_line_that_a_full_disk_left_is_written_anew(tmp_path):
+    work(make(tmp_path / "a"), stop_after=2)
+    journal = tmp_path / "a" / "journal.log"
+    journal.write_bytes(journal.read_bytes()[:-20])  # the value of the second
+    rows = make(tmp_path / "a").rows()
+    assert [row.state for row in rows] == ["complete", "running"]
+    (tmp_path / "a" / "trials" / "0001.alive").unlink(missing_ok=True)
+    assert len(work(make(tmp_path / "a"))) == 3
+    assert [row.state for row in make(tmp_path / "a").rows()] == ["complete", "lost", "complete", "complete", "complete"]
+
+
+def test_damaged_parameters_of_a_study_are_one_clear_line(tmp_path):
+    make(tmp_path / "a")
+    (tmp_path / "a" / "parameters.yaml").write_text("model: [")
+    with pytest.raises(MlpfError, match=r"parameters\.yaml: damaged"):
+        make(tmp_path / "a")
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
+    (tmp_path / "a").write_text("")
+    with pytest.raises(MlpfError, match="a: holds no study"):
         make(tmp_path / "a")
 
 

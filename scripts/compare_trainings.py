@@ -4,8 +4,9 @@
     python scripts/compare_trainings.py --data output/ttbar --output output/comparison --minutes 60 --seeds 1 2 3 window gnn_lsh gravnet
 
 A budget of minutes on a busy machine would be no budget. So the time of a training step is measured first, for each model alone on an idle machine, and kept in
-`rates.json` (on one thread of a CPU its own time, which other processes hardly change); the budget becomes a number of steps, which can be trained several at a
-time, interrupted and continued (the same command again). Validations are not part of it. Every run is made by `mlpf train` and judged by `mlpf evaluate`; the table goes to `comparison.md`, all its numbers to `comparison.json`.
+`rates.json` (on one thread of a CPU its own time, which other processes hardly change). The budget becomes a number of steps, which can be trained several at a
+time, interrupted and continued (the same command again). Validations are not part of it. Every run is made by `mlpf train` and judged by `mlpf evaluate`; the
+table goes to `comparison.md`, all its numbers to `comparison.json`.
 
 Particles are charged ones, and photons and neutral hadrons as neutral ones; jets are central; `metrics.json` defines the numbers. The table has means over the
 seeds and the standard deviation between them; the uncertainty of the test events, which all models share, stands below.

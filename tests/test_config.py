@@ -216,7 +216,7 @@ def test_a_misspelt_defaults_names_the_nearest(file):
     with pytest.raises(ConfigError, match="unknown section 'default'; did you mean 'defaults'"):
         load_parameters(file("default: [x.yaml]"))
     assert "defaults" not in SECTIONS
-    with pytest.raises(ConfigError, match="override 'defaults=\\[x.yaml\\]': defaults stand in a parameter file"):
+    with pytest.raises(ConfigError, match=r"override 'defaults=\[x.yaml\]': defaults stand in a parameter file"):
         load_parameters(None, ["defaults=[x.yaml]"])
 
 

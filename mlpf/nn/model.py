@@ -34,7 +34,21 @@ def model_config(parameters: Mapping[str, Any], source: str | Path = "parameters
     name = section.get("name", "gravnet") if isinstance(section, Mapping) else "gravnet"  # `parse_section` refuses what is no section
     if not isinstance(name, str) or name not in MODELS:
         raise ConfigError(f"{source}: model: unknown name {name!r}{nearest(str(name), MODELS)} (known: {', '.join(MODELS)})")
+    if isinstance(section, Mapping):
+        _check_owner(section, name, source)
     return parse_section(parameters, "model", MODELS[name][0], source)
+
+
+def _check_owner(section: Mapping[str, Any], name: str, source: str | Path) -> None:
+    """Say so where the keys are those of another model, as after ``model.name=...`` on the command line."""
+    known = {model: config.model_fields for model, (config, _) in MODELS.items()}
+    strange = [key for key in section if key not in known[name]]
+    owners = [model for model, keys in known.items() if set(section) <= set(keys)]
+    if strange and owners:
+        raise ConfigError(
+            f"{source}: model: '{strange[0]}' is a key of {' and '.join(owners)}, not of {name}; "
+            f"another model needs a section of its own, on the command line 'model={{name: {name}}}'"
+        )
 
 
 def build_model(config: ModelConfig) -> Model:

@@ -23,6 +23,7 @@ def test_without_a_section_the_model_is_gravnet():
         ({"name": "gravnett"}, r"a.yaml: model: unknown name 'gravnett'; did you mean 'gravnet'\?"),
         ({"num_neighbours": 3}, r"a.yaml: model: unknown key 'num_neighbours'; did you mean 'num_neighbors'\?"),
         ({"num_neighbors": 1}, r"a.yaml: model: num_neighbors: .*greater than or equal to 2 \(found 1\)"),
+        ({"name": "gravnet", "window_size": 3}, r"model: 'window_size' is a key of window, not of gravnet; .* 'model=\{name: gravnet\}'"),
         ({"name": ["window"]}, r"a.yaml: model: unknown name \['window'\]; did you mean 'window'\?"),
         (None, r"a.yaml: model: .*valid dictionary.*\(found None\)"),
         ("window", r"a.yaml: model: .*valid dictionary.*\(found 'window'\)"),

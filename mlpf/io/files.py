@@ -1,5 +1,6 @@
 """Output that is either complete or absent: written under a temporary name, renamed when done."""
 
+import errno
 import hashlib
 import os
 import shutil
@@ -9,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mlpf.errors import MlpfError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -107,6 +110,18 @@ def writing(final: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise MlpfError(f"{final}: cannot be written: {error.strerror or error}") from error
+
+
+@contextmanager
+def naming_full_disk(folder: Path) -> Iterator[None]:
+    """Name the output when there is no more space for it, whoever writes into it; other errors of the system pass, they may come from reading."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__  # Lightning makes a ValueError of what TensorBoard raises
+        if isinstance(cause, OSError) and cause.errno in _FULL:
+            raise MlpfError(f"{folder}: cannot be written: {cause.strerror}") from error
+        raise
 
 
 def make_parent(path: Path) -> None:

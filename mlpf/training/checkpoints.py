@@ -1,5 +1,6 @@
 """Checkpoints that a training goes on from exactly as if it had never stopped, whenever it was killed."""
 
+import io
 import shutil
 import time
 from pathlib import Path
@@ -27,8 +28,10 @@ class AtomicCheckpoints(CheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:  # noqa: ARG002  # Lightning's signature
         """Write beside the former one, then take its name."""
+        buffer = io.BytesIO()  # of a full disk PyTorch would only say that it is at an unexpected position
+        torch.save(checkpoint, buffer)
         with atomic_file(path) as temporary:
-            torch.save(checkpoint, temporary)
+            temporary.write_bytes(buffer.getbuffer())
             flush_to_disk(temporary)
 
     def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:  # noqa: ARG002

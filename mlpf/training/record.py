@@ -10,6 +10,7 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger
 from rich.progress import Progress, TaskID
 from torch import Tensor
 
@@ -72,8 +73,11 @@ class StepRecord(Callback):
         return means
 
     def on_save_checkpoint(self, trainer: lightning.Trainer, module: lightning.LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
-        """Write the rows of all steps that the checkpoint holds, and give it the sums."""
+        """Write the rows and points of all steps that the checkpoint holds, and give it the sums."""
         self.flush(trainer)
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.flush()
         checkpoint["step_record"] = {"names": self._names, "sums": self._sums.tolist()}
 
     def on_load_checkpoint(self, trainer: lightning.Trainer, module: lightning.LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002

@@ -18,6 +18,7 @@ from rich.progress import Progress
 
 from mlpf.config import load_parameters
 from mlpf.errors import DatasetError
+from mlpf.io.files import naming_full_disk
 from mlpf.loss.particle_flow import ParticleFlowLoss
 from mlpf.nn.model import build_model, num_parameters
 from mlpf.nn.saved import ModelInfo
@@ -168,7 +169,7 @@ def resume(
             report(f"{place}: goes on after step {step}")
             on_first(lambda: cut_back(place, step))
             prepared = Prepared(parameters, data, build_model(parameters.model), element_weights, source)
-            return _fit(prepared, place, place / CHECKPOINTS / LAST, report, bar, callbacks)._replace(folder=final)
+            return _fit(prepared, place, step, report, bar, callbacks)._replace(folder=final)
 
 
 def _checkpoint_step(folder: Path) -> int:
@@ -185,9 +186,9 @@ def _scaling(data: TrainingData, parameters: RunParameters, init_from: Path | No
 
 
 def _fit(
-    prepared: Prepared, folder: Path, checkpoint: Path | None, report: Report, bar: Progress | None, others: Sequence[lightning.Callback]
+    prepared: Prepared, folder: Path, resumed_step: int | None, report: Report, bar: Progress | None, others: Sequence[lightning.Callback]
 ) -> TrainingResult:
-    """Train until the schedule ends, from the beginning or from a checkpoint."""
+    """Train until the schedule ends, from the beginning or from the last checkpoint."""
     parameters, model = prepared.parameters, prepared.model
     config = parameters.training
     start = time.perf_counter()
@@ -206,8 +207,8 @@ def _fit(
     if config.compile:
         model.compile(dynamic=True)
     module = ParticleFlowModule(model, ParticleFlowLoss(parameters.loss), config, schedule)
-    with quiet_lightning(), stop:
-        trainer = make_trainer(config, schedule, callbacks, make_loggers(folder, config, parameters))
-        trainer.fit(module, training, validation, ckpt_path=checkpoint)
+    with naming_full_disk(folder), quiet_lightning(), stop:
+        trainer = make_trainer(config, schedule, callbacks, make_loggers(folder, config, parameters, resumed_step))
+        trainer.fit(module, training, validation, ckpt_path=None if resumed_step is None else folder / CHECKPOINTS / LAST)
     assert best.info is not None, "training ended without a validation"
     return TrainingResult(folder, best.info, time.perf_counter() - start)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mlpf.io.files import write_text
+from mlpf.io.files import write_text, writing
 
 Value = int | float
 
@@ -12,7 +12,7 @@ def append_rows(path: Path, rows: Sequence[Mapping[str, Value]]) -> None:
     """Append rows, which all have the same columns; a new file gets them as its header. Numbers keep all digits that a float32 has."""
     if not rows:
         return
-    with path.open("a") as stream:
+    with writing(path), path.open("a") as stream:
         if stream.tell() == 0:
             stream.write(",".join(rows[0]) + "\n")
         stream.writelines(",".join(str(value) if isinstance(value, int) else f"{value:.9g}" for value in row.values()) + "\n" for row in rows)

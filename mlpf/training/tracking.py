@@ -25,19 +25,20 @@ STUDY_TAG = "mlpf.study"
 MAX_KEY, MAX_VALUE, MAX_PARAMETERS = 250, 6000, 100  # MLflow's limits of a parameter's name, its value [characters], and of parameters per call
 
 
-def make_loggers(folder: Path, config: TrainingConfig, parameters: RunParameters) -> list[Logger]:
+def make_loggers(folder: Path, config: TrainingConfig, parameters: RunParameters, resumed_step: int | None = None) -> list[Logger]:
     """Loggers for `lightning.Trainer`.
 
     Args:
         folder: the run folder, in which TensorBoard's events go to ``tensorboard/``.
         config: the ``training`` section.
         parameters: all sections, which MLflow gets as parameters.
+        resumed_step: after which the training goes on, if it does; TensorBoard then hides what was written of later steps.
 
     Raises:
         MissingDependencyError: ``training.mlflow`` is set and MLflow is not installed.
         ConfigError: MLflow's server does not answer, or does not know the run to continue.
     """
-    loggers: list[Logger] = [TensorBoardLogger(folder, name="", version="tensorboard")]
+    loggers: list[Logger] = [TensorBoardLogger(folder, name="", version="tensorboard", purge_step=None if resumed_step is None else resumed_step + 1)]
     if config.mlflow is not None:
         loggers.append(MlflowLogger(folder, config.mlflow, parameters))
     return loggers

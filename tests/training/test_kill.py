@@ -34,18 +34,21 @@ def halve(path, data):
     die()
 
 def sabotage(point):
-    save, replace, copy, append = torch.save, Path.replace, shutil.copyfile, mlpf.training.record.append_rows
+    save, flush, replace, copy, append = torch.save, mlpf.training.checkpoints.flush_to_disk, Path.replace, shutil.copyfile, mlpf.training.record.append_rows
     calls = []
 
-    def on_save(content, path):  # the fourth checkpoint
+    def on_save(content, buffer):
         calls.append(None)
-        if len(calls) < 4 or point not in ("before", "half", "written"):
-            return save(content, path)
-        if point != "before":
-            save(content, path)
-        if point == "half":
-            halve(path, Path(path).read_bytes())
-        die()
+        if len(calls) == 4 and point == "before":  # the fourth checkpoint
+            die()
+        save(content, buffer)
+
+    def on_flush(path):
+        if len(calls) == 4 and point == "half":
+            halve(path, path.read_bytes())
+        if len(calls) == 4 and point == "written":
+            die()
+        flush(path)
 
     def on_replace(self, target):
         replace(self, target)
@@ -69,6 +72,7 @@ def sabotage(point):
         die()
 
     torch.save, Path.replace, shutil.copyfile, mlpf.training.record.append_rows = on_save, on_replace, on_copy, on_append
+    mlpf.training.checkpoints.flush_to_disk = on_flush
     if point == "model":
         mlpf.training.best.save_model = on_model
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mlpf.errors import DatasetError, MlpfError, ModelError
 from mlpf.nn.saved import load_model
@@ -141,6 +142,20 @@ def test_a_loss_that_learns_itself_is_resumed_too(folders, tmp_path):
         train(with_critic, tmp_path / "run", callbacks=[StopAt("on_train_batch_end", 5)])
     resume(tmp_path / "run")
     assert record(tmp_path / "run") == whole
+
+
+def curve(folder, name):
+    reader = EventAccumulator(str(folder / "tensorboard"))
+    reader.Reload()
+    return [(point.step, point.value) for point in reader.Scalars(name)]
+
+
+def test_tensorboard_shows_every_step_once(folders, tmp_path, monkeypatch):
+    monkeypatch.setattr("mlpf.training.record.STEPS_AT_ONCE", 1)
+    uninterrupted = train(parameters(folders, checkpoint_steps=3), tmp_path / "whole").folder
+    interrupted({"checkpoint_steps": 3}, folders, tmp_path / "run", "on_train_batch_start", 5)
+    resume(tmp_path / "run")
+    assert curve(tmp_path / "run", "train/total") == curve(uninterrupted, "train/total")
 
 
 def test_what_cannot_be_resumed_says_why(folders, tmp_path):

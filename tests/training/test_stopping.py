@@ -1,4 +1,5 @@
 import csv
+import errno
 import os
 import signal
 import threading
@@ -149,3 +150,28 @@ def test_a_run_that_is_being_trained_is_neither_resumed_nor_overwritten(paramete
     run = train(parameters, tmp_path / "run", callbacks=[InTheMiddle(try_both)]).folder
     assert (run / "steps.csv").read_text() == (whole / "steps.csv").read_text()
     assert sorted(path.name for path in run.iterdir()) == sorted(path.name for path in whole.iterdir())
+
+
+class FullDiskError(OSError):
+    def __init__(self):
+        super().__init__(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def no_space(*_, **__):
+    raise FullDiskError
+
+
+@pytest.mark.parametrize(
+    ("writer", "place"),
+    [
+        ("mlpf.training.checkpoints.flush_to_disk", "run.partial/checkpoints/last.ckpt"),
+        ("tensorboard.summary.writer.event_file_writer.EventFileWriter.add_event", "run.partial"),
+    ],
+)
+def test_a_full_disk_is_one_line_and_the_earlier_checkpoint_lives(writer, place, parameters, whole, tmp_path):
+    per_epoch = len(steps_of(whole)) // 3
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(MlpfError, match=f"{place}: cannot be written: No space left on device"):
+        train(parameters, tmp_path / "run", callbacks=[InTheMiddle(lambda: patch.setattr(writer, no_space))])
+    assert read_checkpoint(tmp_path / "run.partial" / "checkpoints" / "last.ckpt")["global_step"] == 2 * per_epoch
+    resume(tmp_path / "run")
+    assert (tmp_path / "run" / "steps.csv").read_text() == (whole / "steps.csv").read_text()

@@ -1,5 +1,9 @@
-import numpy as np
+from pathlib import Path
 
+import numpy as np
+import pytest
+
+from mlpf.errors import MlpfError
 from mlpf.training.table import append_rows, cut_rows
 
 
@@ -31,3 +35,8 @@ def test_a_table_without_a_whole_header_is_begun_anew(tmp_path):
         cut_rows(tmp_path / "t.csv", 3)
         append_rows(tmp_path / "t.csv", [{"step": 1}])
         assert (tmp_path / "t.csv").read_text().splitlines() == ["step", "1"]
+
+
+def test_a_full_disk_is_one_clear_line():
+    with pytest.raises(MlpfError, match="/dev/full: cannot be written: No space left on device"):
+        append_rows(Path("/dev/full"), [{"step": 1}])

@@ -30,7 +30,7 @@ FAST = ("training.epochs=1", "training.figures=false")
 
 @pytest.mark.parametrize("path", [path for path in having("training") if path not in having("tune")], ids=lambda path: path.stem)
 def test_a_parameter_file_trains(path, mlpf_cli, tmp_path):
-    dataset = random_dataset(tmp_path / "dataset", num_events=20, mean_elements=20)
+    dataset = random_dataset(tmp_path / "dataset", num_events=40, mean_elements=20)
     status, _, err = mlpf_cli("train", "-p", path, "--data", dataset, "--output", tmp_path / "run", *FAST)
     assert status == 0, err
     assert (tmp_path / "run" / "model.json").is_file()

@@ -14,6 +14,7 @@ from mlpf.nn.partition import Partition, partition
 from mlpf.nn.preprocess import FeaturePreprocessor
 from mlpf.nn.transformer import IGNORED_LOGIT, SelfAttention
 
+MIN_LOG_RADIUS = -7.0  # a radius of .001, below any resolution: the exponential must not overflow
 SMALLEST_RADIUS, LARGEST_RADIUS = 0.05, 1.0  # in (eta, phi), where the heads start: from a few ECAL crystals to a jet
 
 
@@ -105,7 +106,7 @@ class Locality(nn.Module):
         for coordinate in position.unbind(-1):
             difference = coordinate.unsqueeze(2) - coordinate.unsqueeze(1)
             distance2 = distance2 + difference * difference
-        steepness = 0.5 * torch.exp(-2.0 * self.log_radius).view(-1, 1, 1)
+        steepness = 0.5 * torch.exp(-2.0 * self.log_radius.clamp(min=MIN_LOG_RADIUS)).view(-1, 1, 1)
         return torch.where(window.exists.flatten(0, 1)[:, None, None, :], -steepness * distance2.unsqueeze(1), IGNORED_LOGIT)
 
 

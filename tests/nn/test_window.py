@@ -146,3 +146,10 @@ def test_training_twice_from_a_copy_is_the_same():
 def test_heads_that_do_not_divide_the_width_are_refused(config):
     with pytest.raises(pydantic.ValidationError, match="num_heads 3 does not divide width 64"):
         config(width=64, num_heads=3)
+
+
+def test_a_radius_that_learning_has_driven_to_nothing_gives_finite_logits():
+    locality = Locality(2)
+    locality.log_radius.data.fill_(-60.0)
+    window = partition(torch.rand(1, 70), torch.ones(1, 70, dtype=torch.bool), 64)
+    assert torch.isfinite(locality(torch.rand(1, 70, 3), window)).all()

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import signal
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -96,7 +97,7 @@ class Loader:
             sampler=_remaining(self.plan.pools(self.epoch, self.rank), self.num_delivered),
             num_workers=self._num_workers,
             collate_fn=_into_shared_memory if self._num_workers else _unchanged,
-            worker_init_fn=_use_one_thread,
+            worker_init_fn=_begin_worker,
             prefetch_factor=1 if self._num_workers else None,
             generator=torch.Generator(),  # otherwise it draws from that of the training, which must not depend on how often it was resumed
         )
@@ -188,7 +189,12 @@ def _into_shared_memory(item: Any) -> PackedBatches | MlpfError:
     return item
 
 
-def _use_one_thread(_worker: int) -> None:
-    """A worker is one process among several: it leaves the other cores to them."""
+def _begin_worker(_worker: int) -> None:
+    """A worker is one process among several: it leaves the other cores to them, and it ends when the training does.
+
+    Ctrl-C and the signals of a batch system reach all processes of a job; the training, which finishes its step first, still needs what its workers read.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)

@@ -1,5 +1,6 @@
 import csv
 import errno
+import multiprocessing
 import os
 import signal
 import threading
@@ -127,6 +128,22 @@ def test_other_threads_train_without_listening():
     thread.join()
     signals[0].listen()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.usefixtures("stops")
+def test_a_signal_to_all_processes_of_a_job_leaves_those_that_read_ahead_at_work(parameters, whole, tmp_path):
+    class Hurt(Callback):
+        def on_before_optimizer_step(self, trainer, *_):
+            if trainer.global_step == 2:
+                for process in (*multiprocessing.active_children(), multiprocessing.current_process()):
+                    os.kill(process.pid, signal.SIGTERM)
+
+    reading = parameters._replace(training=parameters.training.model_copy(update={"num_workers": 1}))
+    with pytest.raises(StoppedError):
+        train(reading, tmp_path / "run", callbacks=[Hurt()])
+    assert read_checkpoint(tmp_path / "run.partial" / "checkpoints" / "last.ckpt")["global_step"] == 3
+    resume(tmp_path / "run")
+    assert (tmp_path / "run" / "steps.csv").read_text() == (whole / "steps.csv").read_text()
 
 
 class InTheMiddle(Callback):

@@ -16,22 +16,23 @@ from mlpf.nn.message_passing import MessagePassingConfig, MessagePassingModel
 from mlpf.nn.window import WindowConfig, WindowModel
 
 MODELS: dict[str, tuple[type[ModelConfig], type[Model]]] = {
-    "gravnet": (GravNetConfig, GravNetModel),
-    "gnn_lsh": (GNNLSHConfig, GNNLSHModel),
-    "message_passing": (MessagePassingConfig, MessagePassingModel),
     "window": (WindowConfig, WindowModel),
+    "message_passing": (MessagePassingConfig, MessagePassingModel),
+    "gnn_lsh": (GNNLSHConfig, GNNLSHModel),
+    "gravnet": (GravNetConfig, GravNetModel),
     "attention": (AttentionConfig, AttentionModel),
 }
+DEFAULT_MODEL = "window"  # linear when exported, too, and as good as any in the same time (docs/models.md)
 
 
 def model_config(parameters: Mapping[str, Any], source: str | Path = "parameters") -> ModelConfig:
-    """The validated ``model`` section of a parameter file, of the class that its ``name`` asks for (gravnet where it asks for none).
+    """The validated ``model`` section of a parameter file, of the class that its ``name`` asks for (`DEFAULT_MODEL` where it asks for none).
 
     Raises:
         ConfigError: unknown model, key or value.
     """
     section = parameters.get("model", {})
-    name = section.get("name", "gravnet") if isinstance(section, Mapping) else "gravnet"  # `parse_section` refuses what is no section
+    name = section.get("name", DEFAULT_MODEL) if isinstance(section, Mapping) else DEFAULT_MODEL  # `parse_section` refuses what is no section
     if not isinstance(name, str) or name not in MODELS:
         raise ConfigError(f"{source}: model: unknown name {name!r}{nearest(str(name), MODELS)} (known: {', '.join(MODELS)})")
     if isinstance(section, Mapping):

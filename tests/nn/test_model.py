@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from mlpf.errors import ConfigError
-from mlpf.nn.model import GravNetConfig, GravNetModel, build_model, model_config, num_parameters
+from mlpf.nn.model import GravNetConfig, GravNetModel, WindowConfig, build_model, model_config, num_parameters
 
 
 def test_the_section_chooses_the_model_and_its_config():
@@ -13,16 +13,16 @@ def test_the_section_chooses_the_model_and_its_config():
     assert isinstance(build_model(config), GravNetModel)
 
 
-def test_without_a_section_the_model_is_gravnet():
-    assert model_config({}) == GravNetConfig()
+def test_without_a_section_the_model_is_the_default_one():
+    assert model_config({}) == WindowConfig()
 
 
 @pytest.mark.parametrize(
     ("section", "message"),
     [
         ({"name": "gravnett"}, r"a.yaml: model: unknown name 'gravnett'; did you mean 'gravnet'\?"),
-        ({"num_neighbours": 3}, r"a.yaml: model: unknown key 'num_neighbours'; did you mean 'num_neighbors'\?"),
-        ({"num_neighbors": 1}, r"a.yaml: model: num_neighbors: .*greater than or equal to 2 \(found 1\)"),
+        ({"name": "gravnet", "num_neighbours": 3}, r"a.yaml: model: unknown key 'num_neighbours'; did you mean 'num_neighbors'\?"),
+        ({"name": "gravnet", "num_neighbors": 1}, r"a.yaml: model: num_neighbors: .*greater than or equal to 2 \(found 1\)"),
         ({"name": "gravnet", "window_size": 3}, r"model: 'window_size' is a key of window, not of gravnet; .* 'model=\{name: gravnet\}'"),
         ({"name": ["window"]}, r"a.yaml: model: unknown name \['window'\]; did you mean 'window'\?"),
         (None, r"a.yaml: model: .*valid dictionary.*\(found None\)"),

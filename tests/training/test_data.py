@@ -178,7 +178,7 @@ def test_weights_of_elements_reach_the_batches_of_training_and_validation(folder
 
 
 def test_a_run_keeps_scaling_and_weights_and_a_scaling_file_makes_the_same_run(folders, tmp_path):
-    tiny = {"model": {"width": 8, "num_layers": 1, "num_neighbors": 4}}
+    tiny = {"model": {"name": "gravnet", "width": 8, "num_layers": 1, "num_neighbors": 4}}
     training = {"dataset": str(folders[0]), "epochs": 1, "device": "cpu", "element_weights": {}}
     first = train(run_parameters({**tiny, "training": training}), tmp_path / "first")
     weights = ElementWeights.from_json((tmp_path / "first" / "element_weights.json").read_text())
@@ -192,7 +192,10 @@ def test_a_run_keeps_scaling_and_weights_and_a_scaling_file_makes_the_same_run(f
 
 
 def test_the_scaling_section_reaches_the_model(folders, tmp_path):
-    tiny = {"model": {"width": 8, "num_layers": 1, "num_neighbors": 4}, "training": {"dataset": str(folders[0]), "epochs": 1, "device": "cpu"}}
+    tiny = {
+        "model": {"name": "gravnet", "width": 8, "num_layers": 1, "num_neighbors": 4},
+        "training": {"dataset": str(folders[0]), "epochs": 1, "device": "cpu"},
+    }
     train(run_parameters({**tiny, "scaling": {"method": "none", "high": 3.0}}), tmp_path / "run")
     state, _ = load_weights(tmp_path / "run")
     assert (state["preprocess.high"] == 3.0).all()

@@ -15,7 +15,7 @@ from mlpf.training.run import resume, train
 
 POINTS = ("before", "half", "written", "renamed", "copy of the best", "half a row", "model")
 SECTIONS = {
-    "model": {"width": 16, "num_layers": 1, "num_neighbors": 4, "dropout": 0.1},
+    "model": {"name": "gravnet", "width": 16, "num_layers": 1, "num_neighbors": 4, "dropout": 0.1},
     "training": {"epochs": 3, "max_elements": 400, "learning_rate": 0.01, "device": "cpu", "average_decay": 0.9, "checkpoint_steps": 2, "figures": False},
 }
 PROGRAM = """

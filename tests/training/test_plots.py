@@ -37,7 +37,7 @@ def run(data, tmp_path_factory):
     """A training of one epoch, what was counted at its validation, and how often figures were drawn."""
     seen = []
     training = {"dataset": str(data), "epochs": 1, "max_elements": 400, "device": "cpu", "learning_rate": 0.01, "validation_steps": 2}
-    parameters = run_parameters({"model": {"width": 16, "num_layers": 1, "num_neighbors": 4}, "training": training})
+    parameters = run_parameters({"model": {"name": "gravnet", "width": 16, "num_layers": 1, "num_neighbors": 4}, "training": training})
     original = TrainingPlots._draw
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TrainingPlots, "_draw", lambda self, counts, trainer: (seen.append(counts), original(self, counts, trainer)))

@@ -15,7 +15,7 @@ from mlpf.training.config import run_parameters
 from mlpf.training.run import resume, train
 
 TINY = {
-    "model": {"width": 16, "num_layers": 1, "num_neighbors": 4, "dropout": 0.2},
+    "model": {"name": "gravnet", "width": 16, "num_layers": 1, "num_neighbors": 4, "dropout": 0.2},
     "training": {
         "epochs": 3,
         "max_elements": 400,

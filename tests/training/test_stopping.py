@@ -18,7 +18,7 @@ from mlpf.training.run import resume, train
 from mlpf.training.stopping import StopSignals
 
 SECTIONS = {
-    "model": {"width": 16, "num_layers": 1, "num_neighbors": 4},
+    "model": {"name": "gravnet", "width": 16, "num_layers": 1, "num_neighbors": 4},
     "training": {"epochs": 3, "max_elements": 400, "learning_rate": 0.01, "device": "cpu", "figures": False},
 }
 

@@ -21,7 +21,7 @@ def data(tmp_path_factory):
 
 def parameters(data, mlflow):
     training = {"dataset": str(data), "epochs": 2, "max_elements": 400, "device": "cpu", "figures": False, "mlflow": mlflow}
-    return run_parameters({"model": {"width": 8, "num_layers": 1, "num_neighbors": 4}, "training": training})
+    return run_parameters({"model": {"name": "gravnet", "width": 8, "num_layers": 1, "num_neighbors": 4}, "training": training})
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +201,7 @@ def test_the_trials_of_a_search_are_children_of_its_run(client, database, data, 
 
     training = {"dataset": str(data), "epochs": 1, "device": "cpu", "max_elements": 400, "mlflow": {"uri": database, "experiment": EXPERIMENT}}
     search = {"trials": 1, "search": {"training.learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}}}
-    tune({"model": {"width": 8, "num_layers": 1, "num_neighbors": 4}, "training": training, "tune": search}, tmp_path / "my_study")
+    tune({"model": {"name": "gravnet", "width": 8, "num_layers": 1, "num_neighbors": 4}, "training": training, "tune": search}, tmp_path / "my_study")
     runs = client.search_runs([client.get_experiment_by_name(EXPERIMENT).experiment_id])
     (study,) = [run for run in runs if run.info.run_name == "my_study"]
     (trial,) = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == study.info.run_id]

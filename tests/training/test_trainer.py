@@ -20,7 +20,7 @@ from mlpf.training.schedule import Schedule
 from mlpf.training.trainer import check_device
 
 TINY = {
-    "model": {"width": 16, "num_layers": 1, "num_neighbors": 4},
+    "model": {"name": "gravnet", "width": 16, "num_layers": 1, "num_neighbors": 4},
     "training": {"epochs": 2, "max_elements": 400, "learning_rate": 0.01, "device": "cpu", "seed": 1, "figures": False},
 }
 

@@ -23,7 +23,7 @@ from mlpf.tuning import heartbeat, run, study
 from mlpf.tuning.run import tune
 
 TINY = {
-    "model": {"width": 16, "num_layers": 1, "num_neighbors": 4},
+    "model": {"name": "gravnet", "width": 16, "num_layers": 1, "num_neighbors": 4},
     "training": {"epochs": 2, "max_elements": 400, "device": "cpu", "seed": 1, "figures": False},
 }
 SEARCH = {"training.learning_rate": {"low": 1e-4, "high": 1e-1, "log": True}, "model.width": {"choices": [8, 16]}}

@@ -20,7 +20,7 @@ class AttentionConfig(ModelConfig):
     """Which model."""
     width: int = pydantic.Field(default=128, ge=4)
     """Length of an element's state."""
-    num_layers: int = pydantic.Field(default=6, ge=1)
+    num_layers: int = pydantic.Field(default=4, ge=1)
     """Layers of attention."""
     num_heads: int = pydantic.Field(default=4, ge=1)
     """Attentions of a layer, each to its share of the state; must divide width."""

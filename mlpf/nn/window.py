@@ -25,11 +25,11 @@ class WindowConfig(ModelConfig):
     """Which model."""
     width: int = pydantic.Field(default=128, ge=4)
     """Length of an element's state."""
-    num_layers: int = pydantic.Field(default=6, ge=1)
+    num_layers: int = pydantic.Field(default=4, ge=1)
     """Layers of attention; they take the curves in turn."""
     num_heads: int = pydantic.Field(default=4, ge=1)
     """Attentions of a layer, each to its share of the state; must divide width."""
-    window_size: int = pydantic.Field(default=64, ge=2)
+    window_size: int = pydantic.Field(default=32, ge=2)
     """Elements that attend to each other, at most."""
     num_curves: int = pydantic.Field(default=3, ge=1)
     """Space-filling curves, shifted against each other."""

@@ -125,11 +125,12 @@ def test_signals_that_are_ignored_stay_ignored_and_others_are_handled_as_before_
 
 def test_other_threads_train_without_listening():
     signals = []
+    before = signal.getsignal(signal.SIGINT)
     thread = threading.Thread(target=lambda: signals.append(StopSignals()))
     thread.start()
     thread.join()
     signals[0].listen()
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 @pytest.mark.usefixtures("stops")

@@ -93,7 +93,7 @@ def test_an_event_without_elements_passes_through(mlpf_cli, ntuple, tmp_path):
 
 
 def test_a_misspelt_key_names_the_nearest(fails, tmp_path):
-    (tmp_path / "p.yaml").write_text("model: {num_neighbours: 5}\n")
+    (tmp_path / "p.yaml").write_text("model: {name: gravnet, num_neighbours: 5}\n")
     error = fails("train", "-p", tmp_path / "p.yaml", "--data", tmp_path / "none", "--output", tmp_path / "run")
     assert "p.yaml: model: unknown key 'num_neighbours'; did you mean 'num_neighbors'?" in error
 

@@ -6,36 +6,20 @@ import pydantic
 import torch
 from torch import Tensor, nn
 
-from mlpf.nn.base import Model, ModelConfig, append_padding
+from mlpf.nn.base import Model, append_padding
 from mlpf.nn.heads import Heads, ModelOutput
 from mlpf.nn.mlp import MLP
 from mlpf.nn.preprocess import FeaturePreprocessor
-from mlpf.nn.transformer import IGNORED_LOGIT, SelfAttention
+from mlpf.nn.transformer import IGNORED_LOGIT, SelfAttention, TransformerConfig
 
 
-class AttentionConfig(ModelConfig):
+class AttentionConfig(TransformerConfig):
     """Parameters of `AttentionModel`."""
 
     name: Literal["attention"] = "attention"
     """Which model."""
-    width: int = pydantic.Field(default=128, ge=4)
-    """Length of an element's state."""
     num_layers: int = pydantic.Field(default=4, ge=1)
     """Layers of attention."""
-    num_heads: int = pydantic.Field(default=4, ge=1)
-    """Attentions of a layer, each to its share of the state; must divide width."""
-    hidden_ratio: int = pydantic.Field(default=2, ge=1)
-    """Hidden values of the dense part of a layer, in units of width."""
-    embedding_dim: int = pydantic.Field(default=8, ge=1)
-    """Length of the learned vector that stands for an element type."""
-    dropout: float = pydantic.Field(default=0.0, ge=0.0, lt=1.0)
-    """Share of hidden values dropped in training."""
-
-    @pydantic.model_validator(mode="after")
-    def _heads_share_the_width(self) -> "AttentionConfig":
-        if self.width % self.num_heads:
-            raise ValueError(f"num_heads {self.num_heads} does not divide width {self.width}")
-        return self
 
 
 class AttentionModel(Model):

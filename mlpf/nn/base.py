@@ -1,5 +1,6 @@
 """What every model shares: a new one is a file with subclasses of `ModelConfig` and `Model`, entered in `mlpf.nn.model.MODELS`."""
 
+import pydantic
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +15,12 @@ class ModelConfig(Config):
 
     name: str
     """Which model, a key of `mlpf.nn.model.MODELS`."""
+    width: int = pydantic.Field(default=128, ge=4)
+    """Length of an element's state."""
+    embedding_dim: int = pydantic.Field(default=8, ge=1)
+    """Length of the learned vector that stands for an element type."""
+    dropout: float = pydantic.Field(default=0.0, ge=0.0, lt=1.0)
+    """Share of hidden values dropped in training."""
 
 
 class Model(nn.Module):

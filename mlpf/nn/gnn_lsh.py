@@ -20,8 +20,6 @@ class GNNLSHConfig(ModelConfig):
 
     name: Literal["gnn_lsh"] = "gnn_lsh"
     """Which model."""
-    width: int = pydantic.Field(default=128, ge=4)
-    """Length of an element's state."""
     num_layers: int = pydantic.Field(default=3, ge=1)
     """Rounds of message passing."""
     space_dim: int = pydantic.Field(default=4, ge=3)
@@ -36,10 +34,6 @@ class GNNLSHConfig(ModelConfig):
     """Kernels of different range, each with a part of the message."""
     message_dim: int = pydantic.Field(default=64, ge=1)
     """Length of a message, all heads together."""
-    embedding_dim: int = pydantic.Field(default=8, ge=1)
-    """Length of the learned vector that stands for an element type."""
-    dropout: float = pydantic.Field(default=0.0, ge=0.0, lt=1.0)
-    """Share of hidden values dropped in training."""
 
     @pydantic.model_validator(mode="after")
     def _heads_share_the_message(self) -> Self:

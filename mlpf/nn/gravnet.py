@@ -21,8 +21,6 @@ class GravNetConfig(ModelConfig):
 
     name: Literal["gravnet"] = "gravnet"
     """Which model."""
-    width: int = pydantic.Field(default=128, ge=4)
-    """Length of an element's state."""
     num_layers: int = pydantic.Field(default=3, ge=1)
     """Rounds of message passing."""
     space_dim: int = pydantic.Field(default=4, ge=3)
@@ -31,10 +29,6 @@ class GravNetConfig(ModelConfig):
     """Length of a message between neighbours."""
     num_neighbors: int = pydantic.Field(default=16, ge=2)
     """Nearest elements that an element listens to, itself included."""
-    embedding_dim: int = pydantic.Field(default=8, ge=1)
-    """Length of the learned vector that stands for an element type."""
-    dropout: float = pydantic.Field(default=0.0, ge=0.0, lt=1.0)
-    """Share of hidden values dropped in training."""
 
 
 class GravNetModel(Model):

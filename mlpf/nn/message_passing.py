@@ -30,8 +30,6 @@ class MessagePassingConfig(ModelConfig):
     """Which model."""
     graph: Literal["knn", "dataset"] = "knn"
     """Edges: ``knn``, from the nearest elements in (eta, phi), found by the model; ``dataset``, those of the dataset, which no exported model can have."""
-    width: int = pydantic.Field(default=128, ge=4)
-    """Length of an element's state."""
     num_layers: int = pydantic.Field(default=3, ge=1)
     """Rounds of message passing."""
     message_dim: int = pydantic.Field(default=64, ge=1)
@@ -40,8 +38,6 @@ class MessagePassingConfig(ModelConfig):
     """Nearest elements that an element listens to, itself included, in the graph ``knn``."""
     embedding_dim: int = pydantic.Field(default=8, ge=1)
     """Length of the learned vectors that stand for the type of an element and the kind of an edge."""
-    dropout: float = pydantic.Field(default=0.0, ge=0.0, lt=1.0)
-    """Share of hidden values dropped in training."""
 
 
 class Graph(NamedTuple):

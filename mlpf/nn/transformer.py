@@ -1,11 +1,31 @@
 """Attention of elements to each other, shared by the models that are made of it."""
 
+from typing import Self
+
+import pydantic
 import torch
 from torch import Tensor, nn
+
+from mlpf.nn.base import ModelConfig
 
 # Added to the logit of what is not to be attended to: beside any other its weight is exactly 0, yet it is finite in float16 too, so that nothing becomes NaN
 # where a group is empty.
 IGNORED_LOGIT = -1e4
+
+
+class TransformerConfig(ModelConfig):
+    """What the sections of models made of attention hold."""
+
+    num_heads: int = pydantic.Field(default=4, ge=1)
+    """Attentions of a layer, each to its share of the state; must divide width."""
+    hidden_ratio: int = pydantic.Field(default=2, ge=1)
+    """Hidden values of the dense part of a layer, in units of width."""
+
+    @pydantic.model_validator(mode="after")
+    def _heads_share_the_width(self) -> Self:
+        if self.width % self.num_heads:
+            raise ValueError(f"num_heads {self.num_heads} does not divide width {self.width}")
+        return self
 
 
 class SelfAttention(nn.Module):

@@ -6,45 +6,29 @@ import pydantic
 import torch
 from torch import Tensor, nn
 
-from mlpf.nn.base import Model, ModelConfig, append_padding
+from mlpf.nn.base import Model, append_padding
 from mlpf.nn.curves import CurveKeys
 from mlpf.nn.heads import Heads, ModelOutput
 from mlpf.nn.mlp import MLP
 from mlpf.nn.partition import Partition, partition
 from mlpf.nn.preprocess import FeaturePreprocessor
-from mlpf.nn.transformer import IGNORED_LOGIT, SelfAttention
+from mlpf.nn.transformer import IGNORED_LOGIT, SelfAttention, TransformerConfig
 
 MIN_LOG_RADIUS = -7.0  # a radius of .001, below any resolution: the exponential must not overflow
 SMALLEST_RADIUS, LARGEST_RADIUS = 0.05, 1.0  # in (eta, phi), where the heads start: from a few ECAL crystals to a jet
 
 
-class WindowConfig(ModelConfig):
+class WindowConfig(TransformerConfig):
     """Parameters of `WindowModel`."""
 
     name: Literal["window"] = "window"
     """Which model."""
-    width: int = pydantic.Field(default=128, ge=4)
-    """Length of an element's state."""
     num_layers: int = pydantic.Field(default=4, ge=1)
     """Layers of attention; they take the curves in turn."""
-    num_heads: int = pydantic.Field(default=4, ge=1)
-    """Attentions of a layer, each to its share of the state; must divide width."""
     window_size: int = pydantic.Field(default=32, ge=2)
     """Elements that attend to each other, at most."""
     num_curves: int = pydantic.Field(default=3, ge=1)
     """Space-filling curves, shifted against each other."""
-    hidden_ratio: int = pydantic.Field(default=2, ge=1)
-    """Hidden values of the dense part of a layer, in units of width."""
-    embedding_dim: int = pydantic.Field(default=8, ge=1)
-    """Length of the learned vector that stands for an element type."""
-    dropout: float = pydantic.Field(default=0.0, ge=0.0, lt=1.0)
-    """Share of hidden values dropped in training."""
-
-    @pydantic.model_validator(mode="after")
-    def _heads_share_the_width(self) -> "WindowConfig":
-        if self.width % self.num_heads:
-            raise ValueError(f"num_heads {self.num_heads} does not divide width {self.width}")
-        return self
 
 
 class WindowModel(Model):

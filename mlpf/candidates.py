@@ -29,6 +29,18 @@ class Outputs(NamedTuple):
     pileup: np.ndarray
 
 
+class Prediction(NamedTuple):
+    """What a model says of B events.
+
+    Attributes:
+        candidates: events in `schema.CANDIDATES`.
+        outputs: of the elements that the model sees, those of `mlpf.features.consumer_elements`, in their order.
+    """
+
+    candidates: Events
+    outputs: Outputs
+
+
 def candidate_class(features: np.ndarray, outputs: Outputs) -> np.ndarray:
     """``(N,) int32`` pdgId without sign of each element's candidate, 0 where it yields none."""
     element_type = features[:, FEATURE_INDEX["type"]].astype(np.int32)

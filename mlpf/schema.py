@@ -15,7 +15,7 @@ from functools import cache
 
 import numpy as np
 
-SCHEMA_VERSION = 3  # of the Parquet dataset; raised whenever a reader of the old one would be wrong
+SCHEMA_VERSION = 4  # of the Parquet dataset; raised whenever a reader of the old one would be wrong
 TREE_PATHS = ("pfana/pftree", "ana/pftree")  # newer, 2020
 VERSIONS = ("2020", "2026")
 
@@ -389,6 +389,7 @@ DATASET = Layout(
             Column("run", "int64", "", "run number"),
             Column("lumi", "int64", "", "luminosity block"),
             Column("source", "int32", "", "position in the manifest's list of sources: the input file, or the sample of a mixture"),
+            Column("num_pileup", "int32", "", "pileup collisions of the same crossing with simulated particles, -1 where unknown"),
             Column("weight", "float32", "", "weight of the event in training, 1 where a dataset has none (mixtures may)"),
             *GENMET.columns,
         ),

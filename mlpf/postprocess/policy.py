@@ -88,7 +88,7 @@ class CaloParticlePolicy(Policy):
             for part in (".first", ".second", "_cmp")
         ),
     )  # fmt: skip
-    optional_truth_columns: ClassVar[tuple[str, ...]] = ("caloparticle_ev", "trackingparticle_pt")
+    optional_truth_columns: ClassVar[tuple[str, ...]] = ("caloparticle_ev", "caloparticle_bx", "trackingparticle_pt")
 
     dropped_types: Types = (ElementType.PS1, ElementType.PS2, ElementType.BREM)
     pt_from_energy_types: Types = (ElementType.HO,)
@@ -129,7 +129,7 @@ class TrackingParticlePolicy(Policy):
         "simcluster_to_element.second",
         "simcluster_to_element_cmp",
     )
-    optional_truth_columns: ClassVar[tuple[str, ...]] = ("trackingparticle_ev", "simcluster_ev")
+    optional_truth_columns: ClassVar[tuple[str, ...]] = ("trackingparticle_ev", "trackingparticle_bx", "simcluster_ev")
 
     track_link_weight: float = 99999.0
     """Weight of the links of TrackingParticles, above any energy."""

@@ -100,7 +100,7 @@ def _rows(events: Events, policy: AnyPolicy, source_index: int) -> tuple[Events,
         **candidate_columns(events, candidate_of[kept], policy),
     }
     columns |= {name: events[name] for name in schema.NTUPLE.names("event")} | _genmet(events, policy)
-    columns |= {"source": np.full(len(events), source_index)}
+    columns |= {"source": np.full(len(events), source_index), "num_pileup": _num_pileup(events, policy)}
     jagged, jagged_offsets = _particles_and_jets(events, columns, offsets, policy)
     edges, edge_offsets = event_edges(events, association.links, kept, policy)
     jagged, jagged_offsets = jagged | edges, jagged_offsets | edge_offsets
@@ -154,6 +154,19 @@ def _stable(events: Events, policy: Policy) -> tuple[np.ndarray, np.ndarray]:
     stable = np.flatnonzero((events["gen_status"] == policy.stable_status) & visible)
     event = event_index(events.collection_offsets("gen"))[stable]
     return stable, offsets_from_counts(np.bincount(event, minlength=len(events)))
+
+
+def _num_pileup(events: Events, policy: Policy) -> np.ndarray:
+    """Pileup collisions of the same bunch crossing: they are numbered from 1, the hard one is 0; -1 where the ntuple does not say whose particles are whose."""
+    truth = policy.name  # of the particles that make the targets
+    if f"{truth}_ev" not in events:
+        return np.full(len(events), -1)
+    collision = events[f"{truth}_ev"]
+    if f"{truth}_bx" in events:
+        collision = np.where(events[f"{truth}_bx"] == 0, collision, 0)
+    num_pileup = np.zeros(len(events), dtype=np.int64)
+    np.maximum.at(num_pileup, event_index(events.collection_offsets(truth)), collision)
+    return num_pileup
 
 
 def _genmet(events: Events, policy: Policy) -> dict[str, np.ndarray]:

@@ -210,6 +210,27 @@ def test_genmet_balances_the_stable_particles_only_where_the_ntuple_has_none():
 
 
 @pytest.mark.parametrize("policy", [CALO, TRACKING], ids=["caloparticle", "trackingparticle"])
+def test_pileup_collisions_are_those_of_the_same_crossing(policy):
+    events = random_events(np.random.default_rng(3), 40)
+    dataset, _ = postprocess_events(events, policy)
+    expected = []
+    for i in range(len(events)):
+        event = events.slice(i, i + 1)
+        collisions = [int(ev) for ev, bx in zip(event[f"{policy.name}_ev"], event[f"{policy.name}_bx"], strict=True) if bx == 0]
+        expected.append(max(collisions, default=0))
+    assert dataset["num_pileup"].tolist() == expected
+    assert len(set(expected)) > 1
+
+
+@pytest.mark.parametrize("policy", [CALO, TRACKING], ids=["caloparticle", "trackingparticle"])
+def test_pileup_is_unknown_where_the_ntuple_does_not_number_its_collisions(policy):
+    events = random_events(np.random.default_rng(3), 4)
+    columns = {name: values for name, values in events.columns.items() if name != f"{policy.name}_ev"}
+    dataset, _ = postprocess_events(Events(columns, events.offsets, len(events)), policy)
+    assert dataset["num_pileup"].tolist() == [-1] * 4
+
+
+@pytest.mark.parametrize("policy", [CALO, TRACKING], ids=["caloparticle", "trackingparticle"])
 def test_a_missing_truth_branch_is_named(policy):
     events = random_events(np.random.default_rng(13), 5)
     for missing in policy.required_columns:

@@ -1,7 +1,10 @@
 """Settings that all tests share."""
 
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -116,3 +119,46 @@ def mlpf_cli(monkeypatch, capsys):
         return status, captured.out, captured.err
 
     return run
+
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """A headless Chromium driven by Playwright; ``MLPF_CHROMIUM`` names another than the first one on the path."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    executable = os.environ.get("MLPF_CHROMIUM") or next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if executable is None:
+        pytest.skip("no Chromium on the path; name one in MLPF_CHROMIUM")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=executable, args=["--no-sandbox", "--enable-unsafe-swiftshader"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium: Any) -> Iterator[Callable[..., tuple[Any, list[str]]]]:
+    """``open_page(path, **context)`` opens a file in a new window and returns the Playwright page and the list of its errors, which grows while the page lives.
+
+    Errors are what the console calls so, exceptions of scripts, and any request for something that is not in the file. ``context`` goes to
+    `playwright.Browser.new_context`: ``color_scheme="dark"``, ``viewport={"width": 400, "height": 800}`` ...
+    """
+    contexts = []
+
+    def open_page(path: str | Path, **context: Any) -> tuple[Any, list[str]]:
+        contexts.append(chromium.new_context(**context))
+        page, errors = contexts[-1].new_page(), []
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        address = Path(path).resolve().as_uri()
+        page.on(
+            "request",
+            lambda request: None if request.url.split("#")[0] == address or request.url.startswith(("data:", "blob:")) else errors.append(request.url),
+        )
+        page.goto(address)
+        return page, errors
+
+    yield open_page
+    for context in contexts:
+        context.close()

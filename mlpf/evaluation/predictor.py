@@ -1,5 +1,8 @@
 """Models that make candidates: a run folder of `mlpf train`, a folder with the runs of all folds (both need torch), or an ONNX file (does not)."""
 
+import functools
+import operator
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -8,11 +11,13 @@ import numpy as np
 import onnxruntime
 
 from mlpf import schema
-from mlpf.candidates import Outputs, make_candidates
+from mlpf.candidates import Outputs, Prediction, make_candidates
 from mlpf.errors import ModelError
+from mlpf.evaluation.timing import Stopwatch, Timing
 from mlpf.events import Events
 from mlpf.io.files import sha256
 from mlpf.io.model_file import MODEL_FILE
+from mlpf.producer.hardware import processor_name
 from mlpf.producer.producer import METADATA_SPLIT, ConsumerInput, Producer, consumer_input, empty_outputs
 from mlpf.samples.split import SplitConfig, fold_index
 
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
     from mlpf.dataset.edges import EventEdges
 
 ALL, TEST = "all", "test"
+THREADS = 1  # of ONNX Runtime, as the consumer
 MAX_ELEMENTS = 8000  # per batch of a torch model, padding included
 
 
@@ -38,8 +44,11 @@ class Predictor(Protocol):
     default_split: str
     needs_edges: bool
 
-    def __call__(self, events: Events) -> Events:
-        """Candidates (`schema.CANDIDATES`) of a dataset's events."""
+    def __call__(self, events: Events) -> Prediction:
+        """What it says of a dataset's events."""
+
+    def take_timing(self) -> Timing:
+        """Time of the model itself, in all calls since the last call of this; what makes its input and the candidates is not in it."""
 
 
 class OnnxPredictor:
@@ -48,15 +57,26 @@ class OnnxPredictor:
     needs_edges = False
 
     def __init__(self, path: Path, device: str) -> None:
-        self._producer = Producer(path, device)
+        self._producer = Producer(path, device, THREADS)
+        self._stopwatch = Stopwatch(device, THREADS, processor_name(device) or device)
         split = self._producer.metadata.get(METADATA_SPLIT)
         self.split = SplitConfig() if split is None else SplitConfig.model_validate_json(split)
         self.default_split = ALL if split is None else TEST
         self.description = {"model": str(path), "sha256": sha256(path)[:16], "ONNX Runtime": onnxruntime.__version__}
 
-    def __call__(self, events: Events) -> Events:
+    def __call__(self, events: Events) -> Prediction:
         """See `Predictor`."""
-        return self._producer(events)
+        selected = consumer_input(events)
+        calls_before = len(self._producer.call_seconds)
+        outputs = self._producer.run_events(selected)
+        counts = np.diff(selected.offsets)
+        for num_elements, seconds in zip(counts[counts > 0], self._producer.call_seconds[calls_before:], strict=True):
+            self._stopwatch.add(np.array([num_elements]), seconds)
+        return Prediction(make_candidates(events, *selected, outputs), outputs)
+
+    def take_timing(self) -> Timing:
+        """See `Predictor`."""
+        return self._stopwatch.take()
 
 
 class TorchPredictor:
@@ -78,6 +98,7 @@ class TorchPredictor:
         self._model, info = load_model(path)
         self._model.to(device)
         self._device = device
+        self._stopwatch = Stopwatch(device, torch.get_num_threads(), processor_name(device) or device)
         self.needs_edges = self._model.needs_edges
         self.split = info.split
         self.description = {
@@ -88,12 +109,16 @@ class TorchPredictor:
             "PyTorch": torch.__version__,
         }
 
-    def __call__(self, events: Events) -> Events:
+    def __call__(self, events: Events) -> Prediction:
         """See `Predictor`."""
         selected = consumer_input(events)
         outputs = _zeros(len(selected.features))
         self.predict(events, selected, np.arange(len(events)), outputs)
-        return make_candidates(events, *selected, outputs)
+        return Prediction(make_candidates(events, *selected, outputs), outputs)
+
+    def take_timing(self) -> Timing:
+        """See `Predictor`."""
+        return self._stopwatch.take()
 
     def predict(self, events: Events, selected: ConsumerInput, chosen: np.ndarray, outputs: Outputs) -> None:
         """Fill the outputs of some events, ``chosen`` (positions), and leave those of all others alone.
@@ -108,7 +133,9 @@ class TorchPredictor:
             require_edges(events)
             edges = EventEdges.of(events)
         for batch in batches_of_similar_size(np.diff(selected.offsets)[chosen], MAX_ELEMENTS):
+            start = time.perf_counter()
             self._predict(selected.features, selected.offsets, edges, chosen[batch], outputs)
+            self._stopwatch.add(np.diff(selected.offsets)[chosen[batch]], time.perf_counter() - start)
 
     def _predict(self, features: np.ndarray, offsets: np.ndarray, edges: "EventEdges | None", batch: np.ndarray, outputs: Outputs) -> None:
         """Fill the outputs of a batch of events."""
@@ -159,14 +186,18 @@ class FoldPredictor:
             "PyTorch": descriptions[0]["PyTorch"],
         }
 
-    def __call__(self, events: Events) -> Events:
+    def __call__(self, events: Events) -> Prediction:
         """See `Predictor`."""
         selected = consumer_input(events)
         outputs = _zeros(len(selected.features))
         fold = fold_index(events["run"], events["lumi"], events["event"], self._config)
         for own, predictor in self._predictors.items():
             predictor.predict(events, selected, np.flatnonzero(fold == own), outputs)
-        return make_candidates(events, *selected, outputs)
+        return Prediction(make_candidates(events, *selected, outputs), outputs)
+
+    def take_timing(self) -> Timing:
+        """See `Predictor`."""
+        return functools.reduce(operator.add, (predictor.take_timing() for predictor in self._predictors.values()))
 
 
 def _check_folds(splits: Mapping[Path, SplitConfig]) -> None:

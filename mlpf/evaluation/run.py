@@ -114,7 +114,7 @@ class _Pass:
             left = len(chunk) if max_events is None else max_events - self.metrics.num_events
             events = chunk.slice(0, min(left, len(chunk)))
             start = time.perf_counter()
-            candidates = self.predictor(events)
+            candidates = self.predictor(events).candidates
             predicted = time.perf_counter()
             self.metrics.update(events, candidates)
             self.predict_seconds += predicted - start

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 import mlpf
+from mlpf.producer.hardware import processor_name
 
 DISTRIBUTIONS = ("mlpf", "torch", "lightning", "torch-geometric", "numpy", "numba", "onnx", "safetensors")
-CPU_INFO = Path("/proc/cpuinfo")
 
 
 def environment_record() -> dict[str, Any]:
@@ -21,7 +21,7 @@ def environment_record() -> dict[str, Any]:
         "git": git_state(Path(mlpf.__file__).parent),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "cpu": {"model": _cpu_model(), "cores": os.cpu_count()},
+        "cpu": {"model": processor_name("cpu"), "cores": os.cpu_count()},
         "gpu": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "versions": {name: _version(name) for name in DISTRIBUTIONS},
     }
@@ -42,15 +42,6 @@ def _git(folder: Path, *words: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None
-
-
-def _cpu_model() -> str | None:
-    if CPU_INFO.is_file():
-        for line in CPU_INFO.read_text().splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name":
-                return value.strip()
-    return platform.processor() or None
 
 
 def _version(distribution: str) -> str | None:

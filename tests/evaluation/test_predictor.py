@@ -32,9 +32,9 @@ def test_batches_hold_every_event_once_and_stay_below_the_limit():
 def test_batched_torch_predictions_are_those_of_each_event_alone(run, random_dataset):
     events = random_dataset(6, 20)
     predictor = TorchPredictor(run, "cpu")
-    together = predictor(events)
+    together = predictor(events).candidates
     for i in range(6):
-        alone = predictor(events.slice(i, i + 1))
+        alone = predictor(events.slice(i, i + 1)).candidates
         expected = together.slice(i, i + 1)
         assert np.array_equal(alone["mlpfcandidate_element"], expected["mlpfcandidate_element"])
         assert np.array_equal(alone["mlpfcandidate_pdgid"], expected["mlpfcandidate_pdgid"])
@@ -43,14 +43,14 @@ def test_batched_torch_predictions_are_those_of_each_event_alone(run, random_dat
 
 def test_run_and_onnx_file_give_the_same_candidates(run, onnx_file, random_dataset):
     events = random_dataset(5, 30)
-    result = compare_candidates(load_predictor(run)(events), load_predictor(onnx_file)(events))
+    result = compare_candidates(load_predictor(run)(events).candidates, load_predictor(onnx_file)(events).candidates)
     assert result.agree, result
 
 
 def test_no_events_and_empty_events_give_no_candidates(run, random_dataset):
     events = random_dataset(2, 0.0)
-    assert TorchPredictor(run, "cpu")(events).size("mlpfcandidate") == 0
-    assert len(TorchPredictor(run, "cpu")(events.slice(0, 0))) == 0
+    assert TorchPredictor(run, "cpu")(events).candidates.size("mlpfcandidate") == 0
+    assert len(TorchPredictor(run, "cpu")(events.slice(0, 0)).candidates) == 0
 
 
 def test_a_model_is_evaluated_on_events_that_it_has_not_seen_where_it_knows_them(run, onnx_file, tmp_path):
@@ -83,13 +83,13 @@ def assert_same_candidates(result, expected):
 
 def test_out_of_fold_every_event_has_the_candidates_of_the_model_that_keeps_it_for_the_test(fold_runs, random_dataset):
     events = random_dataset(40, 20.0)
-    together = load_predictor(fold_runs)(events)
+    together = load_predictor(fold_runs)(events).candidates
     assert np.array_equal(together["event"], events["event"])
     for path in fold_runs.iterdir():
         single = load_predictor(path)
         own = split_index(events["run"], events["lumi"], events["event"], single.split) == SPLITS.index("test")
         assert 5 < own.sum() < 25
-        assert_same_candidates(together.select(own), single(events.select(own)))
+        assert_same_candidates(together.select(own), single(events.select(own)).candidates)
 
 
 def test_no_event_is_given_to_a_model_that_has_seen_it(fold_runs, random_dataset, monkeypatch):
@@ -108,7 +108,7 @@ def test_no_event_is_given_to_a_model_that_has_seen_it(fold_runs, random_dataset
 
 def test_the_models_of_the_folds_differ(fold_runs, random_dataset):
     events = random_dataset(5, 30.0)
-    pt = [TorchPredictor(fold_runs / f"run_{i}", "cpu")(events)["mlpfcandidate_pt"].sum() for i in range(3)]
+    pt = [TorchPredictor(fold_runs / f"run_{i}", "cpu")(events).candidates["mlpfcandidate_pt"].sum() for i in range(3)]
     assert len(set(pt)) == 3  # or the test above would show nothing
 
 
@@ -120,7 +120,7 @@ def test_out_of_fold_all_events_are_evaluated_and_the_runs_are_named(fold_runs, 
     assert (split_index(events["run"], events["lumi"], events["event"], predictor.split) == SPLITS.index("test")).all()
     assert predictor.description["model"] == f"{fold_runs}, out of fold"
     assert [predictor.description[f"fold {fold}"].split(",")[0] for fold in range(3)] == ["run_2", "run_1", "run_0"]
-    assert predictor(events.slice(0, 0)).size("mlpfcandidate") == 0
+    assert predictor(events.slice(0, 0)).candidates.size("mlpfcandidate") == 0
 
 
 @pytest.fixture
@@ -186,7 +186,7 @@ def test_the_command_evaluates_all_events_out_of_fold(fold_runs, random_dataset,
     config = SplitConfig(folds=3, seed=5)
     fold = fold_index(events["run"], events["lumi"], events["event"], config)
     for own in range(3):
-        expected = TorchPredictor(fold_runs / f"run_{2 - own}", "cpu")(events.select(fold == own))
+        expected = TorchPredictor(fold_runs / f"run_{2 - own}", "cpu")(events.select(fold == own)).candidates
         assert_same_candidates(predictions.select(fold == own), expected)
 
 
@@ -227,11 +227,13 @@ def test_a_model_of_edges_says_of_an_event_what_it_says_of_a_batch_of_the_traini
 def test_a_model_of_edges_gives_every_event_the_same_alone_and_in_a_batch(edges_run, random_dataset):
     events = with_edges(random_dataset(6, 20.0))
     predictor = TorchPredictor(edges_run, "cpu")
-    together = predictor(events)
+    together = predictor(events).candidates
     assert together.size("mlpfcandidate") > 20
     for i in range(6):
-        assert_same_candidates(predictor(events.slice(i, i + 1)), together.slice(i, i + 1))
-    assert not np.array_equal(predictor(events.with_columns({"edge_kind": 0 * events["edge_kind"]}))["mlpfcandidate_score"], together["mlpfcandidate_score"])
+        assert_same_candidates(predictor(events.slice(i, i + 1)).candidates, together.slice(i, i + 1))
+    assert not np.array_equal(
+        predictor(events.with_columns({"edge_kind": 0 * events["edge_kind"]})).candidates["mlpfcandidate_score"], together["mlpfcandidate_score"]
+    )
 
 
 def test_the_command_evaluates_a_model_of_edges_and_refuses_a_dataset_without(edges_run, random_dataset, write_dataset, mlpf_cli, tmp_path):
@@ -240,7 +242,7 @@ def test_the_command_evaluates_a_model_of_edges_and_refuses_a_dataset_without(ed
     status, _, err = mlpf_cli("evaluate", edges_run, dataset, "--split", "all", "--output", tmp_path / "evaluation")
     assert status == 0, err
     found = read_candidates(tmp_path / "evaluation" / "predictions.parquet")
-    assert_same_candidates(found, TorchPredictor(edges_run, "cpu")(with_edges(events)))
+    assert_same_candidates(found, TorchPredictor(edges_run, "cpu")(with_edges(events)).candidates)
     status, _, err = mlpf_cli("evaluate", edges_run, write_dataset(events), "--split", "all", "--output", tmp_path / "none")
     assert status == 1
     assert "holds no edge_source" in err

@@ -73,7 +73,7 @@ def test_the_counts_are_those_of_an_evaluation_of_the_same_events(run, data):
     events = events.select(split_index(events["run"], events["lumi"], events["event"], parameters.training.split) == SPLITS.index("validation"))
     possible = ~np.isin(events["element_type"], schema.NO_CANDIDATE_TYPES)  # these random events have targets on others, which no training sees
     events = events.with_columns({"target_class": events["target_class"] * possible})
-    truth, found = systems.targets(events), systems.model(load_predictor(folder)(events), events)
+    truth, found = systems.targets(events), systems.model(load_predictor(folder)(events).candidates, events)
     expected = count_elements(truth, found, consumer_elements(events["element_type"]))
     batches = list(validation_batches(folder, parameters))
     counts = sum((count_batch(*pair) for pair in batches), start=EMPTY)

@@ -12,6 +12,9 @@ from mlpf.events import Events, event_index, offsets_from_counts
 from mlpf.kinematics import PION_MASS, delta_r, energy_from_pt_eta_mass
 from mlpf.schema import FEATURE_INDEX, CandidateClass, ElementType
 
+MUON_FEATURES = ("muon_type", "muon_dt_hits", "muon_csc_hits")
+"""Any of them is not 0 where a track belongs to a reconstructed muon."""
+
 
 class Outputs(NamedTuple):
     """Raw outputs of a model for N elements of any number of events, as float32 arrays.
@@ -57,7 +60,7 @@ def candidate_class(features: np.ndarray, outputs: Outputs) -> np.ndarray:
 
 def has_muon(features: np.ndarray) -> np.ndarray:
     """``(N,) bool``: the track belongs to a reconstructed muon; its hits tell where an ntuple (version 2020) has no muon type."""
-    return (features[:, [FEATURE_INDEX[name] for name in ("muon_type", "muon_dt_hits", "muon_csc_hits")]] != 0).any(axis=1)
+    return (features[:, [FEATURE_INDEX[name] for name in MUON_FEATURES]] != 0).any(axis=1)
 
 
 def make_candidates(elements: Events, features: np.ndarray, element_index: np.ndarray, offsets: np.ndarray, outputs: Outputs) -> Events:

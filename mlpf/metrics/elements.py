@@ -10,6 +10,7 @@ import numpy as np
 
 from mlpf import schema
 from mlpf.metrics import binning
+from mlpf.metrics.sums import CountSums, Sums, count_cells
 from mlpf.metrics.systems import MEASURED, Particles
 from mlpf.metrics.uncertainty import fraction
 
@@ -31,10 +32,21 @@ class ElementCounts:
     true: dict[str, np.ndarray]
     predicted: dict[str, np.ndarray]
 
+    @classmethod
+    def nothing(cls) -> "ElementCounts":
+        """Of no elements."""
+        true, predicted = ({name: np.zeros((NUM_CLASSES, len(edges) - 1, 2), dtype=np.int64) for name, edges in VARIABLES.items()} for _ in range(2))
+        return cls(np.zeros((NUM_CLASSES, NUM_CLASSES), dtype=np.int64), true, predicted)
+
     def __add__(self, other: "ElementCounts") -> "ElementCounts":
         true = {name: self.true[name] + other.true[name] for name in VARIABLES}
         predicted = {name: self.predicted[name] + other.predicted[name] for name in VARIABLES}
         return ElementCounts(self.confusion + other.confusion, true, predicted)
+
+    @property
+    def parts(self) -> dict[str, Sums]:
+        """What adds up: views of the counts."""
+        return {"confusion": CountSums({"all": self.confusion}), "true": CountSums(self.true), "predicted": CountSums(self.predicted)}
 
     def to_json(self) -> dict[str, Any]:
         """Efficiency and fake rate per class, overall and per bin, and the confusion matrix."""
@@ -80,7 +92,6 @@ def _by_variable(particles: Particles, other_class: np.ndarray, kept: np.ndarray
     same = own_class == other_class[particles.element]
     counts = {}
     for name, edges in VARIABLES.items():
-        sample = np.stack([own_class, getattr(particles, name), same], axis=1).astype(np.float64)
-        bins = [np.arange(NUM_CLASSES + 1) - 0.5, edges, np.array([-0.5, 0.5, 1.5])]
-        counts[name] = np.histogramdd(sample, bins)[0].astype(np.int64)
+        shape = (NUM_CLASSES, len(edges) + 1, 2)
+        counts[name] = count_cells(shape, own_class, binning.bin_index(getattr(particles, name), edges), same)[:, 1:-1]
     return counts

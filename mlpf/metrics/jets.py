@@ -1,16 +1,17 @@
 """Jets of candidates against generated jets (anti-kt 0.4, stable particles without neutrinos)."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlpf.events import Events
+from mlpf.events import Events, event_index
 from mlpf.jets import cluster_jets
 from mlpf.metrics import binning
 from mlpf.metrics.matching import closest_first, nearby_pairs
 from mlpf.metrics.particles import Table
+from mlpf.metrics.sums import FractionSums, SpreadSums, Sums
 from mlpf.metrics.systems import Particles
-from mlpf.metrics.uncertainty import Estimate, fraction, fraction_per_bin, per_bin, spread
 
 MIN_PT = 20.0  # GeV
 MAX_DELTA_R, WIDE_DELTA_R = 0.1, 0.2
@@ -64,42 +65,57 @@ def compare_jets(truth: JetSet, found: JetSet) -> tuple[Table, Table]:
     return truth_table, {"pt": found.pt, "eta": found.eta, "delta_r": found_distance}
 
 
-def summarise_jets(truth: Table, found: Table) -> dict[str, Any]:
-    """Per region: response of pt and mass, matched fraction (of generated jets) and purity (of reconstructed jets), overall and in bins of pt."""
-    summary: dict[str, Any] = {}
-    for region, (low, high) in REGIONS.items():
-        of_region = _select(truth, low, high)
-        matched = of_region["delta_r"] < MAX_DELTA_R
-        purity = _select(found, low, high)
-        summary[region] = {
-            "response": _response(of_region, matched, "pt_response"),
-            "mass_response": _response(of_region, matched & np.isfinite(of_region["mass_response"]), "mass_response"),
-            "matched": _matched(of_region, MAX_DELTA_R),
-            "matched_wide": _matched(of_region, WIDE_DELTA_R),
-            "purity": _matched(purity, MAX_DELTA_R),
-        }
-    return summary
+class JetSums:
+    """Per region: response of pt and mass, matched fraction (of generated jets) and purity (of reconstructed jets).
+
+    Overall and against pt, eta and pileup collisions.
+
+    Attributes:
+        parts: what adds up.
+    """
+
+    def __init__(self) -> None:
+        variables = {"pt": binning.JET_PT, "eta": binning.JET_ETA, "vertices": binning.VERTICES}
+        self._responses = {name: SpreadSums(len(REGIONS), variables, binning.FINE_RESPONSE, binning.RESPONSE) for name in ("response", "mass_response")}
+        self._fractions = {name: FractionSums(len(REGIONS), variables) for name in ("matched", "matched_wide", "purity")}
+        self.parts: dict[str, Sums] = {**self._responses, **self._fractions}
+
+    def update(self, generated: JetSet, jets: JetSet, vertices: np.ndarray) -> None:
+        """Add events.
+
+        Args:
+            generated, jets: of the same events.
+            vertices: ``(B,)`` bin in `binning.VERTICES` of each event.
+        """
+        truth, found = compare_jets(generated, jets)
+        bins, region = _bins(generated, vertices)
+        matched = truth["delta_r"] < MAX_DELTA_R
+        massive = np.isfinite(truth["mass_response"])
+        for name, values, chosen in (("response", truth["pt_response"], matched), ("mass_response", truth["mass_response"], matched & massive)):
+            own = chosen & (region >= 0)
+            self._responses[name].add(values[own], _select(bins, own), region[own])
+        for name, passed in (("matched", matched), ("matched_wide", truth["delta_r"] < WIDE_DELTA_R)):
+            own = region >= 0
+            self._fractions[name].add(passed[own], _select(bins, own), region[own])
+        bins, region = _bins(jets, vertices)
+        own = region >= 0
+        self._fractions["purity"].add(found["delta_r"][own] < MAX_DELTA_R, _select(bins, own), region[own])
+
+    def to_json(self, variables: Sequence[str]) -> dict[str, Any]:
+        """The section of a report: region -> quantity; ``variables``: those of pt, eta and vertices that are shown."""
+        quantities: dict[str, list[dict[str, Any]]] = {name: sums.to_json(variables) for name, sums in (self._responses | self._fractions).items()}
+        return {region: {name: summaries[i] for name, summaries in quantities.items()} for i, region in enumerate(REGIONS)}
 
 
-def _select(table: Table, low: float, high: float) -> Table:
-    abs_eta = np.abs(table["eta"])
-    chosen = (table["pt"] > MIN_PT) & (abs_eta >= low) & (abs_eta < high)
-    return {name: values[chosen] for name, values in table.items()}
+def _bins(jets: JetSet, vertices: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Bins of each jet, and the position of its region in `REGIONS`, -1 where it is in none or too soft."""
+    abs_eta, hard = np.abs(jets.eta), jets.pt > MIN_PT
+    region = np.full(len(jets.pt), -1)
+    for i, (low, high) in enumerate(REGIONS.values()):
+        region[hard & (abs_eta >= low) & (abs_eta < high)] = i
+    bins = {"pt": binning.bin_index(jets.pt, binning.JET_PT), "eta": binning.bin_index(jets.eta, binning.JET_ETA)}
+    return bins | {"vertices": vertices[event_index(jets.offsets)]}, region
 
 
-def _response(table: Table, chosen: np.ndarray, quantity: str) -> dict[str, Any]:
-    values, pt = table[quantity][chosen], table["pt"][chosen]
-    return {
-        "all": _to_json(spread(values)),
-        "pt": _to_json(per_bin(values, pt, binning.JET_PT)),
-        "histogram": np.histogram(values, binning.RESPONSE)[0].tolist(),
-    }
-
-
-def _matched(table: Table, max_delta_r: float) -> dict[str, Any]:
-    matched = table["delta_r"] < max_delta_r
-    return {"all": fraction(matched.sum(), len(matched)).to_json(), "pt": fraction_per_bin(matched, table["pt"], binning.JET_PT).to_json()}
-
-
-def _to_json(estimates: dict[str, Estimate]) -> dict[str, Any]:
-    return {name: estimate.to_json() for name, estimate in estimates.items()}
+def _select(bins: dict[str, np.ndarray], chosen: np.ndarray) -> dict[str, np.ndarray]:
+    return {name: values[chosen] for name, values in bins.items()}

@@ -5,20 +5,23 @@ and candidate sit on the same element; an electron has two, a track and a GSF el
 like neutral ones. The response (candidate pt / target pt) must always lie between 0.2 and 5: without a cut, counting would make any efficiency near 1.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from mlpf.events import event_index
 from mlpf.kinematics import delta_phi
 from mlpf.metrics import binning
 from mlpf.metrics.matching import hungarian, nearby_pairs
-from mlpf.metrics.systems import MEASURED, Particles, is_charged
-from mlpf.metrics.uncertainty import fraction, fraction_per_bin, per_bin, spread
+from mlpf.metrics.sums import ALL, FractionSums, SpreadSums, Sums
+from mlpf.metrics.systems import MEASURED, Particles, class_position, is_charged
 from mlpf.schema import ElementType
 
 MAX_DELTA_R = 0.15
 MIN_RESPONSE, MAX_RESPONSE = 0.2, 5.0
-RESIDUALS = ("pt_response", "energy_response", "delta_eta", "delta_phi")
+RESPONSES, ANGLES = ("pt_response", "energy_response"), ("delta_eta", "delta_phi")
+_ORIGIN = np.array([-0.5, 0.5, 1.5])  # hard event, pileup
 Table = dict[str, np.ndarray]  # columns of equal length
 
 
@@ -59,73 +62,107 @@ def _match_nearby(truth: Particles, of_truth: np.ndarray, found: Particles, of_f
     partner[truth_index[matched]] = found_index[match[matched]]
 
 
-def compare_particles(truth: Particles, found: Particles, partner: np.ndarray) -> tuple[Table, Table]:
-    """One row per target and one per candidate, with what the summary needs.
+class ParticleSums:
+    """Efficiency, fake rate, share of the matched with the right class, and residuals, per class of `MEASURED`.
 
-    Returns:
-        of targets: category, pt, eta, pileup, matched, matched_category and the residuals (0 where not matched); of candidates: category, pt, eta, matched.
+    Overall and against pt, eta and pileup collisions: of the target or, for fakes, of the candidate.
+
+    Attributes:
+        parts: what adds up.
     """
-    matched = partner >= 0
-    truth_table = {
-        "category": truth.category,
-        "pt": truth.pt,
-        "eta": truth.eta,
-        "pileup": truth.pileup > 0.5,
-        "matched": matched,
-        "matched_category": np.zeros_like(truth.category),
-        **{name: np.zeros(len(matched), dtype=np.float32) for name in RESIDUALS},
-    }
-    t, c = np.flatnonzero(matched), partner[matched]
-    truth_table["matched_category"][t] = found.category[c]
-    truth_table["pt_response"][t] = found.pt[c] / truth.pt[t]
-    truth_table["energy_response"][t] = found.energy[c] / truth.energy[t]
-    truth_table["delta_eta"][t] = found.eta[c] - truth.eta[t]
-    truth_table["delta_phi"][t] = delta_phi(found.phi[c], truth.phi[t])
-    found_matched = np.zeros(len(found.pt), dtype=bool)
-    found_matched[c] = True
-    return truth_table, {"category": found.category, "pt": found.pt, "eta": found.eta, "matched": found_matched}
+
+    def __init__(self) -> None:
+        variables = {"pt": binning.PARTICLE_PT, "eta": binning.PARTICLE_ETA, "vertices": binning.VERTICES}
+        self._fractions = {
+            "efficiency": FractionSums(len(MEASURED), {**variables, "origin": _ORIGIN}),
+            "fake_rate": FractionSums(len(MEASURED), variables),
+            "right_class": FractionSums(len(MEASURED), variables),
+        }
+        self._residuals = {
+            **{name: SpreadSums(len(MEASURED), variables, binning.FINE_RESPONSE, binning.RESPONSE) for name in RESPONSES},
+            **{name: SpreadSums(len(MEASURED), {"pt": binning.PARTICLE_PT}, binning.FINE_ANGLE, relative=False) for name in ANGLES},
+        }
+        self.parts: dict[str, Sums] = {**self._fractions, **self._residuals}
+
+    def update(self, truth: Particles, found: Particles, partner: np.ndarray, vertices: np.ndarray) -> None:
+        """Add events.
+
+        Args:
+            truth, found: targets and candidates of the same events.
+            partner: what `match_particles` says of them.
+            vertices: ``(B,)`` bin in `binning.VERTICES` of each event.
+        """
+        matched = partner >= 0
+        lost_or_found = _Binned.of(truth, vertices)
+        self._fractions["efficiency"].add(matched[lost_or_found.row], *lost_or_found.where())
+        is_matched = np.zeros(len(found.pt), dtype=bool)
+        is_matched[partner[matched]] = True
+        candidates = _Binned.of(found, vertices)
+        self._fractions["fake_rate"].add(~is_matched[candidates.row], *candidates.where())
+        both = lost_or_found.select(matched[lost_or_found.row])
+        t, c = both.row, partner[both.row]
+        self._fractions["right_class"].add(found.category[c] == truth.category[t], *both.where())
+        for name, values in _residuals(truth, found, t, c).items():
+            self._residuals[name].add(values, *both.where())
+
+    def to_json(self, variables: Sequence[str], has_pileup: bool) -> dict[str, Any]:
+        """The section of a report.
+
+        Args:
+            variables: those of pt, eta and vertices that are shown.
+            has_pileup: show the efficiency of targets of pileup and of others.
+        """
+        origin = ("origin",) if has_pileup else ()
+        summary = {name: _by_class(sums.to_json((*variables, *(origin if name == "efficiency" else ())))) for name, sums in self._fractions.items()}
+        if has_pileup:
+            for of_class in summary["efficiency"].values():
+                of_class["hard"], of_class["pileup"] = of_class.pop("origin")
+        residuals: dict[str, dict[str, Any]] = {name: {} for name in MEASURED}
+        for quantity, sums in self._residuals.items():
+            for name, of_class in _by_class(sums.to_json(variables if quantity in RESPONSES else ("pt",))).items():
+                residuals[name][quantity] = {**of_class.pop(ALL), **of_class}
+        return {**summary, "residuals": residuals}
 
 
-def summarise_particles(truth: Table, found: Table) -> dict[str, Any]:
-    """Per class: efficiency, fake rate, share of the matched with the right class, residuals.
+class _Binned(NamedTuple):
+    """Particles of `MEASURED` classes: their rows, classes and bins."""
 
-    Overall and against pt and eta, of the target or, for fakes, of the candidate.
-    """
-    summary: dict[str, Any] = {"efficiency": {}, "fake_rate": {}, "right_class": {}, "residuals": {}}
-    for name, category in MEASURED.items():
-        of_class = _rows(truth, truth["category"] == category)
-        matched = _rows(of_class, of_class["matched"])
-        candidates = _rows(found, found["category"] == category)
-        summary["efficiency"][name] = _fractions(of_class["matched"], of_class)
-        summary["fake_rate"][name] = _fractions(~candidates["matched"], candidates)
-        summary["right_class"][name] = _fractions(matched["matched_category"] == category, matched)
-        summary["residuals"][name] = _residuals(matched)
-        if truth["pileup"].any():
-            for part, is_pileup in (("hard", False), ("pileup", True)):
-                passed = of_class["matched"][of_class["pileup"] == is_pileup]
-                summary["efficiency"][name][part] = fraction(passed.sum(), len(passed)).to_json()
-    return summary
+    row: np.ndarray
+    position: np.ndarray
+    bins: dict[str, np.ndarray]
+
+    @classmethod
+    def of(cls, particles: Particles, vertices: np.ndarray) -> "_Binned":
+        position = class_position(particles.category)
+        bins = {
+            "pt": binning.bin_index(particles.pt, binning.PARTICLE_PT),
+            "eta": binning.bin_index(particles.eta, binning.PARTICLE_ETA),
+            "vertices": vertices[event_index(particles.offsets)],
+            "origin": np.where(particles.pileup > 0.5, 2, 1),
+        }
+        return cls(np.arange(len(position)), position, bins).select(position >= 0)
+
+    def select(self, kept: np.ndarray) -> "_Binned":
+        return _Binned(self.row[kept], self.position[kept], {name: values[kept] for name, values in self.bins.items()})
+
+    def where(self) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Bins and categories, as sums take them."""
+        return self.bins, self.position
 
 
-def _rows(table: Table, chosen: np.ndarray) -> Table:
-    return {name: values[chosen] for name, values in table.items()}
+def _residuals(truth: Particles, found: Particles, t: np.ndarray, c: np.ndarray) -> dict[str, np.ndarray]:
+    """Of the pairs of targets t and candidates c."""
 
+    def of(particles: Particles, name: str, rows: np.ndarray) -> np.ndarray:
+        return getattr(particles, name)[rows].astype(np.float64)
 
-def _fractions(passed: np.ndarray, table: Table) -> dict[str, Any]:
     return {
-        "all": fraction(passed.sum(), len(passed)).to_json(),
-        "pt": fraction_per_bin(passed, table["pt"], binning.PARTICLE_PT).to_json(),
-        "eta": fraction_per_bin(passed, table["eta"], binning.PARTICLE_ETA).to_json(),
+        "pt_response": of(found, "pt", c) / of(truth, "pt", t),
+        "energy_response": of(found, "energy", c) / of(truth, "energy", t),
+        "delta_eta": of(found, "eta", c) - of(truth, "eta", t),
+        "delta_phi": delta_phi(of(found, "phi", c), of(truth, "phi", t)),
     }
 
 
-def _residuals(matched: Table) -> dict[str, Any]:
-    residuals: dict[str, Any] = {}
-    for quantity in RESIDUALS:
-        residuals[quantity] = {name: estimate.to_json() for name, estimate in spread(matched[quantity]).items()}
-        if not quantity.endswith("response"):
-            del residuals[quantity]["iqr_over_median"]  # the median of a difference is near 0
-    in_bins = per_bin(matched["pt_response"], matched["pt"], binning.PARTICLE_PT)
-    residuals["pt_response"]["pt"] = {name: estimate.to_json() for name, estimate in in_bins.items()}
-    residuals["pt_response"]["histogram"] = np.histogram(matched["pt_response"], binning.RESPONSE)[0].tolist()
-    return residuals
+def _by_class(summaries: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return dict(zip(MEASURED, summaries, strict=True))

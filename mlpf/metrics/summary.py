@@ -1,18 +1,24 @@
 """All metrics of a stream of events."""
 
-from collections import defaultdict
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
+from mlpf.candidates import Prediction
 from mlpf.events import Events
 from mlpf.features import consumer_elements
+from mlpf.hashes import splitmix64
 from mlpf.metrics import binning, systems
 from mlpf.metrics.elements import ElementCounts, count_elements
-from mlpf.metrics.event import event_table, summarise_met, summarise_multiplicity
-from mlpf.metrics.jets import compare_jets, generated_jets, jets_of, summarise_jets
-from mlpf.metrics.particles import Table, compare_particles, match_particles, summarise_particles
-from mlpf.metrics.systems import MODEL, MODEL_HARD, RULE_BASED, TARGETS, TARGETS_HARD, Particles, without_pileup
+from mlpf.metrics.event import MissingMomentumSums, MultiplicitySums, scalar_sum
+from mlpf.metrics.jets import JetSet, JetSums, generated_jets, jets_of
+from mlpf.metrics.particles import ParticleSums, match_particles
+from mlpf.metrics.sums import CountSums, Sums
+from mlpf.metrics.sums_file import read_sums, restore_parts, write_sums
+from mlpf.metrics.systems import HARD, RULE_BASED, TARGETS, Particles, system_titles, without_pileup
+from mlpf.schema import IDENTITY
 
 DEFINITIONS = {
     "elements": "Per element: efficiency = elements of a target class whose candidate has the same class; "
@@ -23,6 +29,7 @@ DEFINITIONS = {
     "jets": "Anti-kt 0.4 of the candidates against generated jets without neutrinos, unique matching within dR < 0.1, pt > 20 GeV, |eta| < 2.5 (central) "
     "or 2.5-5 (forward). Response = reconstructed pt / generated pt; matched = share of generated jets, purity = share of reconstructed jets; "
     "the partner may have any pt above 3 GeV.",
+    "vertices": "Number of simulated pileup collisions of the event; events in which it is unknown are in none of these bins.",
     "met": "Missing transverse momentum of the candidates against the generated one: residuals of px and py together; "
     "ratio where the generated one is above 10 GeV. HT: central jets above 30 GeV.",
     "multiplicity": "Candidates per event, and their difference to the number of targets.",
@@ -30,83 +37,198 @@ DEFINITIONS = {
     "the truth of elements and particles, the ceiling of jets and missing momentum. "
     "Pileup removed: particles whose pileup probability (targets: energy fraction) is below 0.5.",
     "uncertainties": "68 % intervals: Clopper-Pearson for fractions, bootstrap for medians and IQR (p75 - p25) of at least 5 values, "
-    "standard deviation / sqrt(n) for means. Particles and jets of one event are taken as independent.",
+    "standard deviation / sqrt(n) for means. Quantiles are taken from fine bins, far narrower than the distributions. "
+    "Particles and jets of one event are taken as independent.",
 }
 
 
-class Metrics:
-    """Collects events, then gives all numbers.
+class HasParts(Protocol):
+    """Sums of one system and section.
 
-    Memory: counts, and about 100 bytes per target and candidate and 1 kB per event and system.
+    Attributes:
+        parts: what adds up.
     """
 
-    def __init__(self) -> None:
-        self.num_events = 0
-        self.num_elements = 0
-        self.num_not_finite = 0  # candidates of the model that are left out
-        self._elements: dict[str, ElementCounts] = {}
-        self._tables: dict[tuple[str, str], list[Table]] = defaultdict(list)
-        self._has_rule_based = False
-        self._has_pileup = False
+    @property
+    def parts(self) -> dict[str, Sums]:
+        """See above."""
 
-    def update(self, events: Events, candidates: Events) -> None:
+
+class Metrics:
+    """Collects events, then gives all numbers; memory is flat, some 20 MB for each model.
+
+    Args:
+        models: their names; the systems are rule-based PF, these, the targets, and the models and the targets without pileup.
+    """
+
+    def __init__(self, models: Sequence[str]) -> None:
+        self.models = tuple(models)
+        matched = (RULE_BASED, *models)
+        everything = tuple(system_titles(models))
+        self._totals = CountSums(
+            {
+                **{name: np.zeros(1, dtype=np.int64) for name in ("events", "elements", "rule_based", "pileup")},
+                "digest": np.zeros(1, dtype=np.uint64),
+                "not_finite": np.zeros(len(models), dtype=np.int64),
+                "vertices": np.zeros(len(binning.VERTICES) + 1, dtype=np.int64),
+            }
+        )
+        self._elements = {name: ElementCounts.nothing() for name in matched}
+        self._particles = {name: ParticleSums() for name in matched}
+        self._jets = {name: JetSums() for name in everything}
+        self._met = {name: MissingMomentumSums() for name in everything}
+        self._multiplicity = {name: MultiplicitySums() for name in (*matched, TARGETS)}
+
+    @property
+    def num_events(self) -> int:
+        """Events so far."""
+        return int(self._totals.counts["events"][0])
+
+    @property
+    def num_elements(self) -> int:
+        """Their elements that a model sees."""
+        return int(self._totals.counts["elements"][0])
+
+    @property
+    def events_digest(self) -> str:
+        """Fingerprint (hexadecimal) of which events these are, in any order."""
+        return f"{int(self._totals.counts['digest'][0]):016x}"
+
+    def update(self, events: Events, predictions: Mapping[str, Prediction]) -> None:
         """Add events.
 
         Args:
             events: of a dataset (`schema.DATASET`), with elements, targets, candidates, genjets.
-            candidates: what the model made of them (`schema.CANDIDATES`), the same events in the same order.
+            predictions: what each model made of them, the same events in the same order.
         """
-        assert len(events) == len(candidates), f"{len(events)} events, candidates of {len(candidates)}"
+        for name in self.models:
+            assert len(events) == len(predictions[name].candidates), f"{len(events)} events, candidates of {len(predictions[name].candidates)} by {name}"
         truth = systems.targets(events)
-        compared = {RULE_BASED: systems.rule_based(events), MODEL: systems.model(candidates, events)}
+        matched = {RULE_BASED: systems.rule_based(events)} | {name: systems.model(predictions[name].candidates, events) for name in self.models}
         kept = consumer_elements(events["element_type"])
-        self.num_events += len(events)
-        self.num_elements += int(kept.sum())
-        self.num_not_finite += candidates.size("mlpfcandidate") - len(compared[MODEL].pt)
-        self._has_rule_based |= len(compared[RULE_BASED].pt) > 0
-        self._has_pileup |= bool(truth.pileup.any())
-        for name, particles in compared.items():
-            counts = count_elements(truth, particles, kept)
-            self._elements[name] = self._elements[name] + counts if name in self._elements else counts
-            tables = compare_particles(truth, particles, match_particles(truth, particles, events["element_type"]))
-            self._keep("particles", name, *tables)
+        num_pileup = events["num_pileup"] if "num_pileup" in events else np.full(len(events), -1)
+        vertices = binning.bin_index(num_pileup, binning.VERTICES)
+        self._count(events, kept, truth, matched, predictions, vertices)
+        for name, particles in matched.items():
+            self._elements[name] += count_elements(truth, particles, kept)
+            self._particles[name].update(truth, particles, match_particles(truth, particles, events["element_type"]), vertices)
+            self._multiplicity[name].update(truth, particles)
+        self._multiplicity[TARGETS].update(truth, truth)
+        self._compare_events(events, {**matched, TARGETS: truth}, vertices)
+
+    def _count(
+        self,
+        events: Events,
+        kept: np.ndarray,
+        truth: Particles,
+        matched: Mapping[str, Particles],
+        predictions: Mapping[str, Prediction],
+        vertices: np.ndarray,
+    ) -> None:
+        """Add to the totals."""
+        not_finite = [predictions[name].candidates.size("mlpfcandidate") - len(matched[name].pt) for name in self.models]
+        self._totals += CountSums(
+            {
+                "events": np.array([len(events)]),
+                "elements": np.array([np.count_nonzero(kept)]),
+                "rule_based": np.array([len(matched[RULE_BASED].pt)]),
+                "pileup": np.array([np.count_nonzero(truth.pileup)]),
+                "digest": _event_hashes(events).sum(keepdims=True),
+                "not_finite": np.array(not_finite, dtype=np.int64),
+                "vertices": np.bincount(vertices, minlength=len(binning.VERTICES) + 1),
+            }
+        )
+
+    def _compare_events(self, events: Events, compared: Mapping[str, Particles], vertices: np.ndarray) -> None:
+        """Jets and missing momentum of every system."""
         generated = generated_jets(events)
-        compared |= {TARGETS: truth, MODEL_HARD: without_pileup(compared[MODEL]), TARGETS_HARD: without_pileup(truth)}
+        generated_ht = scalar_sum(generated)
+
+        def add(name: str, particles: Particles, jets: JetSet) -> None:
+            self._jets[name].update(generated, jets, vertices)
+            self._met[name].update(events, particles, generated_ht, scalar_sum(jets), vertices)
+
         for name, particles in compared.items():
-            self._compare_events(name, events, particles, generated)
+            jets = jets_of(particles)
+            add(name, particles, jets)
+            if name != RULE_BASED:
+                hard = without_pileup(particles)
+                add(f"{name}{HARD}", hard, jets if len(hard.pt) == len(particles.pt) else jets_of(hard))
 
-    def _compare_events(self, name: str, events: Events, particles: Particles, generated: Any) -> None:
-        jets = jets_of(particles)
-        self._keep("jets", name, *compare_jets(generated, jets))
-        self._tables["events", name].append(event_table(events, particles, jets, generated))
+    def __add__(self, other: "Metrics") -> "Metrics":
+        """Of the events of both: parts of one dataset, the same models."""
+        assert self.models == other.models, f"sums of {self.models} and of {other.models}"
+        total = Metrics(self.models)
+        for metrics in (self, other):
+            own = metrics._parts()
+            for name, part in total._parts().items():
+                part += own[name]  # in place
+        return total
 
-    def _keep(self, what: str, system: str, truth: Table, found: Table) -> None:
-        self._tables[f"{what} of truth", system].append(truth)
-        self._tables[f"{what} of system", system].append(found)
+    def _parts(self) -> dict[str, Sums]:
+        """Everything that adds up, by name."""
+        parts: dict[str, Sums] = {"totals": self._totals}
+        sections: dict[str, Mapping[str, HasParts]] = {
+            "elements": self._elements,
+            "particles": self._particles,
+            "jets": self._jets,
+            "met": self._met,
+            "multiplicity": self._multiplicity,
+        }
+        for section, of_systems in sections.items():
+            for name, sums in of_systems.items():
+                parts |= {f"{section}/{name}/{key}": part for key, part in sums.parts.items()}
+        return parts
 
-    def _table(self, what: str, system: str) -> Table:
-        chunks = self._tables[what, system]
-        return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+    def save(self, path: str | Path) -> None:
+        """Write the sums (.npz), from which `load` goes on."""
+        write_sums(path, self.models, self._parts())
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Metrics":
+        """Read what `save` wrote.
+
+        Raises:
+            MlpfError: the file is damaged, of another kind, or of another version of these sums.
+        """
+        models, arrays = read_sums(path)
+        metrics = cls(models)
+        restore_parts(metrics._parts(), arrays, path)
+        return metrics
 
     def results(self) -> dict[str, Any]:
         """Every number, ready for JSON: ``{value, low, high, n}`` each.
 
-        Rule-based PF is there if any event had candidates of it; the systems without pileup if any target has pileup.
+        Rule-based PF is there if any event had candidates of it; the systems without pileup if any target has pileup; bins of pileup collisions if any event
+        is known to have some.
         """
-        matched = [RULE_BASED, MODEL] if self._has_rule_based else [MODEL]
-        whole = [*matched, TARGETS, *([MODEL_HARD, TARGETS_HARD] if self._has_pileup else [])]
-        events = {name: self._table("events", name) for name in whole}
-        edges = {name.lower(): getattr(binning, name).tolist() for name in ("PARTICLE_PT", "PARTICLE_ETA", "JET_PT", "MET", "RESPONSE", "RESIDUAL")}
+        totals = self._totals.counts
+        has_pileup = bool(totals["pileup"][0])
+        shown = {
+            name: title
+            for name, title in system_titles(self.models).items()
+            if (name != RULE_BASED or totals["rule_based"][0]) and (has_pileup or not name.endswith(HARD))
+        }
+        vertices = ("vertices",) if totals["vertices"][2:-1].any() else ()
+        names = ("PARTICLE_PT", "PARTICLE_ETA", "JET_PT", "JET_ETA", "MET", "VERTICES", "RESPONSE", "RESIDUAL")
         return {
             "num_events": self.num_events,
             "num_elements": self.num_elements,
-            "num_not_finite": self.num_not_finite,
-            "systems": {name: systems.TITLES[name] for name in whole},
-            "definitions": DEFINITIONS,
-            "bins": edges,
-            "elements": {name: self._elements[name].to_json() for name in matched},
-            "particles": {name: summarise_particles(self._table("particles of truth", name), self._table("particles of system", name)) for name in matched},
-            "jets": {name: summarise_jets(self._table("jets of truth", name), self._table("jets of system", name)) for name in whole},
-            "met": {name: summarise_met(events[name]) for name in whole},
-            "multiplicity": {name: summarise_multiplicity(events[name], events[TARGETS]) for name in [*matched, TARGETS]},
+            "events_digest": self.events_digest,
+            "models": {name: {"num_not_finite": int(number)} for name, number in zip(self.models, totals["not_finite"], strict=True)},
+            "systems": shown,
+            "bins": {name.lower(): getattr(binning, name).tolist() for name in names},
+            "elements": {name: sums.to_json() for name, sums in self._elements.items() if name in shown},
+            "particles": {name: sums.to_json(("pt", "eta", *vertices), has_pileup) for name, sums in self._particles.items() if name in shown},
+            "jets": {name: sums.to_json(("pt", "eta", *vertices)) for name, sums in self._jets.items() if name in shown},
+            "met": {name: sums.to_json(("genmet", *vertices)) for name, sums in self._met.items() if name in shown},
+            "multiplicity": {name: sums.to_json() for name, sums in self._multiplicity.items() if name in shown},
         }
+
+
+def _event_hashes(events: Events) -> np.ndarray:
+    """``(B,) uint64`` hash of run, lumi, event and number of elements; their sum tells sets of events apart."""
+    numbers = np.zeros(len(events), dtype=np.uint64)
+    for values in (*(events[name] for name in IDENTITY), events.counts("element")):
+        numbers = splitmix64(numbers + values.astype(np.int64).view(np.uint64))
+    return numbers

@@ -1,9 +1,10 @@
-"""What is compared, in one form: rule-based particle flow, the model, the targets.
+"""What is compared, in one form: rule-based particle flow, the models, the targets.
 
 Every report has these side by side on the same events. The targets are what a model is trained on: the truth of per-element and per-particle numbers, and
 the ceiling of jets and missing momentum, where the generator is the truth.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ TITLES = {
     MODEL_HARD: "model, pileup removed",
     TARGETS_HARD: "targets, pileup removed",
 }
+HARD = "_hard"  # ends the name of a system without what is (said to be) pileup
 MEASURED = {c.name.lower(): int(c) for c in CLASSES if c not in (CandidateClass.NONE, CandidateClass.TAU)}  # name in reports -> class
 
 
@@ -48,6 +50,19 @@ class Particles(NamedTuple):
         counts = np.bincount(event_index(self.offsets)[kept], minlength=len(self.offsets) - 1)
         columns = {name: getattr(self, name)[kept] for name in self._fields if name != "offsets"}
         return Particles(offsets=offsets_from_counts(counts), **columns)
+
+
+def class_position(category: np.ndarray) -> np.ndarray:
+    """``(P,) int64`` position of each class in `MEASURED`, -1 where it is not there."""
+    known = np.array(list(MEASURED.values()))
+    same = np.asarray(category)[:, None] == known
+    return np.where(same.any(axis=1), same.argmax(axis=1), -1)
+
+
+def system_titles(models: Sequence[str]) -> dict[str, str]:
+    """All systems of these models in the order of reports, with what to call them."""
+    pileup_removed = {f"{name}{HARD}": f"{name}, pileup removed" for name in (*models, TARGETS)}
+    return {RULE_BASED: TITLES[RULE_BASED], **{name: name for name in models}, TARGETS: TITLES[TARGETS], **pileup_removed}
 
 
 def targets(events: Events) -> Particles:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from scipy.stats import beta
@@ -11,6 +11,7 @@ COVERAGE = math.erf(math.sqrt(0.5))  # 0.6827, one standard deviation
 REPLICAS = 500  # bootstrap samples: the interval's ends are then known to about 5 % of its length
 # Of fewer values, bootstrap intervals of an IQR would cover 48 % (four), 16 % (three) or 7 % (two) of normal toys instead of 68 %
 MIN_FOR_INTERVAL = 5
+QUARTILES = (0.25, 0.5, 0.75)
 TAIL_IN_IQR = 3.0  # further than this many IQR from the median is a tail (a Gaussian has 5e-5 there)
 
 
@@ -33,9 +34,9 @@ class Estimate(NamedTuple):
     def to_json(self) -> Any:
         """``{value, low, high, n}``, or a list of them; undefined numbers are None."""
         if np.ndim(self.value):
-            columns = (np.asarray(column) for column in self)
+            columns = (np.asarray(column).tolist() for column in self)
             return [Estimate(*entry).to_json() for entry in zip(*columns, strict=True)]
-        value, low, high = (float(number) if np.isfinite(number) else None for number in self[:3])
+        value, low, high = (float(number) if math.isfinite(number) else None for number in self[:3])
         return {"value": value, "low": low, "high": high, "n": int(self.n)}
 
 
@@ -63,30 +64,87 @@ def mean(values: np.ndarray) -> Estimate:
     return Estimate(value, value - error, value + error, n)
 
 
-def bootstrap_quantiles(values: np.ndarray, probabilities: Sequence[float], seed: int = 0, replicas: int = REPLICAS) -> np.ndarray:
+def mean_of_sums(n: np.ndarray, total: np.ndarray, squares: np.ndarray) -> Estimate:
+    """`mean` of entries of which only number, sum and sum of squares are left."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        value = total / n
+        error = np.sqrt(np.maximum(squares - total * value, 0.0) / (n - 1) / n)
+    error = np.where(n > 1, error, np.nan)
+    return Estimate(value, value - error, value + error, n.astype(np.int64))
+
+
+class Sample(Protocol):
+    """Values of which the k-th smallest can be told: sorted ones, or `mlpf.metrics.quantiles.BinnedSample`."""
+
+    def size(self) -> int:
+        """Entries."""
+
+    def at(self, rank: np.ndarray) -> np.ndarray:
+        """Entries number ``rank`` (from 0), the smallest first."""
+
+    def num_outside(self, low: float, high: float) -> int:
+        """Entries below ``low`` or above ``high``."""
+
+
+class SortedValues(NamedTuple):
+    """A `Sample` in memory: ``(n,)`` ascending."""
+
+    values: np.ndarray
+
+    def size(self) -> int:
+        """See `Sample`."""
+        return len(self.values)
+
+    def at(self, rank: np.ndarray) -> np.ndarray:
+        """See `Sample`."""
+        return self.values[rank]
+
+    def num_outside(self, low: float, high: float) -> int:
+        """See `Sample`."""
+        return int(np.count_nonzero((self.values < low) | (self.values > high)))
+
+
+def sorted_values(values: np.ndarray) -> SortedValues:
+    """Any values as a `Sample`."""
+    return SortedValues(np.sort(np.asarray(values, dtype=np.float64)))
+
+
+def bootstrap_quantiles(sample: Sample | np.ndarray, probabilities: Sequence[float], seed: int = 0, replicas: int = REPLICAS) -> np.ndarray:
     """Quantiles of bootstrap samples, exactly distributed, without drawing the samples.
 
     The k-th smallest of n draws with replacement is the sorted value number floor(n U), U the k-th smallest of n uniform numbers; the spacings of those
     are exponential (Devroye, Non-Uniform Random Variate Generation, 1986, V.2), so the few that are needed come from a few gamma numbers.
 
     Args:
-        values: ``(n,)``, n > 0.
+        sample: n > 0 values, in any order if an array.
         probabilities: Q of them.
 
     Returns:
         ``(replicas, Q)``, with NumPy's linear interpolation.
     """
-    n = len(values)
-    ordered = np.sort(values)
-    position = np.asarray(probabilities) * (n - 1)
-    lower = np.floor(position).astype(np.int64)
-    upper = np.minimum(lower + 1, n - 1)
+    sample = sorted_values(sample) if isinstance(sample, np.ndarray) else sample
+    n = sample.size()
+    position, lower, upper = _neighbors(n, probabilities)
     ranks = np.unique(np.concatenate([lower, upper]))
     spacings = np.random.default_rng(seed).standard_gamma(np.diff(ranks + 1, prepend=0, append=n + 1), size=(replicas, len(ranks) + 1))
     uniform = np.cumsum(spacings, axis=1)
-    drawn = ordered[np.minimum((uniform[:, :-1] / uniform[:, -1:] * n).astype(np.int64), n - 1)].astype(np.float64)
+    drawn = sample.at(np.minimum((uniform[:, :-1] / uniform[:, -1:] * n).astype(np.int64), n - 1))
     below, above = drawn[:, np.searchsorted(ranks, lower)], drawn[:, np.searchsorted(ranks, upper)]
     return below + (position - lower) * (above - below)
+
+
+def quantiles(sample: Sample, probabilities: Sequence[float]) -> np.ndarray:
+    """``(Q,)`` quantiles of n > 0 values, with NumPy's linear interpolation."""
+    position, lower, upper = _neighbors(sample.size(), probabilities)
+    below, above = sample.at(lower), sample.at(upper)
+    return below + (position - lower) * (above - below)
+
+
+def _neighbors(n: int, probabilities: Sequence[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where a quantile lies among n sorted values, and the ranks below and above."""
+    position = np.asarray(probabilities) * (n - 1)
+    lower = np.floor(position).astype(np.int64)
+    return position, lower, np.minimum(lower + 1, n - 1)
 
 
 def spread(values: np.ndarray, seed: int = 0) -> dict[str, Estimate]:
@@ -94,26 +152,39 @@ def spread(values: np.ndarray, seed: int = 0) -> dict[str, Estimate]:
 
     One value has a median, but no width; fewer than five have no intervals.
     """
-    n = len(values)
-    if n < 2:
-        undefined = Estimate(np.nan, np.nan, np.nan, n)
-        return {"median": Estimate(values[0] if n else np.nan, np.nan, np.nan, n), **dict.fromkeys(("iqr", "iqr_over_median", "tails"), undefined)}
-    quantiles = np.quantile(values.astype(np.float64), (0.25, 0.5, 0.75))
-    replicas = bootstrap_quantiles(values, (0.25, 0.5, 0.75), seed)
-    median, iqr = quantiles[1], quantiles[2] - quantiles[0]
-    of_replicas = {"median": replicas[:, 1], "iqr": replicas[:, 2] - replicas[:, 0]}
+    return {name: Estimate(*(np.asarray(column)[0] for column in estimate)) for name, estimate in spreads([sorted_values(values)], seed).items()}
+
+
+def spreads(samples: Sequence[Sample], seed: int = 0) -> dict[str, Estimate]:
+    """`spread` of each of G samples, as an `Estimate` of ``(G,)`` arrays; what one says does not depend on the others."""
+    n = np.array([sample.size() for sample in samples], dtype=np.int64)
+    quartiles, replicas = np.full((len(n), 3), np.nan), np.full((len(n), REPLICAS, 3), np.nan)
+    for g, sample in enumerate(samples):
+        if n[g] > 0:
+            quartiles[g] = quantiles(sample, QUARTILES)
+        if n[g] >= MIN_FOR_INTERVAL:
+            replicas[g] = bootstrap_quantiles(sample, QUARTILES, seed)
+    quartiles[n == 1, ::2] = np.nan  # no width
+    nominal, of_replicas = _widths(quartiles), _widths(replicas)
+    estimates = {name: _intervals(nominal[name], of_replicas[name], n) for name in nominal}
+    limit = TAIL_IN_IQR * nominal["iqr"]
+    tails = [s.num_outside(m - d, m + d) if np.isfinite(d) else 0 for s, m, d in zip(samples, nominal["median"], limit, strict=True)]
+    outside = fraction(np.array(tails), np.where(n > 1, n, 0))
+    return {**estimates, "tails": Estimate(*outside[:3], n)}
+
+
+def _widths(quartiles: np.ndarray) -> dict[str, np.ndarray]:
+    """Median, IQR and their ratio of ``(..., 3)`` quartiles."""
+    median, iqr = quartiles[..., 1], quartiles[..., 2] - quartiles[..., 0]
     with np.errstate(invalid="ignore", divide="ignore"):
-        of_replicas["iqr_over_median"] = of_replicas["iqr"] / of_replicas["median"]
-        nominal = {"median": median, "iqr": iqr, "iqr_over_median": iqr / median}
-    estimates = {name: _interval(nominal[name], of_replicas[name], n) for name in nominal}
-    tails = np.count_nonzero(np.abs(values.astype(np.float64) - median) > TAIL_IN_IQR * iqr)
-    return {**estimates, "tails": fraction(tails, n)}
+        return {"median": median, "iqr": iqr, "iqr_over_median": iqr / median}
 
 
-def _interval(value: float, replicas: np.ndarray, n: int) -> Estimate:
-    if n < MIN_FOR_INTERVAL or not np.isfinite(replicas).all():  # not finite: medians of 0 to divide by
-        return Estimate(value, np.nan, np.nan, n)
-    low, high = np.quantile(replicas, (0.5 - COVERAGE / 2, 0.5 + COVERAGE / 2))
+def _intervals(value: np.ndarray, replicas: np.ndarray, n: np.ndarray) -> Estimate:
+    finite = np.isfinite(replicas).all(axis=1)  # not finite: too few values, or medians of 0 to divide by
+    low, high = np.full((2, len(n)), np.nan)
+    if finite.any():
+        low[finite], high[finite] = np.quantile(replicas[finite], (0.5 - COVERAGE / 2, 0.5 + COVERAGE / 2), axis=1)
     return Estimate(value, low, high, n)
 
 

@@ -64,7 +64,7 @@ def _display_event(drawn: "Events", output: Path, identity: str, predictions: Pa
     from mlpf.plotting.event_files import find_candidates
 
     candidates = None if predictions is None else find_candidates(predictions, drawn)
-    draw_event(drawn, output, candidates, min_pt)
+    draw_event(drawn, output, {} if predictions is None or candidates is None else {predictions.stem: candidates}, min_pt)
     truth = true_particles(drawn).pt
     console.print(f"{identity}: {drawn.size('element')} elements, {(truth > min_pt).sum()} of {len(truth)} true particles above {min_pt:g} GeV")
     if candidates is not None:

@@ -15,8 +15,10 @@ from mlpf import schema
 from mlpf.io.files import atomic_file
 from mlpf.kinematics import delta_phi
 from mlpf.plotting.association_layout import MAX_NODES, positions, shown
-from mlpf.plotting.event import DARK, ELEMENT_STYLES, check_format
-from mlpf.plotting.style import BLUE, GREY, ORANGE, PURPLE, RED, VIOLET, style
+from mlpf.plotting.event import check_format
+from mlpf.plotting.event_particles import true_class
+from mlpf.plotting.looks import DARK, FAINT, PARTICLE_STYLES, ParticleStyle
+from mlpf.plotting.style import GREY, style
 from mlpf.postprocess.event_graph import Node
 from mlpf.schema import CandidateClass, ElementType
 
@@ -27,11 +29,11 @@ TITLES = {
     "candidate": r"candidates, $p_\mathrm{T}$",
 }
 BOX, BOX_HEIGHT, GAP, ROW = 1.75, 0.23, 1.5, 0.28  # inches: a node, the space between columns, the height of a row
-LEFT, BOTTOM, TOP, BETWEEN, RIGHT = 0.45, 0.95, 0.75, 0.95, 0.2  # inches: around and between the two views
+LEFT, BOTTOM, TOP, BETWEEN, RIGHT = 0.45, 0.95, 0.75, 1.05, 0.2  # inches: around and between the two views
 PLANE = 4.8  # inches, side of the (eta, phi) plane
 MIN_WIDTH, MAX_WIDTH = 0.8, 3.5  # points, of a link; the latter from an element's only particle
 MAX_FRAMED = 5  # selected nodes; more would be no news
-PALE, FAINT = "#cdd0d6", "#5c6370"
+PALE = "#cdd0d6"
 _PREFIX = {"trackingparticle": "TP ", "simcluster": "SC "}
 
 # pdgId -> sign and charge, Review of Particle Physics
@@ -43,8 +45,18 @@ _SYMBOLS = {
 }  # fmt: skip
 _BARRED = (12, 14, 16, 311)  # antiparticles of their own that a flipped charge does not tell; so are all baryons
 _OPPOSITE = {"+": "-", "-": "+"}
-_CLASS_COLORS = {
-    "charged hadron, track": BLUE, "neutral hadron, HCAL": RED, "photon, ECAL": ORANGE, "electron, GSF track": PURPLE, "muon": DARK, "HF": VIOLET, "other": GREY
+_LEGEND = {
+    "charged hadron": "charged hadron, track",
+    "photon": "photon, ECAL",
+    "neutral hadron": "neutral hadron, HCAL",
+    "electron": "electron, GSF",
+    "HF particle": "HF",
+}
+# elements look like the particles that mostly make them; all others (PS1, BREM, SC ...) like other particles
+_CLASS_OF_ELEMENT = {
+    ElementType.TRACK: CandidateClass.CHARGED_HADRON, ElementType.ECAL: CandidateClass.PHOTON, ElementType.HCAL: CandidateClass.NEUTRAL_HADRON,
+    ElementType.HO: CandidateClass.NEUTRAL_HADRON, ElementType.GSF: CandidateClass.ELECTRON, ElementType.HFEM: CandidateClass.HF_EM,
+    ElementType.HFHAD: CandidateClass.HF_HADRON,
 }  # fmt: skip
 _CANDIDATE_SYMBOLS = {211: "$h^+$", -211: "$h^-$", 130: "$h^0$", 1: r"$h_\mathrm{HF}$", 2: r"$\gamma_\mathrm{HF}$"}
 
@@ -87,12 +99,18 @@ def _annotate(figure: Figure, page: np.ndarray, graph: nx.DiGraph, hidden: list[
     figure.text(LEFT / page[0], top, r"$\mathbf{mlpf}$ $\mathit{simulation}$", va="center")
     identity = ", ".join(f"{name} {graph.graph[name]}" for name in schema.IDENTITY)
     figure.text(1 - RIGHT / page[0], top, identity, va="center", ha="right", fontsize="small")
+    seen = {look(attributes) for _, attributes in graph.nodes(data=True)}
     handles = [
         Line2D([], [], color=DARK, linewidth=2.5, label="chosen"),
         Line2D([], [], color=PALE, linewidth=2.5, label="linked; width: share of the element"),
-        *(Line2D([], [], color=color, marker="o", linestyle="none", label=title) for title, color in _CLASS_COLORS.items()),
-        Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="none", label="from pileup"),
+        *(
+            Line2D([], [], color=style_of.color, marker=style_of.marker, linestyle="none", label=_LEGEND.get(style_of.title, style_of.title))
+            for style_of in PARTICLE_STYLES
+            if style_of in seen
+        ),
     ]
+    if any(attributes.get("ispu", 0.0) > 0.5 for _, attributes in graph.nodes(data=True)):
+        handles.append(Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="none", label="from pileup"))
     figure.legend(
         handles=handles, loc="lower left", bbox_to_anchor=(LEFT / page[0] - 0.005, 0.3 / page[1]), ncols=len(handles), columnspacing=1.2, handletextpad=0.4
     )
@@ -153,7 +171,7 @@ def _curve(first: tuple[float, float], second: tuple[float, float]) -> Curve:
 
 def _draw_box(axes: Axes, node: dict[str, Any], x: float, y: float, framed: bool) -> None:
     """Marker, name, pt or energy, and index of a node, in a box whose left side is at x and its middle at y."""
-    color, marker = look(node)
+    _, _, color, marker = look(node)
     pad, corner = 0.06, (x + 0.06, y - 0.5 * BOX_HEIGHT + 0.06)
     edge: dict[str, Any] = {"edgecolor": DARK, "linewidth": 2.0} if framed else {"edgecolor": color, "linewidth": 0.8}
     box = FancyBboxPatch(corner, BOX - 2 * pad, BOX_HEIGHT - 2 * pad, f"round,pad={pad}", facecolor="white", zorder=3, clip_on=False, **edge)
@@ -168,19 +186,15 @@ def _draw_box(axes: Axes, node: dict[str, Any], x: float, y: float, framed: bool
     axes.text(x + BOX - 0.07, y, str(node["index"]), va="center_baseline", ha="right", fontsize=6.5, color=FAINT, zorder=5)
 
 
-def look(node: dict[str, Any]) -> tuple[str, str]:
-    """Colour by class or element type, and marker, of a node."""
+def look(node: dict[str, Any]) -> ParticleStyle:
+    """How a node looks: by the class of a particle, and as such an element by its type."""
     if node["role"] == "element":
-        kind = ElementType[node["type"]]
-        style_of = next((look for look in ELEMENT_STYLES if kind in look.types), None)
-        if kind == ElementType.GSF:
-            return PURPLE, "^"
-        return (style_of.color, style_of.marker) if style_of else (GREY, "s")
-    pid = abs(node["pid"])
-    if node["role"] == "candidate" and pid in (CandidateClass.HF_HADRON, CandidateClass.HF_EM):
-        return VIOLET, "o"
-    by_pid = {11: PURPLE, 13: DARK, 22: ORANGE, 111: ORANGE}
-    return by_pid.get(pid, BLUE if node["charge"] else RED), "o"
+        category = int(_CLASS_OF_ELEMENT.get(ElementType[node["type"]], CandidateClass.NONE))
+    elif node["role"] == "candidate":
+        category = abs(node["pid"])
+    else:
+        category = int(true_class(*(np.array([node[name]]) for name in ("pid", "charge", "eta")))[0])
+    return next(style_of for style_of in PARTICLE_STYLES if category in style_of.classes)
 
 
 def _marker_size(node: dict[str, Any]) -> float:
@@ -194,7 +208,7 @@ def _number(value: float) -> str:
 
 
 def draw_plane(axes: Axes, graph: nx.DiGraph) -> None:
-    """The drawn nodes in the (eta, phi) plane around the selected ones: elements filled, particles as rings, candidates as dots, chosen links as lines."""
+    """The drawn nodes in the (eta, phi) plane around the selected ones: elements filled, particles open, candidates as dots, chosen links as lines."""
     nodes = [node for node, attributes in graph.nodes(data=True) if attributes["role"] != "part"]
     centre = [node for node in nodes if graph.nodes[node].get("selected", False)] or nodes
     if centre:
@@ -206,8 +220,9 @@ def draw_plane(axes: Axes, graph: nx.DiGraph) -> None:
         around = min(half, np.pi)
         axes.set(xlim=(eta - half, eta + half), ylim=(phi - around, phi + around))
         _draw_points(axes, graph, at)
-    axes.set(xlabel=r"$\eta$", ylabel=r"$\phi$")
-    axes.set_title("rings: true particles, filled: elements, dots: candidates", fontsize="small", loc="center", pad=8)
+        axes.locator_params(nbins=6)
+    axes.set(xlabel=r"$\eta$", ylabel=r"$\phi$ [rad]")
+    axes.set_title("open: true particles, filled: elements, dots: candidates", fontsize="small", loc="center", pad=8)
 
 
 def _draw_points(axes: Axes, graph: nx.DiGraph, at: dict[Node, tuple[float, float]]) -> None:
@@ -216,11 +231,11 @@ def _draw_points(axes: Axes, graph: nx.DiGraph, at: dict[Node, tuple[float, floa
             axes.plot(*zip(at[first], at[second], strict=True), color=DARK, linewidth=0.8, zorder=2)
     for node, place in at.items():
         attributes = graph.nodes[node]
-        color, marker = look(attributes)
+        _, _, color, marker = look(attributes)
         size = 2 * _marker_size(attributes)
         if attributes["role"] == "element":
             axes.plot(*place, marker, color=color, markersize=size, alpha=0.75, markeredgewidth=0, zorder=3)
         elif attributes["role"] == "particle":
-            axes.plot(*place, "o", color=color, markerfacecolor="none", markersize=1.3 * size, markeredgewidth=1.3, zorder=4)
+            axes.plot(*place, marker, color=color, markerfacecolor="none", markersize=1.3 * size + 2.0, markeredgewidth=1.3, zorder=4)
         else:
             axes.plot(*place, "o", color=DARK, markersize=5, markeredgecolor="white", markeredgewidth=0.6, zorder=5)

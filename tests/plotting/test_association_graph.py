@@ -4,7 +4,7 @@ import pytest
 
 from mlpf.errors import MlpfError
 from mlpf.plotting.association_graph import draw_association_graph, look, symbol
-from mlpf.plotting.style import BLUE, ORANGE, PURPLE, RED, VIOLET
+from mlpf.plotting.style import BLUE, GREY, ORANGE, PURPLE, RED, VIOLET
 from mlpf.postprocess.association_graph import association_graph, find_node, hardest_particle, neighbourhood
 from mlpf.postprocess.policy import PostprocessConfig
 from mlpf.testing import random_events
@@ -75,10 +75,19 @@ def test_candidates_are_named_by_their_class():
 
 
 @pytest.mark.parametrize(
-    ("node", "color"),
-    [({"role": "particle", "pid": -321, "charge": -1}, BLUE), ({"role": "particle", "pid": 2112, "charge": 0}, RED),
-     ({"role": "candidate", "pid": 22, "charge": 0}, ORANGE), ({"role": "part", "pid": -11, "charge": 1}, PURPLE),
-     ({"role": "candidate", "pid": 2, "charge": 0}, VIOLET), ({"role": "element", "type": "GSF"}, PURPLE), ({"role": "element", "type": "ECAL"}, ORANGE)],
+    ("node", "color", "marker"),
+    [({"role": "particle", "pid": -321, "charge": -1, "eta": 0.0}, BLUE, "^"), ({"role": "particle", "pid": 2112, "charge": 0, "eta": 0.0}, RED, "h"),
+     ({"role": "particle", "pid": 2112, "charge": 0, "eta": 4.0}, VIOLET, "D"), ({"role": "candidate", "pid": 22, "charge": 0}, ORANGE, "s"),
+     ({"role": "part", "pid": -11, "charge": 1, "eta": 0.0}, PURPLE, "v"), ({"role": "candidate", "pid": 2, "charge": 0}, VIOLET, "D"),
+     ({"role": "element", "type": "GSF"}, PURPLE, "v"), ({"role": "element", "type": "ECAL"}, ORANGE, "s"), ({"role": "element", "type": "SC"}, GREY, "o")],
 )  # fmt: skip
-def test_a_particle_has_the_colour_of_the_element_that_it_makes(node, color):
-    assert look(node)[0] == color
+def test_a_particle_looks_like_the_element_that_it_makes(node, color, marker):
+    assert (look(node).color, look(node).marker) == (color, marker)
+
+
+def test_the_legend_names_what_is_drawn_and_no_more(graph, tmp_path):
+    alone = neighbourhood(graph, [next(node for node, kind in graph.nodes(data="type") if kind == "HCAL")], 0)
+    draw_association_graph(alone, tmp_path / "graph.svg")
+    text = (tmp_path / "graph.svg").read_text()
+    assert "neutral hadron, HCAL" in text
+    assert "photon, ECAL" not in text

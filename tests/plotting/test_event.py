@@ -1,3 +1,6 @@
+import re
+import zlib
+
 import matplotlib.image
 import numpy as np
 import pytest
@@ -7,9 +10,13 @@ from mlpf.errors import MlpfError
 from mlpf.events import Events
 from mlpf.io.ntuple import write_ntuple
 from mlpf.io.shards import write_parquet
-from mlpf.plotting.event import ECAL_RADIUS, draw_event, helix, true_particles
+from mlpf.plotting.event import PALE, draw_event
 from mlpf.plotting.event_files import find_candidates, read_event
+from mlpf.plotting.event_particles import Points, model_particles, rule_based_particles, true_class, true_particles
+from mlpf.plotting.event_views import helix, longitudinal_deposits, transverse_deposits
+from mlpf.plotting.looks import ELEMENT_STYLES, PARTICLE_STYLES
 from mlpf.schema import CandidateClass, ElementType
+from mlpf.simulation.propagation import ECAL_RADIUS
 from mlpf.testing import random_events
 
 
@@ -31,19 +38,51 @@ def candidates(events, pt=2.0):
 @pytest.mark.parametrize("suffix", [".png", ".pdf", ".svg"])
 def test_an_event_is_drawn_in_the_format_of_its_name(ntuple, tmp_path, suffix):
     path = tmp_path / f"event{suffix}"
-    draw_event(ntuple.slice(0, 1), path, candidates(ntuple.slice(0, 1)))
+    draw_event(ntuple.slice(0, 1), path, {"model": candidates(ntuple.slice(0, 1))})
     assert path.read_bytes()[:5] in (b"\x89PNG\r", b"%PDF-", b"<?xml")
     assert path.stat().st_size > 10000
 
 
-def test_candidates_and_jets_change_the_picture(random_dataset, tmp_path):
+def test_candidates_change_the_picture(random_dataset, tmp_path):
     event = random_dataset(1)
-    draw_event(event, tmp_path / "without.png")
-    draw_event(event, tmp_path / "with.png", candidates(event))
-    without, with_candidate = (matplotlib.image.imread(tmp_path / f"{name}.png") for name in ("without", "with"))
-    assert without.shape == with_candidate.shape
-    assert not np.array_equal(without, with_candidate)
-    assert (without[..., :3].min(axis=2) < 0.9).mean() > 0.02  # ink
+    for name, pt in (("soft", 1.0), ("hard", 50.0)):
+        draw_event(event, tmp_path / f"{name}.png", {"model": candidates(event, pt)})
+    soft, hard = (matplotlib.image.imread(tmp_path / f"{name}.png") for name in ("soft", "hard"))
+    assert soft.shape == hard.shape
+    assert not np.array_equal(soft, hard)
+    assert (soft[..., :3].min(axis=2) < 0.9).mean() > 0.02  # ink
+
+
+@pytest.mark.parametrize("names", [(), ("first",), ("first", "second"), ("first", "second", "third")])
+def test_each_set_of_candidates_has_a_panel_beside_the_truth(ntuple, tmp_path, names):
+    event = ntuple.slice(0, 1)
+    draw_event(event, tmp_path / "event.svg", {name: candidates(event) for name in names}, min_pt=1.5)
+    text = (tmp_path / "event.svg").read_text()
+    shown = re.findall(r"truth \(open\), ([\w -]+) \(filled\)", text)
+    assert shown == list(names or ["rule-based PF"])
+    assert text.count("1.5 GeV") >= 2 + len(shown)  # on every panel but one: what is left out
+    assert all(look.title in text for look in ELEMENT_STYLES)
+    assert (">other<" in text) == bool(names)  # candidates of pdgId 0, the consumer's type X
+
+
+def test_an_event_with_pileup_says_what_is_pale_and_stays_small_with_text_as_text(tmp_path):
+    event = random_events(np.random.default_rng(1), 1, 6000)
+    draw_event(event, tmp_path / "event.svg")
+    assert "pale: from pileup" in (tmp_path / "event.svg").read_text()
+    draw_event(event, tmp_path / "event.pdf", min_pt=0.0)
+    content = (tmp_path / "event.pdf").read_bytes()
+    assert len(content) < 3e6
+    assert b"/Subtype /Image" in content  # dense layers are pixels
+    streams = [zlib.decompress(stream) for stream in re.findall(rb"/FlateDecode >>\r?\nstream\r?\n(.*?)\r?\nendstream", content, re.DOTALL)]
+    assert max(stream.count(b" Tj") for stream in streams) > 100  # letters shown as letters
+    assert b"/Type3" not in content
+
+
+def test_no_two_elements_or_particles_differ_in_colour_alone():
+    for styles in (ELEMENT_STYLES, PARTICLE_STYLES):
+        assert len({look.marker for look in styles}) == len({look.color for look in styles}) == len(styles)
+    assert {c for look in PARTICLE_STYLES for c in look.classes} == set(CandidateClass)
+    assert 0 < PALE < 0.5
 
 
 def test_an_unknown_format_is_refused_and_nothing_is_left(ntuple, tmp_path):
@@ -62,6 +101,8 @@ def test_true_particles_of_an_ntuple_are_those_linked_to_an_element():
     event = Events(
         {
             "caloparticle_pt": [1.0, 2.0, 3.0, 4.0],
+            "caloparticle_pid": [22, -11, 22, 22],
+            "caloparticle_ev": [0, 7, 0, 0],
             "caloparticle_idx_trackingparticle": [-1, 1, 0, -1],
             "caloparticle_to_element.first": [0],
             "caloparticle_to_element.second": [0],
@@ -73,30 +114,91 @@ def test_true_particles_of_an_ntuple_are_those_linked_to_an_element():
         {"caloparticle": [0, 4], "trackingparticle": [0, 2], "caloparticle_to_element": [0, 1], "trackingparticle_to_element": [0, 1], "element": [0, 1]},
         1,
     )
-    assert true_particles(event).pt.tolist() == [1.0, 2.0]  # the first by its deposit, the second by its track
+    found = true_particles(event)
+    assert found.pt.tolist() == [1.0, 2.0]  # the first by its deposit, the second by its track
+    assert found.category.tolist() == [CandidateClass.PHOTON, CandidateClass.ELECTRON]
+    assert found.pileup.tolist() == [0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("pid", "charge", "eta", "category"),
+    [(211, 1, 1.0, 211), (-321, -1, 2.9, 211), (2112, 0, -2.0, 130), (22, 0, 0.0, 22),
+     (-13, 1, 2.0, 13), (11, -1, 0.0, 11), (211, 1, 3.1, 1), (22, 0, -4.0, 2)],
+)  # fmt: skip
+def test_true_particles_have_the_class_of_their_candidates(pid, charge, eta, category):
+    assert true_class(np.array([pid]), np.array([charge]), np.array([eta])).tolist() == [category]
+
+
+def test_charges_that_ntuples_of_2020_lack_follow_from_the_particle():
+    event = random_events(np.random.default_rng(1), 1, 100, "2020")
+    found, pid = true_particles(event), np.abs(event["trackingparticle_pid"])
+    assert not event.has("trackingparticle_charge")
+    assert np.isin(pid, [211, 130]).any()
+    seen = np.isin(np.arange(event.size("trackingparticle")), event["trackingparticle_to_element.first"])
+    charged = np.isin(pid[seen], (211, 321, 2212)) & (np.abs(found.eta) < 3)
+    assert (found.category[charged] == CandidateClass.CHARGED_HADRON).all()
+    neutral = np.isin(pid[seen], (130, 2112)) & (np.abs(found.eta) < 3)
+    assert (found.category[neutral] == CandidateClass.NEUTRAL_HADRON).all()
 
 
 def test_true_particles_of_a_dataset_are_the_targets(random_dataset):
     event = random_dataset(1)
-    assert len(true_particles(event).pt) == np.count_nonzero(event["target_class"] != CandidateClass.NONE)
+    found = true_particles(event)
+    assert np.array_equal(found.category, event["target_class"][event["target_class"] != CandidateClass.NONE])
+    assert len(rule_based_particles(event).pt) == np.count_nonzero(event["candidate_class"])
     assert np.isin(event["element_type"], list(ElementType)).all()
+
+
+def test_points_come_by_falling_pt_and_without_what_is_not_finite(ntuple):
+    found = candidates(ntuple).with_columns({"mlpfcandidate_pt": [1.0, np.inf, 5.0], "mlpfcandidate_pdgid": [-211, 22, -13]})
+    kept = model_particles(found).above(0.5)
+    assert isinstance(kept, Points)
+    assert kept.pt.tolist() == [5.0, 1.0]
+    assert kept.category.tolist() == [CandidateClass.MUON, CandidateClass.CHARGED_HADRON]
+    assert model_particles(found).above(1.0).pt.tolist() == [5.0]
+
+
+def test_bars_hold_the_energy_of_the_clusters_in_their_direction():
+    event = Events(
+        {
+            "element_type": [ElementType.ECAL, ElementType.HCAL, ElementType.ECAL, ElementType.HFEM, ElementType.TRACK, ElementType.ECAL],
+            "element_pt": [3.0, 5.0, 7.0, 11.0, 100.0, 13.0],
+            "element_eta": [0.5, 0.5, 2.0, -4.0, 0.5, -1.0],
+            "element_phi": [1.0, 1.0, 1.0, -1.0, 1.0, -2.0],
+        },
+        {"element": [0, 6]},
+        1,
+    )
+    around = transverse_deposits(event)
+    sums = around.energy.sum(axis=0).tolist()
+    assert sums == [16.0, 5.0, 0.0]  # of the barrel: ECAL, HCAL, HF
+    bar = np.searchsorted(around.angle, 1.0) - 1
+    assert around.energy[bar].tolist() == [3.0, 5.0, 0.0]
+    above, below = longitudinal_deposits(event)
+    assert above.energy.sum(axis=0).tolist() == [10.0, 5.0, 0.0]
+    assert below.energy.sum(axis=0).tolist() == [13.0, 0.0, 11.0]
+    forward = np.flatnonzero(below.energy[:, 2])[0]
+    polar = 2 * np.arctan(np.exp(4.0))
+    assert -below.angle[forward] >= polar >= -below.angle[forward + 1]  # below the beam: the angle is negative
 
 
 @pytest.mark.parametrize(("pt", "charge", "sign"), [(2.0, 1, -1), (2.0, -1, 1), (50.0, 1, -1)])
 def test_a_track_meets_the_ecal_where_the_circle_does(pt, charge, sign):
     # chord of a circle through the origin: sin(delta phi) = r / (2 R), R = pt / (0.2998 B) m
     path = helix(pt, 0.0, 0.5, charge, 0.0, 0.0, 0.0)
-    end = path[-1]
-    assert np.hypot(*end) == pytest.approx(ECAL_RADIUS, rel=0.02)
-    expected = 0.5 + sign * np.arcsin(np.hypot(*end) / (2 * 100 * pt / (0.2998 * 3.8)))
-    assert np.arctan2(end[1], end[0]) == pytest.approx(expected, abs=1e-4)
+    x, y, _ = path[-1]
+    assert np.hypot(x, y) == pytest.approx(ECAL_RADIUS, rel=0.02)
+    expected = 0.5 + sign * np.arcsin(np.hypot(x, y) / (2 * 100 * pt / (0.2998 * 3.8)))
+    assert np.arctan2(y, x) == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_forward_track_ends_at_the_endcap_and_a_slow_one_turns_back():
     forward = helix(5.0, 2.5, 0.0, 1, 0.0, 0.0, 0.0)
-    assert np.hypot(*forward[-1]) == pytest.approx(317.0 / np.sinh(2.5), rel=0.03)
+    assert np.hypot(*forward[-1, :2]) == pytest.approx(317.0 / np.sinh(2.5), rel=0.03)
+    assert forward[-1, 2] == pytest.approx(317.0, rel=0.03)
     slow = helix(0.3, 0.0, 0.0, 1, 0.0, 0.0, 0.0)
-    assert np.hypot(*slow[-1]) == pytest.approx(2 * 100 * 0.3 / (0.2998 * 3.8), rel=1e-3)  # the diameter, after half a turn
+    assert np.hypot(*slow[-1, :2]) == pytest.approx(2 * 100 * 0.3 / (0.2998 * 3.8), rel=1e-3)  # the diameter, after half a turn
+    assert not slow[:, 2].any()
 
 
 def test_one_event_is_read_from_an_ntuple_and_from_a_dataset(ntuple, random_dataset, write_dataset, tmp_path):

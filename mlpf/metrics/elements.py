@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mlpf import schema
+from mlpf.features import class_positions
 from mlpf.metrics import binning
 from mlpf.metrics.sums import CountSums, Sums, count_cells
 from mlpf.metrics.systems import MEASURED, Particles
@@ -74,21 +75,15 @@ def count_elements(truth: Particles, found: Particles, kept: np.ndarray) -> Elem
         kept: ``(N,) bool`` the elements that a model sees.
     """
     true_class, found_class = np.zeros(len(kept), dtype=np.int64), np.zeros(len(kept), dtype=np.int64)
-    true_class[truth.element] = _class_index(truth.category)
-    found_class[found.element] = _class_index(found.category)
+    true_class[truth.element] = class_positions(truth.category)
+    found_class[found.element] = class_positions(found.category)
     confusion = np.bincount(true_class[kept] * NUM_CLASSES + found_class[kept], minlength=NUM_CLASSES**2).reshape(NUM_CLASSES, NUM_CLASSES)
     return ElementCounts(confusion, _by_variable(truth, found_class, kept), _by_variable(found, true_class, kept))
 
 
-def _class_index(category: np.ndarray) -> np.ndarray:
-    """Position in `schema.CLASSES` of each class."""
-    order = np.argsort(schema.CLASS_IDS)
-    return order[np.searchsorted(schema.CLASS_IDS, category, sorter=order)]
-
-
 def _by_variable(particles: Particles, other_class: np.ndarray, kept: np.ndarray) -> dict[str, np.ndarray]:
     particles = particles.select(kept[particles.element])
-    own_class = _class_index(particles.category)
+    own_class = class_positions(particles.category)
     same = own_class == other_class[particles.element]
     counts = {}
     for name, edges in VARIABLES.items():

@@ -10,7 +10,7 @@ from mlpf.jets import HT_MAX_ETA, HT_MIN_PT
 from mlpf.metrics import binning
 from mlpf.metrics.jets import JetSet
 from mlpf.metrics.sums import MeanSums, SpreadSums, Sums
-from mlpf.metrics.systems import MEASURED, Particles, class_position
+from mlpf.metrics.systems import MEASURED, Particles, measured_positions
 
 
 def missing_momentum(particles: Particles) -> tuple[np.ndarray, np.ndarray]:
@@ -95,6 +95,6 @@ class MultiplicitySums:
 
 def multiplicity(particles: Particles) -> np.ndarray:
     """``(B, 7) int64`` particles of each event, by class of `MEASURED`."""
-    position, num_events = class_position(particles.category), len(particles.offsets) - 1
+    position, num_events = measured_positions(particles.category), len(particles.offsets) - 1
     cell = event_index(particles.offsets) * len(MEASURED) + position
     return np.bincount(cell[position >= 0], minlength=num_events * len(MEASURED)).reshape(num_events, len(MEASURED))

@@ -160,7 +160,7 @@ def _assign(pairs: _Rows, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
 
 
 @numba.njit(cache=True)
-def _find_column(pairs: _Rows, columns: np.ndarray, start: int, partner: np.ndarray, search: _Search) -> int:
+def _find_column(pairs: _Rows, columns: np.ndarray, start: int, partner: np.ndarray, search: _Search) -> np.int64:
     """Free column at the end of the cheapest path from a row over columns and their owners (Dijkstra); adapts the prices."""
     owner, price, distance, via = search
     reached, settled = [np.int64(0) for _ in range(0)], [np.int64(0) for _ in range(0)]

@@ -15,7 +15,7 @@ from mlpf.kinematics import delta_phi
 from mlpf.metrics import binning
 from mlpf.metrics.matching import hungarian, nearby_pairs
 from mlpf.metrics.sums import ALL, FractionSums, SpreadSums, Sums
-from mlpf.metrics.systems import MEASURED, Particles, class_position, is_charged
+from mlpf.metrics.systems import MEASURED, Particles, is_charged, measured_positions
 from mlpf.schema import ElementType
 
 MAX_DELTA_R = 0.15
@@ -133,7 +133,7 @@ class _Binned(NamedTuple):
 
     @classmethod
     def of(cls, particles: Particles, vertices: np.ndarray) -> "_Binned":
-        position = class_position(particles.category)
+        position = measured_positions(particles.category)
         bins = {
             "pt": binning.bin_index(particles.pt, binning.PARTICLE_PT),
             "eta": binning.bin_index(particles.eta, binning.PARTICLE_ETA),

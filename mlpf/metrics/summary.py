@@ -15,6 +15,7 @@ from mlpf.metrics.elements import ElementCounts, count_elements
 from mlpf.metrics.event import MissingMomentumSums, MultiplicitySums, scalar_sum
 from mlpf.metrics.jets import JetSet, JetSums, generated_jets, jets_of
 from mlpf.metrics.particles import ParticleSums, match_particles
+from mlpf.metrics.scores import DecisionCounts, ScoreCounts, Truth, by_class
 from mlpf.metrics.sums import CountSums, Sums
 from mlpf.metrics.sums_file import read_sums, restore_parts, write_sums
 from mlpf.metrics.systems import HARD, RULE_BASED, TARGETS, Particles, system_titles, without_pileup
@@ -55,7 +56,7 @@ class HasParts(Protocol):
 
 
 class Metrics:
-    """Collects events, then gives all numbers; memory is flat, some 20 MB for each model.
+    """Collects events, then gives all numbers; memory is flat, some 50 MB for each model.
 
     Args:
         models: their names; the systems are rule-based PF, these, the targets, and the models and the targets without pileup.
@@ -78,6 +79,8 @@ class Metrics:
         self._jets = {name: JetSums() for name in everything}
         self._met = {name: MissingMomentumSums() for name in everything}
         self._multiplicity = {name: MultiplicitySums() for name in (*matched, TARGETS)}
+        self._scores = {name: ScoreCounts() for name in models}
+        self._decisions = DecisionCounts()
 
     @property
     def num_events(self) -> int:
@@ -115,6 +118,7 @@ class Metrics:
             self._multiplicity[name].update(truth, particles)
         self._multiplicity[TARGETS].update(truth, truth)
         self._compare_events(events, {**matched, TARGETS: truth}, vertices)
+        self._score(events, predictions)
 
     def _count(
         self,
@@ -155,6 +159,13 @@ class Metrics:
                 hard = without_pileup(particles)
                 add(f"{name}{HARD}", hard, jets if len(hard.pt) == len(particles.pt) else jets_of(hard))
 
+    def _score(self, events: Events, predictions: Mapping[str, Prediction]) -> None:
+        """Scores of models, decisions of rule-based particle flow."""
+        truth = Truth(events)
+        self._decisions.update(events, truth)
+        for name in self.models:
+            self._scores[name].update(truth, predictions[name].outputs)
+
     def __add__(self, other: "Metrics") -> "Metrics":
         """Of the events of both: parts of one dataset, the same models."""
         assert self.models == other.models, f"sums of {self.models} and of {other.models}"
@@ -167,7 +178,7 @@ class Metrics:
 
     def _parts(self) -> dict[str, Sums]:
         """Everything that adds up, by name."""
-        parts: dict[str, Sums] = {"totals": self._totals}
+        parts: dict[str, Sums] = {"totals": self._totals, "decisions": self._decisions, **{f"scores/{name}": scores for name, scores in self._scores.items()}}
         sections: dict[str, Mapping[str, HasParts]] = {
             "elements": self._elements,
             "particles": self._particles,
@@ -224,6 +235,10 @@ class Metrics:
             "met": {name: sums.to_json(("genmet", *vertices)) for name, sums in self._met.items() if name in shown},
             "multiplicity": {name: sums.to_json() for name, sums in self._multiplicity.items() if name in shown},
         }
+
+    def performance(self) -> dict[str, Any]:
+        """Classification of elements: bin -> class -> model (and what rule-based particle flow decides) -> numbers."""
+        return by_class({RULE_BASED: self._decisions, **self._scores})
 
 
 def _event_hashes(events: Events) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mlpf.events import Events, event_index, offsets_from_counts
+from mlpf.features import class_positions
 from mlpf.schema import CHARGED_CLASSES, CLASSES, CandidateClass
 
 RULE_BASED, MODEL, TARGETS = "pf", "model", "targets"
@@ -52,11 +53,9 @@ class Particles(NamedTuple):
         return Particles(offsets=offsets_from_counts(counts), **columns)
 
 
-def class_position(category: np.ndarray) -> np.ndarray:
+def measured_positions(category: np.ndarray) -> np.ndarray:
     """``(P,) int64`` position of each class in `MEASURED`, -1 where it is not there."""
-    known = np.array(list(MEASURED.values()))
-    same = np.asarray(category)[:, None] == known
-    return np.where(same.any(axis=1), same.argmax(axis=1), -1)
+    return np.array([list(MEASURED.values()).index(c) if c in MEASURED.values() else -1 for c in CLASSES] + [-1])[class_positions(category)]
 
 
 def system_titles(models: Sequence[str]) -> dict[str, str]:

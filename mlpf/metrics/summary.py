@@ -176,6 +176,19 @@ class Metrics:
                 part += own[name]  # in place
         return total
 
+    def beside(self, later: "Metrics") -> "Metrics":
+        """The models of both, which have seen the same events; of a model that is in both, and of what is not of a model, the later sums."""
+        assert self.events_digest == later.events_digest, "sums of different events"
+        both = Metrics((*self.models, *(name for name in later.models if name not in self.models)))
+        parts = self._parts() | later._parts()
+        not_finite = dict(zip(self.models, self._totals.counts["not_finite"], strict=True)) | dict(
+            zip(later.models, later._totals.counts["not_finite"], strict=True)
+        )
+        parts["totals"] = CountSums({**later._totals.counts, "not_finite": np.array([not_finite[name] for name in both.models], dtype=np.int64)})
+        for name, part in both._parts().items():
+            part += parts[name]  # in place
+        return both
+
     def _parts(self) -> dict[str, Sums]:
         """Everything that adds up, by name."""
         parts: dict[str, Sums] = {"totals": self._totals, "decisions": self._decisions, **{f"scores/{name}": scores for name, scores in self._scores.items()}}

@@ -31,6 +31,7 @@ import yaml
 from mlpf.config import load_parameters
 from mlpf.dataset.sample import select_split
 from mlpf.errors import ConfigError
+from mlpf.evaluation.folder import read_evaluation
 from mlpf.io.shards import ShardedDataset
 from mlpf.nn.model import num_parameters
 from mlpf.nn.saved import load_model
@@ -38,6 +39,7 @@ from mlpf.training.config import RunParameters, run_parameters
 from mlpf.tuning.space import flatten
 
 ROOT = Path(__file__).parents[1]
+MODEL, DATASET = "model", "test"  # their names in the evaluations
 RATE_STEPS, RATE_WARMUP = 40, 10
 CHARGED, NEUTRAL = ("charged_hadron", "electron", "muon"), ("neutral_hadron", "photon")
 COLUMNS = {
@@ -184,7 +186,7 @@ def make_run(contender: Contender, seed: int, rate: Mapping[str, Any]) -> dict[s
         print(f"{folder.name}: {steps} steps", flush=True)
         run([sys.executable, "-m", "mlpf.cli.main", "train", *words], options)
     if not (evaluation / "metrics.json").is_file():
-        words = [folder, options.data, "--output", evaluation, "--device", "cuda" if options.device == "gpu" else "cpu"]
+        words = [f"{MODEL}={folder}", f"{DATASET}={options.data}", "--output", evaluation, "--device", "cuda" if options.device == "gpu" else "cpu"]
         run([sys.executable, "-m", "mlpf.cli.main", "evaluate", *words], options)
     return numbers_of(folder, evaluation)
 
@@ -212,11 +214,11 @@ def numbers_of(folder: Path, evaluation: Path) -> dict[str, Any]:
     best = min(rows, key=lambda row: row["validation/total"])
     with (folder / "steps.csv").open() as stream:
         events = sum(int(row["events"]) for row in csv.DictReader(stream))
-    metrics = json.loads((evaluation / "metrics.json").read_text())
+    metrics = read_evaluation(evaluation).metrics["datasets"][DATASET]
     systems = {name: system_numbers(metrics, name) for name in metrics["systems"]}
-    model = {**{name: (value, 0.0) for name, value in best.items() if name.startswith("validation/")}, **systems.pop("model")}
+    model = {**{name: (value, 0.0) for name, value in best.items() if name.startswith("validation/")}, **systems.pop(MODEL)}
     trained, info = load_model(folder)
-    split = select_split(ShardedDataset(metrics["dataset"]), "train", info.split)
+    split = select_split(ShardedDataset(metrics["path"]), "train", info.split)
     found = {"num_parameters": num_parameters(trained), "epochs": events / len(split), "best_step": best["step"], "test_events": metrics["num_events"]}
     return {**found, "model": model, "references": systems}
 

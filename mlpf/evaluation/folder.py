@@ -1,18 +1,16 @@
 """The folder of an evaluation: its files, how they are written, and how they are read again."""
 
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mlpf.errors import MlpfError
 from mlpf.evaluation.timing import Timing
+from mlpf.metrics.scores import DEFINITIONS as CLASSIFICATION
 from mlpf.metrics.summary import DEFINITIONS, Metrics
+from mlpf.metrics.sums_file import read_sums, write_sums
 from mlpf.plotting.report import write_report
 from mlpf.plotting.summary import draw_summary
 
@@ -87,7 +85,7 @@ def _read_document(path: Path, version: int, section: str) -> Document:
 def empty_documents() -> tuple[Document, Document]:
     """`metrics.json` and `performance.json` of no dataset."""
     metrics = {"format": METRICS_FORMAT, "definitions": DEFINITIONS, "datasets": {}}
-    return metrics, {"format": PERFORMANCE_FORMAT, "definitions": {}, "classification": {}}
+    return metrics, {"format": PERFORMANCE_FORMAT, "definitions": CLASSIFICATION, "classification": {}}
 
 
 def with_numbers(entry: Document, metrics: Metrics, timing: Mapping[str, Timing]) -> tuple[Document, Document]:
@@ -121,20 +119,15 @@ def save_sums(folder: Path, dataset: str, metrics: Metrics, timing: Mapping[str,
     for name in (SUMS, TIMING):
         (folder / name).mkdir(exist_ok=True)
     metrics.save(folder / SUMS / f"{dataset}.npz")
-    arrays = {f"{model}/{name}": array for model, times in timing.items() for name, array in times.arrays().items()}
-    np.savez_compressed(folder / TIMING / f"{dataset}.npz", allow_pickle=False, **arrays)
+    write_sums(folder / TIMING / f"{dataset}.npz", list(timing), timing)
 
 
 def _load_timing(path: Path) -> dict[str, Timing]:
-    by_model: dict[str, dict[str, np.ndarray]] = {}
+    models, arrays = read_sums(path)
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            for key in arrays.files:
-                model, _, name = key.partition("/")
-                by_model.setdefault(model, {})[name] = arrays[key]
-        return {model: Timing.from_arrays(own) for model, own in by_model.items()}
-    except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        raise MlpfError(f"{path}: cannot be read, missing or damaged ({' '.join(str(error).split())[:200]}); {AGAIN}") from error
+        return {model: Timing.from_arrays({key.removeprefix(f"{model}:"): array for key, array in arrays.items()}) for model in models}
+    except KeyError as error:
+        raise MlpfError(f"{path}: damaged, it has no {error}; {AGAIN}") from error
 
 
 def draw(folder: Path, metrics: Document, performance: Document, reference: str | None = None) -> dict[str, list[str]]:

@@ -3,8 +3,9 @@
 import hashlib
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -18,13 +19,20 @@ FORMAT = 1  # raised whenever older sums mean something else
 Arrays = dict[str, np.ndarray]
 
 
-def write_sums(path: str | Path, models: tuple[str, ...], parts: Mapping[str, Sums]) -> None:
+class HasArrays(Protocol):
+    """Anything that can be kept in a file."""
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What has to be kept."""
+
+
+def write_sums(path: str | Path, models: Sequence[str], parts: Mapping[str, HasArrays]) -> None:
     """Write sums, whole or not at all.
 
     Args:
         path: the file.
         models: names of the models.
-        parts: everything that adds up, by name.
+        parts: what to keep, by name.
     """
     header = {"format": np.array(FORMAT), "bins": np.array(bins_digest()), "models": np.array(models, dtype=np.str_)}
     arrays = {f"{name}:{key}": array for name, part in parts.items() for key, array in part.arrays().items()}
@@ -36,13 +44,13 @@ def read_sums(path: str | Path) -> tuple[tuple[str, ...], Arrays]:
     """Read what `write_sums` wrote.
 
     Returns:
-        names of the models, and all arrays, for `restore_parts`.
+        names of the models, and all arrays (``PART:NAME``), for `restore_parts`.
 
     Raises:
         MlpfError: the file is damaged, of another kind, or of another version.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except OSError as error:
         raise MlpfError(f"{path}: cannot be read: {error.strerror or 'not an .npz file'}; evaluate again") from error

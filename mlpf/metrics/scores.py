@@ -23,13 +23,13 @@ from mlpf.metrics.working_points import one_score, passed_share, two_scores
 from mlpf.schema import CandidateClass, ElementType
 
 DEFINITIONS = {
-    "classification": "Per element that models see, a class against all others, in bins of the element's pt. Score of a class: the probability that the consumer's "
-    "rules give it to the element; 'any': that there is a particle; 'pileup': that it is pileup.",
+    "classification": "Per element that models see, a class against all others, in bins of the element's pt. Score of a class: the probability that the "
+    "consumer's rules give it to the element; 'any': that there is a particle; 'pileup': that it is pileup.",
     "AUC": "Probability that an element of the class has a higher score than another one.",
-    "working points": "Thresholds on P(particle) and on the probability of the class, each with the wanted efficiency among elements of the class that pass the "
-    "loosest threshold (99 %) of the other; efficiency and misidentification are those of both together. Rule-based PF has no scores: what it decides.",
-    "calibration": "Mean score and share of the class in bins of the score. Calibration error: mean distance of the two over all elements, without the bias of its "
-    "noise (arXiv:1706.04599, arXiv:2012.08668).",
+    "working points": "Thresholds on P(particle) and on the probability of the class, each with the wanted efficiency among elements of the class that pass "
+    "the loosest threshold (99 %) of the other; efficiency and misidentification are those of both together. Rule-based PF has no scores: what it decides.",
+    "calibration": "Mean score and share of the class in bins of the score. Calibration error: mean distance of the two over all elements, without the bias "
+    "of its noise (arXiv:1706.04599, arXiv:2012.08668).",
 }
 ANY, PILEUP = "any", "pileup"
 CLASSES = (ANY, *MEASURED, PILEUP)

@@ -125,7 +125,7 @@ def test_parts_that_do_not_fit_together_are_told(target_predictor, models, datas
     with pytest.raises(MlpfError, match=r"d: part 1/3 is in .*part_1 and in .*part_1; give it once"):
         merge([*parts, parts[0]], tmp_path / "out")
     evaluate({**models, "two": target_predictor(scale=3.0)}, {"d": dataset}, tmp_path / "odd", part=Part(3, 3))
-    with pytest.raises(MlpfError, match=r"d: part 3/3 in .*odd is of other models than part 1/3"):
+    with pytest.raises(MlpfError, match=r"d: part 3/3 in .*odd has other models than part 1/3"):
         merge([*parts[:2], tmp_path / "odd"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -1,10 +1,12 @@
-"""``mlpf display``: a picture of one event, or of how its particles, elements and candidates belong together."""
+"""``mlpf display``: one event as an interactive page or as a picture, or how its particles, elements and candidates belong together."""
 
+import time
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from mlpf.cli.console import console
 from mlpf.errors import MlpfError
@@ -15,13 +17,23 @@ if TYPE_CHECKING:
     from mlpf.events import Events
     from mlpf.postprocess.event_graph import Node
 
+PAGE = ".html"
+
 
 def run(
-    path: Annotated[Path, typer.Argument(metavar="path", help="Ntuple, Delphes or EDM4hep file (.root), or dataset folder.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Picture: .png, .pdf or .svg (a graph also .graphml or .json); replaced if it exists.")],
+    path: Annotated[Path, typer.Argument(metavar="path", help="Ntuple, Delphes or EDM4hep file (.root), dataset folder, or file of candidates.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Page: .html; picture: .png, .pdf or .svg (a graph also .graphml or .json); replaced if it exists.")
+    ],
     event: Annotated[int, typer.Option(min=0, help="Which event, counted from 0.")] = 0,
-    predictions: Annotated[Path | None, typer.Option(help="Candidates of a model: .parquet (mlpf evaluate, mlpf produce) or .root (mlpf produce).")] = None,
-    min_pt: Annotated[float, typer.Option(help="True particles and candidates below are not drawn [GeV]; not with --graph.")] = 0.5,
+    predictions: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[NAME=]FILE", help="Candidates of a model: .parquet (mlpf evaluate, mlpf produce) or .root (mlpf produce); may be repeated."),
+    ] = None,
+    min_pt: Annotated[
+        float,
+        typer.Option(min=0.0, help="Elements, true particles and candidates below are not drawn [GeV]; a page has a slider. Not with --graph."),
+    ] = 0.5,
     graph: Annotated[bool, typer.Option("--graph", help="Of a file: which particles are linked to which elements, and joined them in the dataset.")] = False,
     particle: Annotated[int | None, typer.Option(help="Graph around a true particle: target_particle_number - 1 of a dataset.")] = None,
     element: Annotated[int | None, typer.Option(help="Graph around an element: element_index of a dataset.")] = None,
@@ -29,47 +41,76 @@ def run(
     cone: Annotated[str | None, typer.Option(metavar="ETA,PHI,DR", help="Graph around the elements in a cone.")] = None,
     steps: Annotated[int | None, typer.Option(min=0, help="Graph of all that is so many links away, instead of truth, elements and candidates.")] = None,
 ) -> None:
-    """Draw an event: elements, true particles and candidates in eta and phi; tracks and deposits in the view along the beam.
+    """Show an event: elements, true particles, candidates of several models, generated jets and links.
 
-    With --graph: true particles, elements and candidates with the links between them, around the hardest particle or what is selected.
+    As .html: one page that works offline and can be mailed; in 3-D and in eta and phi, to rotate, zoom, point at, switch on and off. As .png, .pdf or .svg: a
+    picture for papers. With --graph: true particles, elements and candidates with the links between them, around the hardest particle or what is selected.
 
-    Example: [bold]mlpf display data/ttbar.root --event 0 --output output/event.png[/]
+    Example: [bold]mlpf display data/ttbar.root --event 87 --output output/event.html[/]
+
+    Example: [bold]mlpf display output/dataset --event 3 --predictions tiny=output/evaluation/predictions.parquet --output output/event.html[/]
+
+    Example: [bold]mlpf display data/ttbar.root --event 87 --output output/event.png[/]
 
     Example: [bold]mlpf display data/ttbar.root --event 87 --graph --cone -1.55,1.1,0.2 --output output/graph.png[/]
     """
     from mlpf.plotting.event import SUFFIXES
-    from mlpf.plotting.event_files import read_event
+    from mlpf.plotting.event_files import is_candidates, read_event, read_predicted_event
     from mlpf.postprocess.association_graph import GRAPH_SUFFIXES
 
+    start = time.perf_counter()
     given = {"particle": particle, "element": element, "candidate": candidate, "cone": cone, "steps": steps}
     if not graph and (useless := [f"--{name}" for name, value in given.items() if value is not None]):
         raise MlpfError(f"{', '.join(useless)}: for graphs only; add --graph")
-    if graph and predictions is not None:
+    if graph and predictions:
         raise MlpfError("--predictions: not with --graph, which shows the ntuple's own candidates")
-    formats = (*SUFFIXES, *GRAPH_SUFFIXES) if graph else SUFFIXES
+    formats = (*SUFFIXES, *GRAPH_SUFFIXES) if graph else (PAGE, *SUFFIXES)
     if output.suffix not in formats:
         raise MlpfError(f"{output}: unknown format '{output.suffix}'; name the output {', '.join(formats)}")
-    drawn = read_event(path, event)
+    alone = is_candidates(path)
+    if alone and output.suffix != PAGE:
+        raise MlpfError(f"{path}: holds candidates alone, which only a page shows; name the output {PAGE}, or give the events and --predictions {path}")
+    drawn = read_predicted_event(path, event) if alone else read_event(path, event)
     identity = f"{path}: event {event} ({', '.join(f'{name} {int(drawn[name][0])}' for name in ('run', 'lumi', 'event'))})"
     if graph:
         indices = {role: index for role, index in (("particle", particle), ("element", element), ("candidate", candidate)) if index is not None}
         _display_graph(drawn, output, identity, indices, cone, steps)
+    elif output.suffix == PAGE:
+        _display_page(drawn, path if alone else None, output, identity, predictions or [], min_pt)
     else:
-        _display_event(drawn, output, identity, predictions, min_pt)
-    console.print(f"wrote {output}")
+        _display_event(drawn, output, identity, predictions or [], min_pt)
+    console.print(escape(f"wrote {output}: {output.stat().st_size / 1e6:.1f} MB in {time.perf_counter() - start:.1f} s"))
 
 
-def _display_event(drawn: "Events", output: Path, identity: str, predictions: Path | None, min_pt: float) -> None:
+def _display_page(drawn: "Events", own_path: Path | None, output: Path, identity: str, predictions: list[str], min_pt: float) -> None:
+    """``own_path``: of the file of candidates if the event is nothing but those."""
+    from mlpf.plotting.display.event import make_display
+    from mlpf.plotting.display.page import write_page
+    from mlpf.plotting.event_files import Predicted, find_all_candidates
+
+    own = {} if own_path is None else {own_path.stem: Predicted(drawn, own_path)}
+    found = find_all_candidates(predictions, drawn, own)
+    display = make_display(drawn, found)
+    write_page(display, output, identity, min_pt)
+    counts = [f"{len(objects)} {display.titles[key]}" for key, objects in display.objects.items() if not key.startswith("model")]
+    console.print(escape(f"{identity}: {', '.join(counts) or 'candidates alone'}"))
+    for name, (candidates, path) in found.items():
+        console.print(escape(f"{path}: {candidates.size('mlpfcandidate')} candidates of {name}"))
+    for key, count in display.num_undrawn.items():
+        console.print(escape(f"not drawn: {count} of {len(display.objects[key])} {display.titles[key]}, with values that are not finite or along the beam"))
+
+
+def _display_event(drawn: "Events", output: Path, identity: str, predictions: list[str], min_pt: float) -> None:
     from mlpf.plotting.event import draw_event, true_particles
-    from mlpf.plotting.event_files import find_candidates
+    from mlpf.plotting.event_files import find_all_candidates
 
-    candidates = None if predictions is None else find_candidates(predictions, drawn)
-    draw_event(drawn, output, {} if predictions is None or candidates is None else {predictions.stem: candidates}, min_pt)
+    found = find_all_candidates(predictions, drawn)
+    draw_event(drawn, output, {name: candidates for name, (candidates, _) in found.items()}, min_pt)
     truth = true_particles(drawn).pt
-    console.print(f"{identity}: {drawn.size('element')} elements, {(truth > min_pt).sum()} of {len(truth)} true particles above {min_pt:g} GeV")
-    if candidates is not None:
+    console.print(escape(f"{identity}: {drawn.size('element')} elements, {(truth > min_pt).sum()} of {len(truth)} true particles above {min_pt:g} GeV"))
+    for candidates, path in found.values():
         pt = candidates["mlpfcandidate_pt"]
-        console.print(f"{predictions}: {(pt > min_pt).sum()} of {len(pt)} candidates above {min_pt:g} GeV")
+        console.print(escape(f"{path}: {(pt > min_pt).sum()} of {len(pt)} candidates above {min_pt:g} GeV"))
 
 
 def _display_graph(drawn: "Events", output: Path, identity: str, indices: dict[str, int], cone: str | None, steps: int | None) -> None:

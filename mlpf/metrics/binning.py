@@ -14,9 +14,9 @@ VERTICES = np.array([0.0, 1.0, 20.0, 40.0, 60.0, 80.0, 100.0, 140.0, 200.0])  # 
 RESPONSE = np.linspace(0.0, 2.0, 51)  # histograms; what lies outside is counted in the tails
 RESIDUAL = np.linspace(-100.0, 100.0, 41)  # GeV, missing momentum
 
-FINE_RESPONSE = Grid(center=1.0, scale=1e-3, largest=10.0, step=0.02)  # 2e-5 wide at 1: tracks have 1e-3 and more
-FINE_ANGLE = Grid(center=0.0, scale=1e-4, largest=10.0, step=0.02)  # 2e-6 wide at 0: tracks have 1e-4 and more
-FINE_MOMENTUM = Grid(center=0.0, scale=0.1, largest=1e4, step=0.01)  # GeV, 1e-3 wide at 0: missing momentum has 10
+FINE_RESPONSE = Grid(center=1.0, scale=1e-3, largest=10.0, step=0.01)  # 1e-5 wide at 1: tracks have 1e-3 and more
+FINE_ANGLE = Grid(center=0.0, scale=1e-3, largest=10.0, step=0.005)  # 5e-6 wide at 0: tracks have 1e-4 and more
+FINE_MOMENTUM = Grid(center=0.0, scale=0.1, largest=1e4, step=0.005)  # GeV, 5e-4 wide at 0 and .05 at 10, the width of missing momentum
 FINE_NUMBER = Grid(center=0.0, scale=1.0, largest=1e5, step=0.005)  # whole numbers up to 200 have a bin each
 
 

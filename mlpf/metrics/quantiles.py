@@ -14,6 +14,9 @@ import numba
 import numpy as np
 
 
+_HUGE = 1e100  # what infinite values (candidates of absurd pt) count as, so that differences of quantiles are numbers
+
+
 class Grid(NamedTuple):
     """Fine bins, equally wide in ``asinh((x - center) / scale)``; a bin of its own for exactly the center.
 
@@ -40,7 +43,8 @@ class Grid(NamedTuple):
         return 2 * self.num_each_side + 1
 
     def position(self, values: np.ndarray) -> np.ndarray:
-        """``(N,) int64`` bin of each value, ascending with it."""
+        """``(N,) int64`` bin of each value, ascending with it; infinite ones have one, NaN has none."""
+        assert not np.isnan(values).any(), "quantiles of values that are no numbers"
         side = self.num_each_side
         transformed = np.arcsinh((np.asarray(values, dtype=np.float64) - self.center) / self.scale) / self.step
         return np.clip(np.copysign(np.ceil(np.abs(transformed)), transformed), -side, side).astype(np.int64) + side
@@ -91,15 +95,14 @@ class BinnedSamples:
 
     Attributes:
         count: ``(G, K) int64`` entries.
-        smallest, largest: ``(G, K)``, infinite and minus infinite where there is no entry.
+        smallest, largest: ``(G, K)``, undefined where there is no entry: memory that nobody wrote to costs nothing.
     """
 
     def __init__(self, grid: Grid, num_groups: int) -> None:
         self.grid = grid
         shape = (num_groups, grid.num_bins)
         self.count = np.zeros(shape, dtype=np.int64)
-        self.smallest = np.full(shape, np.inf)
-        self.largest = np.full(shape, -np.inf)
+        self.smallest, self.largest = np.empty(shape), np.empty(shape)
 
     def add(self, group: np.ndarray, position: np.ndarray, values: np.ndarray) -> None:
         """Add entries.
@@ -107,42 +110,43 @@ class BinnedSamples:
         Args:
             group: ``(N,)`` 0 to G - 1.
             position: ``(N,)`` what `Grid.position` says of the values.
-            values: ``(N,)``, finite.
+            values: ``(N,)``.
         """
-        assert np.isfinite(values).all(), "quantiles of values that are not finite"
-        _fill(group, position, np.asarray(values, dtype=np.float64), self.count, self.smallest, self.largest)
+        values = np.clip(np.asarray(values, dtype=np.float64), -_HUGE, _HUGE)
+        _merge(group * self.grid.num_bins + position, np.ones(len(values), dtype=np.int64), values, values, *self._flat())
 
     def __iadd__(self, other: "BinnedSamples") -> "BinnedSamples":
-        self.count += other.count
-        np.minimum(self.smallest, other.smallest, out=self.smallest)
-        np.maximum(self.largest, other.largest, out=self.largest)
+        self.restore(other.arrays())
         return self
 
-    def sample(self, groups: slice) -> BinnedSample:
-        """The entries of some groups together."""
-        count = self.count[groups].sum(axis=0)
-        filled = np.flatnonzero(count)
-        edges = np.concatenate([[0], np.cumsum(count[filled])])
-        return BinnedSample(edges, self.smallest[groups, filled].min(axis=0), self.largest[groups, filled].max(axis=0))
+    def _flat(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self.count.ravel(), self.smallest.ravel(), self.largest.ravel()
+
+    def sample(self, group: int) -> BinnedSample:
+        """The entries of a group."""
+        filled = np.flatnonzero(self.count[group])
+        edges = np.concatenate([[0], np.cumsum(self.count[group, filled])])
+        return BinnedSample(edges, self.smallest[group, filled], self.largest[group, filled])
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What has to be kept to `restore` it: the bins with entries, as few are."""
         index = np.flatnonzero(self.count)
-        entries = {"count": self.count, "smallest": self.smallest, "largest": self.largest}
-        return {"index": index, **{name: values.ravel()[index] for name, values in entries.items()}}
+        return {"index": index, **{name: values[index] for name, values in zip(("count", "smallest", "largest"), self._flat(), strict=True)}}
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Add what `arrays` gave."""
         index = arrays["index"]
-        self.count.ravel()[index] += arrays["count"]
-        np.minimum.at(self.smallest.ravel(), index, arrays["smallest"])
-        np.maximum.at(self.largest.ravel(), index, arrays["largest"])
+        if len(index) and not 0 <= index.min() <= index.max() < self.count.size:
+            raise IndexError(f"bin {index.max()} of {self.count.size}")
+        _merge(index, arrays["count"], arrays["smallest"], arrays["largest"], *self._flat())
 
 
 @numba.njit(cache=True)
-def _fill(group: np.ndarray, position: np.ndarray, values: np.ndarray, count: np.ndarray, smallest: np.ndarray, largest: np.ndarray) -> None:
-    for k in range(len(values)):
-        g, b = group[k], position[k]
-        count[g, b] += 1
-        smallest[g, b] = min(smallest[g, b], values[k])
-        largest[g, b] = max(largest[g, b], values[k])
+def _merge(
+    index: np.ndarray, more: np.ndarray, low: np.ndarray, high: np.ndarray, count: np.ndarray, smallest: np.ndarray, largest: np.ndarray
+) -> None:
+    """Add entries to bins: how many, their smallest and their largest."""
+    for k, i in enumerate(index):
+        smallest[i] = low[k] if count[i] == 0 else min(smallest[i], low[k])
+        largest[i] = high[k] if count[i] == 0 else max(largest[i], high[k])
+        count[i] += more[k]

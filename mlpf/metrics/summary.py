@@ -12,8 +12,9 @@ from mlpf.features import consumer_elements
 from mlpf.hashes import splitmix64
 from mlpf.metrics import binning, systems
 from mlpf.metrics.elements import ElementCounts, count_elements
+from mlpf.metrics.emd import EmdSums, compared_events
 from mlpf.metrics.event import MissingMomentumSums, MultiplicitySums, scalar_sum
-from mlpf.metrics.jets import JetSet, JetSums, generated_jets, jets_of
+from mlpf.metrics.jets import JetSums, generated_jets, jets_of
 from mlpf.metrics.particles import ParticleSums, match_particles
 from mlpf.metrics.scores import DecisionCounts, ScoreCounts, Truth, by_class
 from mlpf.metrics.sums import CountSums, Sums
@@ -79,6 +80,7 @@ class Metrics:
         self._jets = {name: JetSums() for name in everything}
         self._met = {name: MissingMomentumSums() for name in everything}
         self._multiplicity = {name: MultiplicitySums() for name in (*matched, TARGETS)}
+        self._emd = {name: EmdSums() for name in everything}
         self._scores = {name: ScoreCounts() for name in models}
         self._decisions = DecisionCounts()
 
@@ -144,20 +146,28 @@ class Metrics:
         )
 
     def _compare_events(self, events: Events, compared: Mapping[str, Particles], vertices: np.ndarray) -> None:
-        """Jets and missing momentum of every system."""
+        """Jets, missing momentum and distance of every system."""
         generated = generated_jets(events)
         generated_ht = scalar_sum(generated)
+        chosen = compared_events(events)
 
-        def add(name: str, particles: Particles, jets: JetSet) -> None:
-            self._jets[name].update(generated, jets, vertices)
-            self._met[name].update(events, particles, generated_ht, scalar_sum(jets), vertices)
+        def add(names: Sequence[str], particles: Particles) -> None:
+            jets, distances = jets_of(particles), EmdSums()
+            distances.update(events, particles, vertices, chosen)
+            for name in names:
+                self._jets[name].update(generated, jets, vertices)
+                self._met[name].update(events, particles, generated_ht, scalar_sum(jets), vertices)
+                self._emd[name].parts["means"] += distances.parts["means"]
 
         for name, particles in compared.items():
-            jets = jets_of(particles)
-            add(name, particles, jets)
-            if name != RULE_BASED:
-                hard = without_pileup(particles)
-                add(f"{name}{HARD}", hard, jets if len(hard.pt) == len(particles.pt) else jets_of(hard))
+            hard = without_pileup(particles)
+            if name == RULE_BASED:
+                add([name], particles)
+            elif len(hard.pt) == len(particles.pt):
+                add([name, f"{name}{HARD}"], particles)
+            else:
+                add([name], particles)
+                add([f"{name}{HARD}"], hard)
 
     def _score(self, events: Events, predictions: Mapping[str, Prediction]) -> None:
         """Scores of models, decisions of rule-based particle flow."""
@@ -198,6 +208,7 @@ class Metrics:
             "jets": self._jets,
             "met": self._met,
             "multiplicity": self._multiplicity,
+            "emd": self._emd,
         }
         for section, of_systems in sections.items():
             for name, sums in of_systems.items():
@@ -247,6 +258,7 @@ class Metrics:
             "jets": {name: sums.to_json(("pt", "eta", *vertices)) for name, sums in self._jets.items() if name in shown},
             "met": {name: sums.to_json(("genmet", *vertices)) for name, sums in self._met.items() if name in shown},
             "multiplicity": {name: sums.to_json() for name, sums in self._multiplicity.items() if name in shown},
+            "emd": {name: sums.to_json(bool(vertices)) for name, sums in self._emd.items() if name in shown},
         }
 
     def performance(self) -> dict[str, Any]:

@@ -109,7 +109,7 @@ class SpreadSums:
         """Add entries.
 
         Args:
-            values: ``(N,)``, finite.
+            values: ``(N,)``, no NaN.
             bins: their bin of each variable.
             category: ``(N,)`` 0 to C - 1.
         """
@@ -134,14 +134,14 @@ class SpreadSums:
         """See `Sums`."""
         self._histogram.restore(arrays)
         for name, samples in self._samples.items():
-            samples.restore({key: arrays[f"{name}.{key}"] for key in samples.arrays()})
+            samples.restore({key: arrays[f"{name}.{key}"] for key in ("index", "count", "smallest", "largest")})
 
     def to_json(self, variables: Sequence[str]) -> list[dict[str, Any]]:
         """Per category: median, IQR, IQR / median (if ``relative``) and tails, ``all`` and in bins of the variables, and the histogram if there is one."""
         estimates: dict[str, dict[str, Estimate]] = {}
         for name in (ALL, *variables):
             num_groups = self._num_categories * self._bins[name]
-            for quantity, estimate in spreads([self._samples[name].sample(slice(g, g + 1)) for g in range(num_groups)]).items():
+            for quantity, estimate in spreads([self._samples[name].sample(g) for g in range(num_groups)]).items():
                 shape = (self._num_categories, self._bins[name])
                 estimates.setdefault(quantity, {})[name] = Estimate(*(np.reshape(column, shape) for column in estimate))
         if not self._relative:

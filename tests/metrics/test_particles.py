@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from mlpf.events import offsets_from_counts
-from mlpf.metrics.particles import compare_particles, match_particles, summarise_particles
+from mlpf.metrics.binning import VERTICES, bin_index
+from mlpf.metrics.particles import ParticleSums, match_particles
 from mlpf.metrics.systems import Particles
 from mlpf.schema import CandidateClass, ElementType
 
@@ -22,8 +23,10 @@ def particles(*rows, counts=None):
 TRUTH = particles((0, CHARGED, 10, 0.5, 1.0), (1, CHARGED, 2, -0.5, 0.0), (2, PHOTON, 5, 0.5, 1.1), (3, PHOTON, 4, 0.5, 1.3))
 
 
-def summarise(truth, found, types=TYPES):
-    return summarise_particles(*compare_particles(truth, found, match_particles(truth, found, types)))
+def summarise(truth, found, types=TYPES, num_pileup=(0,), variables=("pt", "eta"), has_pileup=False):
+    sums = ParticleSums()
+    sums.update(truth, found, match_particles(truth, found, types), bin_index(np.array(num_pileup), VERTICES))
+    return sums.to_json(variables, has_pileup)
 
 
 def test_perfect_candidates_have_efficiency_one_no_fakes_and_no_residuals():
@@ -108,6 +111,41 @@ def test_no_candidates_and_no_targets_are_no_error():
 
 def test_efficiency_of_pileup_is_told_apart():
     truth = TRUTH._replace(pileup=np.array([0.0, 0.0, 0.0, 0.9], dtype=np.float32))
-    efficiency = summarise(truth, TRUTH.select(np.array([True, True, True, False])))["efficiency"]["photon"]
+    efficiency = summarise(truth, TRUTH.select(np.array([True, True, True, False])), has_pileup=True)["efficiency"]["photon"]
     assert (efficiency["hard"]["value"], efficiency["pileup"]["value"]) == (1.0, 0.0)
     assert "pileup" not in summarise(TRUTH, TRUTH)["efficiency"]["photon"]
+
+
+def test_residuals_are_told_apart_by_pt_eta_and_pileup_collisions():
+    truth = particles((0, PHOTON, 3, -1.2, 0.0), (1, PHOTON, 3, 1.2, 0.0), (2, PHOTON, 7, -1.2, 0.0), (3, PHOTON, 3, 1.2, 0.0), counts=[2, 1, 1])
+    scale = np.array([0.9, 1.1, 1.3, 0.7])
+    found = truth._replace(pt=truth.pt * scale, energy=truth.energy * scale**2, eta=truth.eta + 0.01 * np.arange(4))
+    summary = summarise(truth, found, np.full(4, ECAL), num_pileup=[30, 50, -1], variables=("pt", "eta", "vertices"))
+    photons = summary["residuals"]["photon"]
+
+    def medians(quantity, variable):
+        return {i: pytest.approx(entry["value"]) for i, entry in enumerate(photons[quantity][variable]["median"]) if entry["n"]}
+
+    assert medians("pt_response", "pt") == {3: 0.9, 4: 1.3}  # 2-5 GeV: .7, .9, 1.1; 5-10 GeV
+    assert medians("pt_response", "eta") == {7: 1.1, 12: 0.9}  # -1.5 to -1: .9, 1.3; 1 to 1.5: 1.1, .7
+    assert medians("pt_response", "vertices") == {2: 1.0, 3: 1.3}  # 20-40; 40-60; of the last event they are unknown
+    assert medians("energy_response", "vertices") == {2: np.mean([0.81, 1.21]), 3: 1.69}
+    assert medians("delta_eta", "pt") == {3: 0.01, 4: 0.02}
+    assert summary["efficiency"]["photon"]["vertices"][2]["n"] == 2
+    assert [entry["n"] for entry in summary["fake_rate"]["photon"]["vertices"]] == [0, 0, 2, 1, 0, 0, 0, 0]
+
+
+def test_particles_outside_all_bins_count_overall():
+    truth = particles((2, PHOTON, 0.1, 0.5, 1.0), (3, PHOTON, 900, 5.5, 1.0))
+    photons = summarise(truth, truth)["efficiency"]["photon"]
+    assert photons["all"]["n"] == 2
+    assert sum(entry["n"] for entry in photons["pt"]) == 0
+    assert sum(entry["n"] for entry in photons["eta"]) == 1
+
+
+def test_a_candidate_of_no_known_class_is_nobodys_fake():
+    found = particles((2, 0, 5, 0.5, 1.1))
+    summary = summarise(particles((2, PHOTON, 5, 0.5, 1.1)), found)
+    assert summary["efficiency"]["photon"]["all"]["value"] == 1.0  # there is one
+    assert summary["right_class"]["photon"]["all"]["value"] == 0.0
+    assert all(entry["all"]["n"] == 0 for entry in summary["fake_rate"].values())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from mlpf.metrics.uncertainty import COVERAGE, bootstrap_quantiles, fraction, fraction_per_bin, mean, mean_per_bin, per_bin, spread
+from mlpf.metrics.uncertainty import COVERAGE, bootstrap_quantiles, fraction, fraction_per_bin, mean, mean_of_sums, mean_per_bin, per_bin, sorted_values, spread, spreads
 
 
 def test_clopper_pearson_of_known_counts():
@@ -108,3 +108,21 @@ def test_mean_has_the_standard_error():
     estimate = mean(np.array([1, 2, 3, 4]))
     assert estimate.value == 2.5
     assert estimate.high - estimate.value == pytest.approx(np.sqrt(5 / 3) / 2)
+
+
+def test_the_mean_follows_from_sums():
+    values = np.random.default_rng(2).normal(5.0, 2.0, 50)
+    ours, expected = mean_of_sums(np.array(50), values.sum(), (values**2).sum()), mean(values)
+    assert [*ours] == pytest.approx([*expected])
+    nothing = mean_of_sums(np.array([0, 1]), np.array([0.0, 3.0]), np.array([0.0, 9.0]))
+    np.testing.assert_array_equal(nothing.value, [np.nan, 3.0])
+    assert np.isnan(nothing.low).all()
+
+
+def test_what_is_said_of_a_sample_does_not_depend_on_the_others():
+    rng = np.random.default_rng(6)
+    samples = [rng.normal(1.0, 0.2, n) for n in (40, 0, 1, 2, 7)]
+    together = spreads([sorted_values(sample) for sample in samples])
+    for g, sample in enumerate(samples):
+        for name, alone in spread(sample).items():
+            np.testing.assert_array_equal([np.asarray(column)[g] for column in together[name]], [*alone])

@@ -1,17 +1,19 @@
 import json
 import shutil
+import time
 
 import numpy as np
 import onnx
 import pytest
 import torch
+from toy_graph import write_toy_model
 
-from mlpf.candidates import Outputs, compare_candidates
+from mlpf.candidates import Outputs, compare_candidates, make_candidates
 from mlpf.dataset.loader import Loader
 from mlpf.dataset.sample import select_split
 from mlpf.errors import DatasetError, ModelError
 from mlpf.evaluation.predictor import FoldPredictor, OnnxPredictor, TorchPredictor, batches_of_similar_size, load_predictor
-from mlpf.events import offsets_from_counts
+from mlpf.events import concatenate, offsets_from_counts
 from mlpf.graph.knn import knn_graph
 from mlpf.io.candidates import read_candidates
 from mlpf.io.shards import ShardedDataset
@@ -45,6 +47,51 @@ def test_run_and_onnx_file_give_the_same_candidates(run, onnx_file, random_datas
     events = random_dataset(5, 30)
     result = compare_candidates(load_predictor(run)(events).candidates, load_predictor(onnx_file)(events).candidates)
     assert result.agree, result
+
+
+def test_the_outputs_are_those_that_the_candidates_were_made_of(run, onnx_file, fold_runs, random_dataset):
+    events = random_dataset(5, 30)
+    for path in (run, onnx_file, fold_runs):
+        candidates, outputs = load_predictor(path)(events)
+        selected = consumer_input(events)
+        assert [values.shape for values in outputs] == [(len(selected.features), *empty.shape[1:]) for empty in empty_outputs()]
+        again = make_candidates(events, *selected, outputs)
+        for name, values in candidates.columns.items():
+            np.testing.assert_array_equal(values, again[name], err_msg=name)
+
+
+def test_run_and_onnx_file_give_the_same_outputs(run, onnx_file, random_dataset):
+    events = random_dataset(5, 30)
+    for torch_values, onnx_values in zip(load_predictor(run)(events).outputs, load_predictor(onnx_file)(events).outputs, strict=True):
+        np.testing.assert_allclose(torch_values, onnx_values, atol=1e-4)
+
+
+def test_a_model_without_a_pileup_head_says_even_odds(random_dataset, tmp_path):
+    events = random_dataset(3, 20)
+    replacements = [(", float[batch, elements, 1] pu)", ")"), ("pu = MatMul(clean, w_pileup)", "")]
+    candidates, outputs = load_predictor(write_toy_model(tmp_path / "toy.onnx", replacements))(events)
+    assert np.array_equal(outputs.pileup, np.zeros(len(consumer_input(events).features)))
+    assert (candidates["mlpfcandidate_pileup"] == 0.5).all()
+
+
+def test_predictors_tell_the_time_of_every_event_with_elements_once(run, onnx_file, fold_runs, random_dataset):
+    events = concatenate([random_dataset(30, 20.0), random_dataset(2, 0.0)])
+    for path, threads in ((run, torch.get_num_threads()), (onnx_file, 1), (fold_runs, torch.get_num_threads())):
+        predictor = load_predictor(path)
+        predictor(events)
+        predictor.take_timing()  # the first batch is left out
+        start = time.perf_counter()
+        predictor(events.slice(0, 20))
+        predictor(events.slice(20, 32))
+        total = time.perf_counter() - start
+        timing = predictor.take_timing().to_json()
+        assert (timing["device"], timing["threads"]) == ("cpu", threads)
+        assert timing["processor"]
+        assert 0 < timing["seconds"] < total
+        assert timing["events_per_second"] * timing["seconds"] == pytest.approx(30)
+        assert timing["elements_per_second"] * timing["seconds"] == pytest.approx(len(consumer_input(events).features))
+        assert [entry["n"] for entry in timing["milliseconds_per_event"]["median"]][:2] == [30, 0]
+        assert predictor.take_timing().to_json()["seconds"] == 0.0
 
 
 def test_no_events_and_empty_events_give_no_candidates(run, random_dataset):
@@ -181,7 +228,7 @@ def test_the_command_evaluates_all_events_out_of_fold(fold_runs, random_dataset,
     assert status == 0, err
     assert "used 12 (all)" in out.replace("\n", " ")
     results = json.loads((tmp_path / "evaluation" / "metrics.json").read_text())
-    assert results["fold 1"].startswith("run_1, epoch 3")
+    assert results["datasets"]["dataset"]["models"][fold_runs.name]["description"]["fold 1"].startswith("run_1, epoch 3")
     predictions = read_candidates(tmp_path / "evaluation" / "predictions.parquet")
     config = SplitConfig(folds=3, seed=5)
     fold = fold_index(events["run"], events["lumi"], events["event"], config)

@@ -7,6 +7,7 @@ from setuptools import find_packages, setup
 CORE = [
     "awkward>=2.6",
     "cramjam>=2.5",
+    "jinja2>=3.1",
     "matplotlib>=3.8",
     "mplhep>=0.3",
     "networkx>=3.4",
@@ -57,7 +58,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["mlpf", "mlpf.*"]),
-    package_data={"mlpf": ["py.typed", "classical/calibration.json", "simulation/calorimeter/calibration.json"]},
+    package_data={"mlpf": ["py.typed", "classical/calibration.json", "simulation/calorimeter/calibration.json", "plotting/report/page.*"]},
     python_requires=">=3.11",
     install_requires=CORE,
     extras_require=EXTRAS,

@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from mlpf.metrics.systems import RULE_BASED
-from mlpf.plotting.report import rows
+from mlpf.plotting.report import rows, subjects
 from mlpf.plotting.report.estimates import SIGNIFICANT
 from mlpf.plotting.report.symbols import intervals
 from mlpf.plotting.report.tables import Table, against, conditions, side_by_side, working_points
@@ -31,13 +31,16 @@ SECTIONS = {  # title and figures, in the order of the page
     "timing": ("Time", ("timing",)),
 }
 OTHERS = ("others", "Other figures")  # those that no section names
-_TABLES: dict[str, tuple[str, Callable[[Results], list[rows.Group]]]] = {  # of all numbers of a section, beside its figures
-    "jets": ("Jets in all bins", rows.jets),
-    "met": ("Missing transverse momentum in all bins", rows.met),
-    "particles": ("Particles of all classes", rows.particles),
-    "elements": ("Elements of all classes", rows.elements),
-    "multiplicity": ("Candidates per event", rows.multiplicity),
-    "pileup": ("By the number of pileup collisions", rows.pileup),
+_TABLES: dict[str, tuple[str, Callable[[Results, Results], list[rows.Group]]]] = {  # all numbers of a section, from metrics and classification
+    "jets": ("Jets in all bins", lambda entry, _: subjects.jets(entry)),
+    "met": ("Missing transverse momentum in all bins", lambda entry, _: subjects.met(entry)),
+    "particles": ("Particles of all classes", lambda entry, _: subjects.particles(entry)),
+    "elements": ("Elements of all classes", lambda entry, _: subjects.elements(entry)),
+    "multiplicity": ("Candidates per event", lambda entry, _: subjects.multiplicity(entry)),
+    "roc": ("Area under the curve in bins of the element's pT", lambda _, classification: subjects.by_element_pt(classification, "auc")),
+    "calibration": ("Calibration error in bins of the element's pT", lambda _, classification: subjects.by_element_pt(classification, "calibration_error")),
+    "pileup": ("By the number of pileup collisions", lambda entry, _: subjects.pileup(entry)),
+    "timing": ("Times of all sizes of events", lambda entry, _: subjects.timing(entry)),
 }
 
 
@@ -102,7 +105,7 @@ def dataset_content(
     rivals = [key for key in systems if key == RULE_BASED or key in entry["models"]]
     first = reference if reference is not None and reference in rivals else rivals[0]
     judged = verdict(entry, list(entry["models"]), first)
-    headline = rows.headline(entry, classification)
+    headline = subjects.headline(entry, classification)
     references = [first, *(key for key in rivals if key != first)]
     return Dataset(
         name,
@@ -172,18 +175,11 @@ def _sections(entry: Results, classification: Results, figures: Mapping[str, Fig
 
 def _tables(section: str, entry: Results, classification: Results, rivals: Sequence[str]) -> list[Table]:
     systems, tables = entry["systems"], []
+    if section == "roc":
+        tables.append(working_points(classification, systems))
+    if section == "timing":
+        tables.append(conditions(entry.get("timing") or {}, systems))
     if section in _TABLES:
         caption, groups = _TABLES[section]
-        tables.append(side_by_side(f"all_{section}", caption, groups(entry), systems, rivals))
-    elif section == "roc":
-        tables.append(working_points(classification, systems))
-        tables.append(side_by_side("all_areas", "Area under the curve in bins of the element's pT", rows.by_element_pt(classification, "auc"), systems, rivals))
-    elif section == "calibration":
-        tables.append(
-            side_by_side(
-                "all_calibration", "Calibration error in bins of the element's pT", rows.by_element_pt(classification, "calibration_error"), systems, rivals
-            )
-        )
-    elif section == "timing" and entry.get("timing"):
-        tables.append(conditions(entry["timing"], systems))
+        tables.append(side_by_side(f"all_{section}", caption, groups(entry, classification), systems, rivals))
     return [table for table in tables if table.blocks]

@@ -7,7 +7,8 @@ from typing import Any
 from markupsafe import Markup
 
 from mlpf.plotting.report.estimates import NO_ESTIMATE, SIGNIFICANT, Difference, Estimate, best, difference, has_value, sigmas, text
-from mlpf.plotting.report.rows import CLASSIFICATION_TITLES, Group, Results, Row, find
+from mlpf.plotting.report.rows import Group, Results, Row, find
+from mlpf.plotting.report.subjects import CLASSIFICATION_TITLES
 
 _LATEX = {"\\": r"\textbackslash{}", **{c: f"\\{c}" for c in "&%$#_{}"}, "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 _LATEX |= {"η": r"$\eta$", "φ": r"$\phi$", "Δ": r"$\Delta$", "σ": r"$\sigma$", "≈": r"$\approx$", "−": "$-$", "–": "--", "±": r"$\pm$", "|": "$|$"}
@@ -121,7 +122,7 @@ def conditions(timing: Results, systems: Mapping[str, str]) -> Table:
     keys = {"device": "device", "threads": "threads", "processor": "processor", "seconds": "seconds in all"}
     lines = [Line(title, [_plain_cell(find(measured, key)) for measured in timing.values()]) for key, title in keys.items()]
     columns = [Column(systems.get(model, model), model) for model in timing]
-    return Table("conditions", "Measured on", columns, [Block("", lines)])
+    return Table("conditions", "Measured on", columns, [Block("", lines)] if timing else [])
 
 
 def _column(title: str, system: str = "") -> Column:

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from mlpf.plotting.report import rows
+from mlpf.plotting.report import rows, subjects
 from mlpf.plotting.report.tables import against, conditions, latex_text, side_by_side, working_points
 
 
@@ -20,7 +20,7 @@ def entry(metrics):
 
 
 def test_the_headline_has_all_subjects_in_order(entry, performance):
-    groups = rows.headline(entry, performance["classification"]["ttbar"])
+    groups = subjects.headline(entry, performance["classification"]["ttbar"])
     assert [group.title.split()[0] for group in groups] == ["Jets", "Missing", "Particles", "Classification", "Energy", "Time"]
     assert groups[0].rows[1].title == "response IQR / median, 30–50 GeV"
     assert groups[0].rows[1].values["window"] == entry["jets"]["window"]["central"]["response"]["pt"]["iqr_over_median"][1]
@@ -28,16 +28,16 @@ def test_the_headline_has_all_subjects_in_order(entry, performance):
 
 def test_what_is_not_there_has_no_group_and_no_row(entry):
     small = {**entry, "timing": {}, "emd": {}, "particles": {}}
-    assert [group.title.split()[0] for group in rows.headline(small, {})] == ["Jets", "Missing"]
-    assert rows.pileup({**entry, "jets": {}, "met": {}, "particles": {}, "emd": {}}) == []
-    assert all(row.title != "response IQR / median, photon" for group in rows.headline({**entry, "particles": {}}, {}) for row in group.rows)
+    assert [group.title.split()[0] for group in subjects.headline(small, {})] == ["Jets", "Missing"]
+    assert subjects.pileup({**entry, "jets": {}, "met": {}, "particles": {}, "emd": {}}) == []
+    assert all(row.title != "response IQR / median, photon" for group in subjects.headline({**entry, "particles": {}}, {}) for row in group.rows)
 
 
 def test_every_number_of_a_row_is_where_it_says(entry):
-    found = {row.title: row for group in rows.particles(entry) if group.title == "photon" for row in group.rows}
+    found = {row.title: row for group in subjects.particles(entry) if group.title == "photon" for row in group.rows}
     photon = {system: section["efficiency"]["photon"]["all"] for system, section in entry["particles"].items()}
     assert found["efficiency"].values == photon
-    pileup = {group.title: group.rows for group in rows.pileup(entry)}
+    pileup = {group.title: group.rows for group in subjects.pileup(entry)}
     assert pileup["Jet response, |η| < 2.5"][3].title == "median, 40–60 collisions"
     assert pileup["Jet response, |η| < 2.5"][3].values["pf"] == entry["jets"]["pf"]["central"]["response"]["vertices"]["median"][3]
     assert pileup["Fake rate, photon"][0].better == "low"

@@ -11,7 +11,7 @@ from mlpf.cli.console import console
 def run(
     trained: Annotated[Path, typer.Argument(metavar="run", help="Run folder of mlpf train.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Model to write (.onnx); replaced if it exists, once the new one has passed.")],
-    target: Annotated[str, typer.Option(help="Consumer: cmssw.")] = "cmssw",
+    target: Annotated[str, typer.Option(help="cmssw (its MLPFProducer), or standalone (candidates as outputs, for anyone with ONNX Runtime).")] = "cmssw",
 ) -> None:
     """Export a trained model for a consumer and check the consumer's contract on the file; nothing is written unless all of it holds.
 

@@ -4,14 +4,13 @@ Each check takes a `Runner` and returns a `Finding`. Two results agree if they d
 the rounding of another summation order, far below what moves a candidate.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import onnxruntime
 
 from mlpf import schema
-from mlpf.producer.signature import OUTPUT_WIDTHS
 from mlpf.random_elements import random_elements
 from mlpf.schema import FEATURE_INDEX, ElementType
 
@@ -29,16 +28,23 @@ class Finding(NamedTuple):
 
 
 class Runner:
-    """A model on batches of padded events."""
+    """A model on batches of padded events.
 
-    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+    Args:
+        session: of the model.
+        inputs: names of features and mask.
+    """
+
+    def __init__(self, session: onnxruntime.InferenceSession, inputs: Sequence[str] = schema.ONNX_INPUTS) -> None:
         self._session = session
+        self._inputs = tuple(inputs)
         self.output_names = [output.name for output in session.get_outputs()]
+        self.output_widths = [tuple(output.shape[2:]) for output in session.get_outputs()]
 
     def __call__(self, features: np.ndarray, mask: np.ndarray | None = None) -> list[np.ndarray]:
         """All outputs for ``(B, N, 55)`` features; every element is real where no ``(B, N)`` mask is given."""
         mask = np.ones(features.shape[:2]) if mask is None else mask
-        return self._session.run(None, dict(zip(schema.ONNX_INPUTS, (features.astype(np.float32), mask.astype(np.float32)), strict=True)))
+        return self._session.run(None, dict(zip(self._inputs, (features.astype(np.float32), mask.astype(np.float32)), strict=True)))
 
 
 def difference(a: list[np.ndarray], b: list[np.ndarray]) -> float:
@@ -55,8 +61,9 @@ def any_size(model: Runner) -> Finding:
     rng = np.random.default_rng(1)
     for num_elements in SIZES:
         outputs = model(random_elements(rng, num_elements)[None])
-        for position, (name, output) in enumerate(zip(model.output_names, outputs, strict=True)):
-            if output.shape[:2] != (1, num_elements) or (position < len(OUTPUT_WIDTHS) and output.shape[2] != OUTPUT_WIDTHS[position]):
+        for name, output, width in zip(model.output_names, outputs, model.output_widths, strict=True):
+            declared = tuple(found if isinstance(axis, str) else axis for axis, found in zip(width, output.shape[2:], strict=False))  # free axes have names
+            if output.shape != (1, num_elements, *declared):
                 return Finding(f"{name} has shape {output.shape} for {num_elements} elements", "")
             if not np.isfinite(output).all():
                 return Finding(f"{name} has {np.count_nonzero(~np.isfinite(output))} non-finite values for {num_elements} elements", "")
@@ -94,7 +101,7 @@ def poison(model: Runner) -> Finding:
     zeroed, poisoned = _with_each_feature(features, 0.0), {value: model(_with_each_feature(features, value)) for value in POISONS}
     for value, outputs in poisoned.items():
         for name, output in zip(model.output_names, outputs, strict=True):
-            bad = np.flatnonzero(~np.isfinite(output).all(axis=(1, 2)))
+            bad = np.flatnonzero(~np.isfinite(output).reshape(len(output), -1).all(axis=1))
             if len(bad):
                 return Finding(f"{name} is not finite where {schema.FEATURES[bad[0]]} of one element is {value} ({len(bad)} such features)", "")
     reference = model(zeroed)
@@ -136,11 +143,11 @@ def _agree(largest: float, problem: str) -> Finding:
     return Finding("" if largest <= TOLERANCE else f"{problem} ({measured}, allowed {TOLERANCE:g})", measured)
 
 
-CHECKS: dict[str, Callable[[Runner], Finding]] = {
+Checks = dict[str, Callable[[Runner], Finding]]
+CHECKS: Checks = {
     "any number of elements": any_size,
     "order of elements": order,
     "padding and batch": padding,
     "non-finite and absurd features": poison,
-    "superclusters": superclusters,
-    "class none": class_none,
 }
+CONSUMER_CHECKS: Checks = {**CHECKS, "superclusters": superclusters, "class none": class_none}  # of the raw outputs that CMSSW decodes

@@ -8,9 +8,19 @@ import mlpf
 from mlpf import schema
 from mlpf.export.report import ContractReport
 from mlpf.io.files import sha256
-from mlpf.producer.signature import INPUTS, OUTPUTS, PILEUP
+from mlpf.producer.signature import INPUTS, OUTPUTS, PILEUP, STANDALONE_INPUTS, STANDALONE_OUTPUTS
 
+TENSORS = {"cmssw": (INPUTS, (*OUTPUTS, PILEUP)), "standalone": (STANDALONE_INPUTS, STANDALONE_OUTPUTS)}  # inputs, outputs
 MEANINGS = {
+    "features": "raw features, neither cleaned nor scaled",
+    "pdgid": "signed pdgId, 0 where the element yields no candidate (all other outputs are 0 there, too)",
+    "pt": "GeV",
+    "eta": "pseudorapidity",
+    "phi": "rad",
+    "energy": "GeV",
+    "charge": "e",
+    "score": "probability of being a particle",
+    "pileup": "probability of coming from pileup",
     schema.ONNX_INPUTS[0]: "raw features, neither cleaned nor scaled",
     schema.ONNX_INPUTS[1]: "1 = real element, 0 = padding",
     OUTPUTS[0].name: "logits of no particle, particle",
@@ -40,8 +50,8 @@ def model_card(name: str, path: Path, report: ContractReport, target: str, train
         "schema_digest": schema.digest(),
         "opset": report.opset,
         "ir_version": report.ir_version,
-        "inputs": {str(tensor): MEANINGS[tensor.name] for tensor in INPUTS},
-        "outputs": {str(tensor): MEANINGS[tensor.name] for tensor in (*OUTPUTS, PILEUP)},
+        "inputs": {str(tensor): MEANINGS[tensor.name] for tensor in TENSORS[target][0]},
+        "outputs": {str(tensor): MEANINGS[tensor.name] for tensor in TENSORS[target][1]},
         "features": [_feature(index, feature) for index, feature in enumerate(schema.FEATURES)],
         "classes": [{"index": index, "pdgid": int(c), "name": c.name.lower()} for index, c in enumerate(schema.CLASSES)],
         "training": dict(training),

@@ -1,8 +1,12 @@
-"""Whether an ONNX file can run inside CMSSW's `MLPFProducer` (cms-sw/cmssw#50316), found out without CMSSW and without torch."""
+"""Whether an ONNX file keeps the contract of its target, found out without torch.
+
+The targets: ``cmssw``, the `MLPFProducer` of CMSSW (cms-sw/cmssw#50316), without CMSSW; ``standalone``, candidates for anyone.
+"""
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +17,39 @@ from mlpf.errors import ModelError
 from mlpf.export import behaviour
 from mlpf.export.report import Check, ContractReport
 from mlpf.producer.session import open_session, reason
-from mlpf.producer.signature import Tensor, signature_problems
+from mlpf.producer.signature import INPUTS, STANDALONE_INPUTS, Tensor, signature_problems, standalone_problems
 
 # ONNX Runtime 1.17.1 (CMSSW 14_1) reads up to these.
 MAX_OPSET = 20
 MAX_IR_VERSION = 9
 DOMAINS = {"", "ai.onnx", "com.microsoft"}  # operator sets that CMSSW's build holds
 EMPTY_EVENT_TIMEOUT = 120.0  # s; a start of Python takes 1
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is asked of the files of a target.
+
+    Attributes:
+        inputs: names of features and mask.
+        signature_problems: what is wrong with inputs and outputs.
+        checks: of what the model does.
+    """
+
+    inputs: tuple[str, ...]
+    signature_problems: Callable[[Sequence[Tensor], Sequence[Tensor]], list[str]]
+    checks: behaviour.Checks
+
+
+TARGETS = {
+    "cmssw": Target(tuple(tensor.name for tensor in INPUTS), signature_problems, behaviour.CONSUMER_CHECKS),
+    "standalone": Target(tuple(tensor.name for tensor in STANDALONE_INPUTS), standalone_problems, behaviour.CHECKS),
+}
+
+
+def target_of(model: onnx.ModelProto) -> str:
+    """The target that a file was made for, as the names of its inputs tell: ``standalone`` if they are those, else ``cmssw``."""
+    return "standalone" if {tensor.name for tensor in _inputs(model)} == set(TARGETS["standalone"].inputs) else "cmssw"
 
 
 def check_contract(path: str | Path) -> ContractReport:
@@ -33,9 +63,10 @@ def check_contract(path: str | Path) -> ContractReport:
     """
     path = Path(path)
     model = read_model(path)
-    checks = [_checker(path), _opset(model), _ir_version(model), _single_file(model), _signature(model), _live_mask(model)]
+    target = TARGETS[target_of(model)]
+    checks = [_checker(path), _opset(model), _ir_version(model), _single_file(model), _signature(model, target), _live_mask(model)]
     if all(check.passed for check in checks):
-        checks += _behaviour(path)
+        checks += _behaviour(path, target)
     return ContractReport(path, default_opset(model), model.ir_version, tuple(checks))
 
 
@@ -86,11 +117,14 @@ def _single_file(model: onnx.ModelProto) -> Check:
     return Check("one self-contained file", f"{len(external)} weights lie in another file (first: {external[0]})" if external else "")
 
 
-def _signature(model: onnx.ModelProto) -> Check:
-    weights = {initializer.name for initializer in model.graph.initializer}
-    inputs = [_tensor(value) for value in model.graph.input if value.name not in weights]
-    problems = signature_problems(inputs, [_tensor(value) for value in model.graph.output])
+def _signature(model: onnx.ModelProto, target: Target) -> Check:
+    problems = target.signature_problems(_inputs(model), [_tensor(value) for value in model.graph.output])
     return Check("inputs and outputs", "; ".join(problems))
+
+
+def _inputs(model: onnx.ModelProto) -> list[Tensor]:
+    weights = {initializer.name for initializer in model.graph.initializer}
+    return [_tensor(value) for value in model.graph.input if value.name not in weights]
 
 
 def _tensor(value: onnx.ValueInfoProto) -> Tensor:
@@ -105,14 +139,14 @@ def _live_mask(model: onnx.ModelProto) -> Check:
     return Check("mask is used", "" if "mask" in used else "no node reads the input mask, so padded elements count as real ones")
 
 
-def _behaviour(path: Path) -> list[Check]:
+def _behaviour(path: Path, target: Target) -> list[Check]:
     try:
         session = open_session(path)
     except ModelError as error:
         return [Check("loads in ONNX Runtime", str(error))]
-    checks = [Check("loads in ONNX Runtime", measured=f"ONNX Runtime {onnxruntime.__version__}"), _empty_event(path)]
-    model = behaviour.Runner(session)
-    for name, check in behaviour.CHECKS.items():
+    checks = [Check("loads in ONNX Runtime", measured=f"ONNX Runtime {onnxruntime.__version__}"), _empty_event(path, target)]
+    model = behaviour.Runner(session, target.inputs)
+    for name, check in target.checks.items():
         checks.append(_attempt(name, check, model))
         if not checks[-1].passed and check is behaviour.any_size:  # the others would only repeat it
             break
@@ -128,9 +162,9 @@ def _attempt(name: str, check: Callable[[behaviour.Runner], behaviour.Finding], 
     return Check(name, finding.problem, finding.measured)
 
 
-def _empty_event(path: Path) -> Check:
+def _empty_event(path: Path, target: Target) -> Check:
     name = "an event without elements"
-    command = [sys.executable, "-m", "mlpf.export.empty_event", str(path)]
+    command = [sys.executable, "-m", "mlpf.export.empty_event", str(path), *target.inputs]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=EMPTY_EVENT_TIMEOUT)
     except subprocess.TimeoutExpired:

@@ -4,7 +4,7 @@ import copy
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,16 @@ import mlpf
 from mlpf import schema
 from mlpf.errors import ModelError
 from mlpf.export.card import model_card
-from mlpf.export.contract import MAX_IR_VERSION, MAX_OPSET, check_contract
+from mlpf.export.contract import MAX_IR_VERSION, MAX_OPSET, TARGETS, check_contract
 from mlpf.export.parity import check_parity
-from mlpf.export.report import ContractReport
+from mlpf.export.report import Check, ContractReport
+from mlpf.export.standalone import StandaloneModule, check_candidates
 from mlpf.io.files import atomic_file
 from mlpf.producer.producer import METADATA_FEATURES, METADATA_SCHEMA_DIGEST, METADATA_SPLIT, METADATA_VERSION
-from mlpf.producer.signature import OUTPUTS, PILEUP
+from mlpf.producer.signature import OUTPUTS, PILEUP, STANDALONE_OUTPUTS
 from mlpf.random_elements import random_elements
 
-TARGETS = ("cmssw",)
+OUTPUT_NAMES = {"cmssw": [output.name for output in (*OUTPUTS, PILEUP)], "standalone": [output.name for output in STANDALONE_OUTPUTS]}
 EXAMPLE_SHAPE = (2, 50)  # B, N of the event that the exporter traces; no size of the checks, so that a baked-in size cannot pass them
 
 
@@ -53,7 +54,7 @@ def export_model(model: torch.nn.Module, path: str | Path, training: Mapping[str
         model: trained; ``forward(features (B, N, 55), mask (B, N))`` returns a `mlpf.nn.heads.ModelOutput`. It is copied, not changed.
         path: the file to write, suffix ``.onnx``; an existing one is replaced once the new one has passed.
         training: how the model was made, for the card; its ``split``, if any, goes into the file too, so that `mlpf evaluate` takes unseen events.
-        target: the consumer, one of `TARGETS`.
+        target: one of `mlpf.export.contract.TARGETS`: ``cmssw``, or ``standalone`` for candidates as outputs.
 
     Returns:
         what was checked, the agreement with ``model`` among it.
@@ -63,26 +64,37 @@ def export_model(model: torch.nn.Module, path: str | Path, training: Mapping[str
     """
     path = Path(path)
     if target not in TARGETS:
-        raise ModelError(f"target '{target}': cannot be exported yet; choose one of {', '.join(TARGETS)}")
+        raise ModelError(f"target '{target}': unknown; choose one of {', '.join(TARGETS)}")
     if path.suffix != ".onnx" or path.is_dir():
         raise ModelError(f"{path}: expected the name of a file that ends in .onnx")
     if getattr(model, "needs_edges", False):
         raise ModelError("the model works on the edges of a dataset, which the consumer does not give; train one that does not (model.graph=knn)")
-    module = ConsumerModule(copy.deepcopy(model)).cpu().eval()
-    graph = to_onnx(module)
+    model = copy.deepcopy(model).cpu().eval()
+    module = ConsumerModule(model) if target == "cmssw" else StandaloneModule(model)
+    graph = to_onnx(module, TARGETS[target].inputs, OUTPUT_NAMES[target])
     if training and "split" in training:
         graph.metadata_props.add(key=METADATA_SPLIT, value=json.dumps(training["split"]))
     with atomic_file(path) as temporary, atomic_file(path.with_suffix(".json")) as card:
         temporary.write_bytes(graph.SerializeToString())
         found = check_contract(temporary)
-        report = ContractReport(path, found.opset, found.ir_version, (*found.checks, *([check_parity(module, temporary)] if found.passed else [])))
+        own = [_same_as_torch(module, temporary)] if found.passed else []
+        report = ContractReport(path, found.opset, found.ir_version, (*found.checks, *own))
         report.require()
         card.write_text(json.dumps(model_card(path.name, temporary, report, target, training or {}), indent=2) + "\n")
     return report
 
 
-def to_onnx(module: ConsumerModule) -> onnx.ModelProto:
+def _same_as_torch(module: ConsumerModule | StandaloneModule, path: Path) -> Check:
+    return check_parity(module, path) if isinstance(module, ConsumerModule) else check_candidates(module.model, path)
+
+
+def to_onnx(module: torch.nn.Module, inputs: Sequence[str] = schema.ONNX_INPUTS, outputs: Sequence[str] = OUTPUT_NAMES["cmssw"]) -> onnx.ModelProto:
     """Trace a module with free batch and element axes.
+
+    Args:
+        module: of features (B, N, 55) and mask (B, N).
+        inputs: names of those.
+        outputs: names of what it returns.
 
     Raises:
         ModelError: the exporter cannot express the model.
@@ -98,8 +110,8 @@ def to_onnx(module: ConsumerModule) -> onnx.ModelProto:
             program = torch.onnx.export(
                 module,
                 (features, mask),
-                input_names=list(schema.ONNX_INPUTS),
-                output_names=[*(output.name for output in OUTPUTS), PILEUP.name],
+                input_names=list(inputs),
+                output_names=list(outputs),
                 opset_version=MAX_OPSET,
                 dynamic_shapes=(axes, axes),
                 dynamo=True,  # the older exporter writes wrong numbers for scatter max, without a word

@@ -32,6 +32,14 @@ OUTPUTS = tuple(Tensor(name, "float32", (None, None, width)) for name, width in 
 PILEUP = Tensor("pu", "float32", (None, None, 1))  # optional fourth output, which CMSSW ignores
 
 
+# A model of the target standalone gives candidates, one row per element.
+STANDALONE_INPUTS = (Tensor("features", "float32", (None, None, schema.NUM_FEATURES)), Tensor("mask", "float32", (None, None)))
+STANDALONE_OUTPUTS = tuple(
+    Tensor(name, "int32" if name in ("pdgid", "charge") else "float32", (None, None))
+    for name in ("pdgid", "pt", "eta", "phi", "energy", "charge", "score", "pileup")
+)
+
+
 def signature_problems(inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> list[str]:
     """What keeps a model of these inputs and outputs from being run by the consumer, a sentence each; empty if nothing does."""
     problems = []
@@ -56,6 +64,12 @@ def signature_problems(inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> l
         if tensor.dtype != "float32" or tensor.shape is None or len(tensor.shape) < 2 or tensor.shape[:2] != (None, None)
     ]
     return problems
+
+
+def standalone_problems(inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> list[str]:
+    """How inputs and outputs differ from those of the target standalone, a sentence each."""
+    pairs = (("inputs", tuple(inputs), STANDALONE_INPUTS), ("outputs", tuple(outputs), STANDALONE_OUTPUTS))
+    return [f"{which} are {', '.join(map(str, found))}; expected {', '.join(map(str, expected))}" for which, found, expected in pairs if found != expected]
 
 
 def _names(tensors: Sequence[Tensor]) -> str:

@@ -165,8 +165,8 @@ def test_a_model_that_onnx_cannot_express_is_refused_in_one_line(tmp_path):
 
 
 def test_other_targets_and_names_are_refused(tmp_path):
-    with pytest.raises(ModelError, match="target 'standalone': cannot be exported yet; choose one of cmssw"):
-        export_model(Toy(), tmp_path / "model.onnx", target="standalone")
+    with pytest.raises(ModelError, match="target 'atlas': unknown; choose one of cmssw, standalone"):
+        export_model(Toy(), tmp_path / "model.onnx", target="atlas")
     with pytest.raises(ModelError, match=r"ends in \.onnx"):
         export_model(Toy(), tmp_path / "model.pb")
     (tmp_path / "folder.onnx").mkdir()

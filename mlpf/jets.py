@@ -62,5 +62,6 @@ def cluster_momenta(px: np.ndarray, py: np.ndarray, pz: np.ndarray, energy: np.n
         raise MlpfError(f"jet radius {radius}: must lie above 0, and not above {LARGEST_RADIUS:g}")
     px, py, pz, energy = (np.ascontiguousarray(values, dtype=np.float64) for values in (px, py, pz, energy))
     jets, counts, constituent_jet = cluster(px, py, pz, energy, np.ascontiguousarray(offsets, dtype=np.int64), float(min_pt), float(radius))
-    pt, eta, phi, energy = (np.asarray(v, dtype=np.float32) for v in (*pt_eta_phi_from_momentum(jets[:, 0], jets[:, 1], jets[:, 2]), jets[:, 3]))
+    with np.errstate(over="ignore"):  # an absurd momentum may be infinite in float32
+        pt, eta, phi, energy = (np.asarray(v, dtype=np.float32) for v in (*pt_eta_phi_from_momentum(jets[:, 0], jets[:, 1], jets[:, 2]), jets[:, 3]))
     return Jets(pt, eta, phi, energy, offsets_from_counts(counts), constituent_jet)

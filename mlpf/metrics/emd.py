@@ -15,7 +15,7 @@ from mlpf.metrics.systems import Particles
 from mlpf.schema import IDENTITY
 
 RADIUS = 0.4  # as jets
-ONE_IN = 5  # events are compared: a few milliseconds each, with pileup twenty
+ONE_IN = 10  # events are compared: a few milliseconds each and system, with pileup twenty, against two for all other metrics
 _LARGEST = 1e6  # GeV; `MeanSums` takes no larger number
 _MAX_PIVOTS = 10_000_000  # of the network simplex; 10 000 particles take some 100 000
 
@@ -75,7 +75,7 @@ def _near_pairs(eta_a: np.ndarray, phi_a: np.ndarray, eta_b: np.ndarray, phi_b: 
 
 
 def compared_events(events: Events) -> np.ndarray:
-    """Positions of the events of a dataset that are compared: one in five with generator particles, by a hash of run, lumi and event number."""
+    """Positions of the events of a dataset that are compared: one in ten with generator particles, by a hash of run, lumi and event number."""
     numbers = np.full(len(events), ONE_IN, dtype=np.uint64)  # any but the 0 of other hashes, so that this choice is independent of theirs
     for name in IDENTITY:
         numbers = splitmix64(numbers + events[name].astype(np.int64).view(np.uint64))

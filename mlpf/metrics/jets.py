@@ -42,7 +42,8 @@ def jets_of(particles: Particles) -> JetSet:
 
 def _mass(pt: np.ndarray, eta: np.ndarray, energy: np.ndarray) -> np.ndarray:
     momentum = pt.astype(np.float64) * np.cosh(eta.astype(np.float64))
-    return np.sqrt(np.maximum(energy.astype(np.float64) ** 2 - momentum**2, 0.0))
+    with np.errstate(invalid="ignore"):  # no mass where the energy is infinite
+        return np.sqrt(np.maximum(energy.astype(np.float64) ** 2 - momentum**2, 0.0))
 
 
 def compare_jets(truth: JetSet, found: JetSet) -> tuple[Table, Table]:
@@ -56,7 +57,7 @@ def compare_jets(truth: JetSet, found: JetSet) -> tuple[Table, Table]:
     partner, distance = closest_first(pairs, len(truth.pt), len(found.pt))
     matched = np.flatnonzero(partner >= 0)
     pt_response, mass_response = np.full(len(partner), np.nan), np.full(len(partner), np.nan)
-    pt_response[matched] = found.pt[partner[matched]] / truth.pt[matched]
+    pt_response[matched] = found.pt[partner[matched]].astype(np.float64) / truth.pt[matched]
     massive = matched[truth.mass[matched] > 1.0]
     mass_response[massive] = found.mass[partner[massive]] / truth.mass[massive]
     found_distance = np.full(len(found.pt), np.inf)

@@ -36,8 +36,8 @@ def match_particles(truth: Particles, found: Particles, element_type: np.ndarray
     found_at = np.full(len(element_type), -1, dtype=np.int64)
     found_at[found.element[charged_found]] = np.flatnonzero(charged_found)
     partner = np.where(charged_truth, found_at[truth.element], -1)
-    response = found.pt[partner] / truth.pt if len(found.pt) else np.zeros(len(truth.pt))
-    partner[(response <= MIN_RESPONSE) | (response >= MAX_RESPONSE)] = -1
+    if len(found.pt):
+        partner[~_has_allowed_response(truth.pt, found.pt[partner])] = -1
     left_found = np.ones(len(found.pt), dtype=bool)
     left_found[partner[partner >= 0]] = False
 
@@ -49,15 +49,21 @@ def match_particles(truth: Particles, found: Particles, element_type: np.ndarray
     return partner
 
 
+def _has_allowed_response(pt: np.ndarray, found_pt: np.ndarray) -> np.ndarray:
+    """Whether found / true pt lies inside the cut; never where the true one is 0. In float64, lest the rounding of the cut decides."""
+    pt, found_pt = pt.astype(np.float64), found_pt.astype(np.float64)
+    return (found_pt > MIN_RESPONSE * pt) & (found_pt < MAX_RESPONSE * pt)
+
+
 def _match_nearby(truth: Particles, of_truth: np.ndarray, found: Particles, of_found: np.ndarray, partner: np.ndarray) -> None:
     """Hungarian matching of the selected particles, written into ``partner``."""
     truth_index, found_index = np.flatnonzero(of_truth), np.flatnonzero(of_found)
     a, b = truth.select(of_truth), found.select(of_found)
     i, j, dr = nearby_pairs(a.eta, a.phi, a.offsets, b.eta, b.phi, b.offsets, MAX_DELTA_R)
-    response = b.pt[j].astype(np.float64) / a.pt[i]
-    allowed = (response > MIN_RESPONSE) & (response < MAX_RESPONSE)
-    cost = np.hypot(response[allowed] - 1.0, dr[allowed])
-    match = hungarian((i[allowed], j[allowed], cost), len(truth_index), len(found_index))
+    allowed = _has_allowed_response(a.pt[i], b.pt[j])
+    i, j = i[allowed], j[allowed]
+    cost = np.hypot(b.pt[j].astype(np.float64) / a.pt[i] - 1.0, dr[allowed])
+    match = hungarian((i, j, cost), len(truth_index), len(found_index))
     matched = np.flatnonzero(match >= 0)
     partner[truth_index[matched]] = found_index[match[matched]]
 

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-
 _HUGE = 1e100  # what infinite values (candidates of absurd pt) count as, so that differences of quantiles are numbers
 
 
@@ -142,9 +141,7 @@ class BinnedSamples:
 
 
 @numba.njit(cache=True)
-def _merge(
-    index: np.ndarray, more: np.ndarray, low: np.ndarray, high: np.ndarray, count: np.ndarray, smallest: np.ndarray, largest: np.ndarray
-) -> None:
+def _merge(index: np.ndarray, more: np.ndarray, low: np.ndarray, high: np.ndarray, count: np.ndarray, smallest: np.ndarray, largest: np.ndarray) -> None:
     """Add entries to bins: how many, their smallest and their largest."""
     for k, i in enumerate(index):
         smallest[i] = low[k] if count[i] == 0 else min(smallest[i], low[k])

@@ -34,6 +34,8 @@ DEFINITIONS = {
     "vertices": "Number of simulated pileup collisions of the event; events in which it is unknown are in none of these bins.",
     "met": "Missing transverse momentum of the candidates against the generated one: residuals of px and py together; "
     "ratio where the generated one is above 10 GeV. HT: central jets above 30 GeV.",
+    "emd": "Energy mover's distance (arXiv:1902.02346, weighted by pt, R = 0.4) of an event's particles to the stable generator particles of the hard event, "
+    "without neutrinos, of one event in ten: its mean, and the mean of its ratio to the generated sum of pt.",
     "multiplicity": "Candidates per event, and their difference to the number of targets.",
     "systems": "Rule-based PF: candidates of the dataset (those that found no element are not in it). Targets: what a model is trained on, "
     "the truth of elements and particles, the ceiling of jets and missing momentum. "

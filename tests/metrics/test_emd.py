@@ -134,7 +134,7 @@ def toy_events(rng, num_events, first=0):
     return Events(columns, {"particle": offsets}, num_events, layout=schema.DATASET), smeared
 
 
-def test_one_event_in_five_is_compared_whatever_the_chunk_and_the_split():
+def test_one_event_in_ten_is_compared_whatever_the_chunk_and_the_split():
     events, _ = toy_events(np.random.default_rng(6), 5000)
     chosen = compared_events(events)
     assert len(chosen) == pytest.approx((events.counts("particle") > 0).sum() / ONE_IN, rel=0.1)

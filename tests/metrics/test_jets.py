@@ -105,9 +105,7 @@ def test_jets_equal_those_of_fastjet():
     found = jets_of(Particles(pt, eta, phi, energy, np.full(n, 211), np.arange(n), np.zeros(n), offsets))
     for event in range(len(counts)):
         own = slice(offsets[event], offsets[event + 1])
-        momenta = [
-            fastjet.PseudoJet(*p) for p in zip((pt * np.cos(phi))[own], (pt * np.sin(phi))[own], (pt * np.sinh(eta))[own], energy[own], strict=True)
-        ]
+        momenta = [fastjet.PseudoJet(*p) for p in zip((pt * np.cos(phi))[own], (pt * np.sin(phi))[own], (pt * np.sinh(eta))[own], energy[own], strict=True)]
         sequence = fastjet.ClusterSequence(momenta, fastjet.JetDefinition(fastjet.antikt_algorithm, 0.4))
         expected = fastjet.sorted_by_pt(sequence.inclusive_jets(3.0))
         ours = slice(found.offsets[event], found.offsets[event + 1])

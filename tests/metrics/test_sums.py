@@ -40,21 +40,21 @@ def test_sums_say_what_the_entries_say(filled):
     values, bins, category, pt = entries(900)
     sums = {name: s.to_json(("pt",)) for name, s in filled(values, bins, category).items()}
     for c in range(2):
-        chosen = {"all": [category == c], "pt": [(category == c) & (pt >= low) & (pt < high) for low, high in itertools.pairwise(EDGES["pt"])]}
-        for variable, masks in chosen.items():
-            for i, mask in enumerate(masks):
+        of = {name: summaries[c] for name, summaries in sums.items()}
+        assert_same(of["fraction"]["all"], of["mean"]["all"], of["spread"]["all"], values[category == c])
+        for i, (low, high) in enumerate(itertools.pairwise(EDGES["pt"])):
+            spreads = {quantity: of_bins[i] for quantity, of_bins in of["spread"]["pt"].items()}
+            assert_same(of["fraction"]["pt"][i], of["mean"]["pt"][i], spreads, values[(category == c) & (pt >= low) & (pt < high)])
+        assert of["spread"]["histogram"] == np.histogram(values[category == c], np.linspace(0, 2, 5))[0].tolist()
 
-                def of(name, quantity=None):
-                    entry = sums[name][c][variable]
-                    entry = entry if quantity is None else entry[quantity]
-                    return entry if variable == "all" else entry[i]
 
-                assert close(of("fraction"), fraction(np.count_nonzero(values[mask] > 1.0), np.count_nonzero(mask)))
-                assert close(of("mean"), mean(values[mask]), abs=1e-6)
-                exact = spread(values[mask])
-                assert close(of("spread", "median"), exact["median"], abs=2e-4)
-                assert close(of("spread", "iqr"), exact["iqr"], abs=1e-3)
-        assert sums["spread"][c]["histogram"] == np.histogram(values[category == c], np.linspace(0, 2, 5))[0].tolist()
+def assert_same(passed, average, widths, values):
+    """As from the values themselves."""
+    assert close(passed, fraction(np.count_nonzero(values > 1.0), len(values)))
+    assert close(average, mean(values), abs=1e-6)
+    exact = spread(values)
+    assert close(widths["median"], exact["median"], abs=2e-4)
+    assert close(widths["iqr"], exact["iqr"], abs=1e-3)
 
 
 def test_entries_outside_all_bins_count_overall_only(filled):

@@ -4,7 +4,19 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from mlpf.metrics.uncertainty import COVERAGE, bootstrap_quantiles, fraction, fraction_per_bin, mean, mean_of_sums, mean_per_bin, per_bin, sorted_values, spread, spreads
+from mlpf.metrics.uncertainty import (
+    COVERAGE,
+    bootstrap_quantiles,
+    fraction,
+    fraction_per_bin,
+    mean,
+    mean_of_sums,
+    mean_per_bin,
+    per_bin,
+    sorted_values,
+    spread,
+    spreads,
+)
 
 
 def test_clopper_pearson_of_known_counts():

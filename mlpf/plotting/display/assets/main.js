@@ -6,12 +6,12 @@ const THEMES = {
 };
 const system = matchMedia("(prefers-color-scheme: dark)");
 const state = {
-  view: "space", theme: system.matches ? "dark" : "light", ownTheme: false, minPt: page.min_pt, selected: null, camera: "tilted",
+  view: "space", theme: system.matches ? "dark" : "light", ownTheme: false, minPt: page.min_pt, selected: null, camera: "tilted", ownCamera: null,
   shown: new Set(["detector", ...layers.filter((layer) => layer.shown).map((layer) => layer.key)]),
 };
 const VIEWS = {
-  space: { layer: spaceLayer, links: spaceLinks, selection: spaceSelection, layout: spaceLayout, background: detectorTraces, cache: new Map() },
-  plane: { layer: planeLayer, links: planeLinks, selection: planeSelection, layout: planeLayout, background: () => [], cache: new Map() },
+  space: { layer: spaceLayer, links: spaceLinks, selection: spaceSelection, layout: spaceLayout, background: detectorTraces, cache: new Map(), current: {} },
+  plane: { layer: planeLayer, links: planeLinks, selection: planeSelection, layout: planeLayout, background: () => [], cache: new Map(), current: {} },
 };
 const plot = (name) => document.getElementById(name);
 const shownViews = () => (state.view === "both" ? ["space", "plane"] : [state.view]);
@@ -24,10 +24,13 @@ function cached(view, name, stamp, make) {
   return cache.get(name).entries;
 }
 
+// Pairs above the threshold whose elements are shown; particles need not be, their ends show where they are.
 function linkedPairs(kind) {
   const visible = (key) => {
     const mask = new Uint8Array(objects[key].size);
-    for (const layer of layers) if (layer.objects === key && state.shown.has(layer.key)) for (const row of keptRows(layer, state.minPt)) mask[row] = 1;
+    for (const layer of layers) {
+      if (layer.objects === key && (key !== "element" || state.shown.has(layer.key))) for (const row of keptRows(layer, state.minPt)) mask[row] = 1;
+    }
     return mask;
   };
   const [a, b] = [visible(kind.from), visible(kind.to)], pairs = [];
@@ -63,11 +66,12 @@ function entriesOf(view, chosen) {
 }
 
 async function drawView(view, chosen) {
-  const entries = entriesOf(view, chosen), div = plot(view);
-  VIEWS[view].entries = entries;
-  await Plotly.react(div, entries.map((entry) => entry.trace), VIEWS[view].layout(THEMES[state.theme]), CONFIG);
+  const entries = entriesOf(view, chosen), div = plot(view), tools = VIEWS[view];
+  tools.entries = entries;
+  Object.assign(tools.current, tools.layout(THEMES[state.theme], tools.current)); // always the same object: plotly writes into it where the reader turns the camera
+  await Plotly.react(div, entries.map((entry) => entry.trace), tools.current, CONFIG);
   if (view === "space") letSurfacesThrough(div);
-  if (!VIEWS[view].listening) { listen(view, div); VIEWS[view].listening = true; }
+  if (!tools.listening) { listen(view, div); tools.listening = true; }
 }
 
 // plotly's pick of the nearest object counts those without labels, too: the pale surfaces would hide all behind them from the mouse.
@@ -96,7 +100,7 @@ function draw() {
   return drawing;
 }
 
-const mouse = { x: 0, y: 0, downX: 0, downY: 0, over: null };
+const mouse = { x: 0, y: 0, downX: 0, downY: 0, over: null, pressed: null };
 
 function listen(view, div) {
   div.on("plotly_hover", ({ points }) => {
@@ -107,12 +111,9 @@ function listen(view, div) {
     showTip();
   });
   div.on("plotly_unhover", hideTip);
-  div.on("plotly_relayout", (change) => { if ("scene.camera" in change) state.camera = null; });
+  div.on("plotly_relayout", (change) => { if ("scene.camera" in change && change["scene.camera"] !== state.ownCamera) state.camera = null; });
   div.addEventListener("mouseleave", hideTip);
   div.addEventListener("mousedown", (event) => { mouse.downX = event.clientX; mouse.downY = event.clientY; mouse.pressed = mouse.over; }, true);
-  div.addEventListener("mouseup", (event) => {
-    if (Math.hypot(event.clientX - mouse.downX, event.clientY - mouse.downY) < 4 && mouse.pressed) select(mouse.pressed);
-  }, true);
 }
 
 function showTip() {
@@ -153,8 +154,10 @@ async function setView(view) {
 async function setCamera(name) {
   const div = plot("space"), { width, height } = div.getBoundingClientRect();
   if (!width || !div._fullLayout) return;
-  await Plotly.relayout(div, { "scene.camera": camera(name, Math.max(1, (1.6 * height) / width)) });
+  const own = camera(name, Math.max(1, (1.6 * height) / width));
   state.camera = name;
+  state.ownCamera = own;
+  await Plotly.relayout(div, { "scene.camera": own });
 }
 
 function setTheme(theme) {
@@ -188,6 +191,11 @@ function start() {
   showThreshold();
   slider.addEventListener("input", () => { state.minPt = thresholdOf(Number(slider.value)); showThreshold(); draw(); });
   document.addEventListener("mousemove", (event) => { mouse.x = event.clientX; mouse.y = event.clientY; }, true);
+  document.addEventListener("mouseup", (event) => { // plotly lays something over the page while a button is down
+    const clicked = mouse.pressed;
+    mouse.pressed = null;
+    if (clicked && Math.hypot(event.clientX - mouse.downX, event.clientY - mouse.downY) < 4) select(clicked);
+  }, true);
   document.getElementById("layers").addEventListener("change", ({ target }) => {
     state.shown[target.checked ? "add" : "delete"](target.dataset.layer);
     draw();

@@ -91,12 +91,12 @@ function spaceSelection(chosen, theme) {
   ];
 }
 
-function spaceLayout(theme) {
+function spaceLayout(theme, current) {
   const axis = (half) => ({ visible: false, title: { text: "" }, range: [-half, half], autorange: false, showspikes: false });
   const ratio = HALF_LENGTH / HALF_WIDTH;
   return {
-    paper_bgcolor: theme.paper, margin: { l: 0, r: 0, t: 0, b: 0 }, uirevision: "kept", showlegend: false, font: { color: theme.ink },
+    paper_bgcolor: theme.paper, margin: { l: 0, r: 0, t: 0, b: 0 }, showlegend: false, font: { color: theme.ink },
     scene: { bgcolor: theme.paper, xaxis: axis(HALF_LENGTH), yaxis: axis(HALF_WIDTH), zaxis: axis(HALF_WIDTH), aspectmode: "manual", aspectratio: { x: ratio, y: 1, z: 1 },
-      camera: camera("tilted", 1), dragmode: "turntable", hovermode: false, uirevision: "kept", annotations: spaceNotes(theme) },
+      camera: current.scene?.camera ?? camera("tilted", 1), dragmode: "turntable", hovermode: false, annotations: spaceNotes(theme) },
   };
 }

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import functools
+import itertools
 import math
 import operator
 
@@ -28,6 +29,7 @@ from toy_particles import (
     Particle,
     build,
     classes,
+    f32,
     own,
     random_toys,
     same,
@@ -35,6 +37,7 @@ from toy_particles import (
 
 from mlpf.candidates import Outputs, Prediction
 from mlpf.metrics import binning
+from mlpf.metrics.emd import compared_events
 from mlpf.metrics.summary import Metrics
 
 CLASSES = classes()
@@ -195,6 +198,16 @@ def test_the_response_must_lie_between_a_fifth_and_five(category, response, matc
     assert of_class(particles, name)[:2] == (float(matches), float(not matches))
 
 
+@pytest.mark.parametrize("scale", [0.2, 5.0])
+@pytest.mark.parametrize("pt", [1.0, 3.0, 0.7, 10.0])
+def test_at_exactly_the_cut_charged_and_neutral_particles_fare_alike(scale, pt):
+    efficiencies = set()
+    for name in ("photon", "charged_hadron"):
+        event = Event(own(Particle(CLASSES[name], pt, 0.3, 0.4), model=lambda p: p.moved(f32(np.float32(pt) * np.float32(scale)) / pt)))
+        efficiencies.add(of_class(measure([event])["particles"]["model"], name)[0])
+    assert len(efficiencies) == 1
+
+
 @pytest.mark.parametrize(
     ("eta", "phi", "matches"), [(0.1499, 0, True), (0.1501, 0, False), (0, 0.1499, True), (0, -0.1501, False), (0.11, 0.11, False), (0.1, 0.1, True)]
 )
@@ -274,7 +287,7 @@ def test_pt_weighs_as_direction_does():
 def test_the_assignment_is_the_best_of_all():
     """Against every possible assignment of up to five particles in one spot."""
     rng = np.random.default_rng(3)
-    for _ in range(40):
+    for _ in range(15):
         sides = [[Particle(PHOTON, rng.lognormal(0, 0.8), *rng.uniform(0, 0.25, 2)) for _ in range(rng.integers(1, most))] for most in (6, 5)]
         truths, found = (list(enumerate(side)) for side in sides)
 
@@ -311,6 +324,17 @@ def test_events_without_truth_have_fakes_alone_and_without_candidates_losses_alo
         assert of_class(measure([Event(targets)])["particles"]["model"], name) == (0, None, None)
     fakes = measure([Event(candidates)])["jets"]["model"]["central"]
     assert (fakes["matched"]["all"]["n"], value(fakes["purity"]["all"])) == (0, 0)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_candidates_without_a_finite_momentum_are_left_out_and_counted(bad):
+    photons = [Particle(PHOTON, 30.0, 0.0, 0.0), Particle(PHOTON, 10.0, 1.0, 0.0)]
+    event = Event(own(*photons, model=lambda p: p.moved(bad, energy=1.0) if p.pt == 10 else p), oracle.cluster(photons), photons, (40.0, np.pi))
+    results = measure([event])
+    assert results["models"] == {"model": {"num_not_finite": 1}}
+    assert of_class(results["particles"]["model"], "photon") == (0.5, 0, 1)
+    assert value(results["met"]["model"]["ratio"]["all"]["median"]) == pytest.approx(0.75)
+    assert value(results["multiplicity"]["model"]["photon"]["number"]) == 1
 
 
 def test_efficiency_is_told_apart_by_the_origin_of_the_target():
@@ -469,6 +493,43 @@ def test_every_number_of_random_events_is_that_of_the_loops(toys, toy_results, p
     assert {"model", "pf"} <= toy_results[part].keys()
 
 
+def moved_events(*targets, **said):
+    """Forty events of the same particles, of which some are compared."""
+    return [Event(own(*targets, **said), particles=list(targets)) for _ in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("change", "distance"),
+    [
+        ({}, 0.0),
+        ({"eta": 0.2}, 10 * 0.2 / 0.4),
+        ({"phi": -0.3}, 10 * 0.3 / 0.4),
+        ({"eta": 0.12, "phi": 0.16}, 10 * 0.2 / 0.4),
+        ({"scale": 1.5}, 5.0),  # what is too much is paid for in full
+        ({"scale": 0.5, "eta": 0.1}, 5 * 0.1 / 0.4 + 5),
+        ({"eta": 1.5}, 20.0),  # further than twice the radius: removed here, made there
+    ],
+)
+def test_the_energy_movers_distance_of_one_particle_by_hand(change, distance):
+    emd = measure(moved_events(Particle(PHOTON, 10.0, 0.5, -3.1), model=lambda p: p.moved(**change)))["emd"]
+    assert value(emd["model"]["all"]) == pytest.approx(distance, abs=1e-4)
+    assert value(emd["model"]["normalised"]) == pytest.approx(distance / 10, abs=1e-5)
+    assert 1 <= emd["model"]["all"]["n"] <= 20
+    assert value(emd["targets"]["all"]) == pytest.approx(0, abs=1e-4)
+
+
+def test_the_energy_movers_distance_is_the_cheapest_transport():
+    """Against a linear program over all pairs of particles."""
+    toys = random_toys(60, seed=9, mean_groups=2.0)
+    results = measure(toys)
+    compared = [toys[i] for i in compared_events(build(toys)[0])]
+    assert len(compared) > 3
+    for system in ("model", "model_hard", "pf", "targets"):
+        distances = [oracle.energy_movers_distance([p for _, p in oracle.particles_of(event, system)], event.particles) for event in compared]
+        shares = [d / sum(p.pt for p in event.particles) for d, event in zip(distances, compared, strict=True)]
+        oracle.compare(results["emd"][system], {"all": oracle.Mean(distances), "normalised": oracle.Mean(shares)}, f"emd {system}", fineness)
+
+
 def almost_equal(a, b, tolerance, where=""):
     """The same JSON up to a relative difference of numbers."""
     assert type(a) is type(b) or {type(a), type(b)} <= {int, float}, where
@@ -486,7 +547,7 @@ def almost_equal(a, b, tolerance, where=""):
         assert a == b, where
 
 
-NUMBERS = tuple(ORACLES)
+NUMBERS = (*ORACLES, "emd")
 
 
 def numbers_of(results):
@@ -502,17 +563,36 @@ def test_the_order_of_candidates_and_events_changes_nothing(toys, toy_results):
 def test_any_cut_into_chunks_gives_the_same_bits(toys, toy_results):
     dataset, predictions = build(toys)
     candidates, seen = predictions["model"].candidates, dataset.offsets["element"]
-    for sizes in ((1, 1, 17, 1, 20), (13, 0, 27)):
-        streamed, merged = Metrics(["model"]), []
-        for start, size in zip(np.cumsum((0, *sizes)), sizes, strict=False):
-            outputs = Outputs(*(values[seen[start] : seen[start + size]] for values in predictions["model"].outputs))
-            chunk = dataset.slice(start, start + size), {"model": Prediction(candidates.slice(start, start + size), outputs)}
-            streamed.update(*chunk)
-            merged.append(Metrics(["model"]))
-            merged[-1].update(*chunk)
-        assert streamed.results() == toy_results
-        assert functools.reduce(operator.add, merged).results() == toy_results
-        assert functools.reduce(operator.add, reversed(merged)).performance() == streamed.performance()
+    streamed, merged = Metrics(["model"]), []
+    for start, stop in itertools.pairwise((0, 1, 18, 18, 40)):
+        outputs = Outputs(*(values[seen[start] : seen[stop]] for values in predictions["model"].outputs))
+        chunk = dataset.slice(start, stop), {"model": Prediction(candidates.slice(start, stop), outputs)}
+        streamed.update(*chunk)
+        merged.append(Metrics(["model"]))
+        merged[-1].update(*chunk)
+    merged = functools.reduce(operator.add, reversed(merged))
+    assert streamed.results() == merged.results() == toy_results
+    assert streamed.performance() == merged.performance()
+
+
+def test_sums_of_a_file_go_on_where_they_were(toys, toy_results, tmp_path):
+    half = len(toys) // 2
+    for name, part in (("first", toys[:half]), ("second", toys[half:])):
+        collect(part).save(tmp_path / f"{name}.npz")
+    merged = Metrics.load(tmp_path / "first.npz") + Metrics.load(tmp_path / "second.npz")
+    assert merged.results() == toy_results
+
+
+def test_models_are_measured_side_by_side(toys, toy_results):
+    """Two that say the same have the same numbers, whatever they are called."""
+    dataset, predictions = build(toys, names=("one", "two"))
+    metrics = Metrics(["one", "two"])
+    metrics.update(dataset, predictions)
+    results = metrics.results()
+    for name in NUMBERS:
+        assert results[name]["one"] == results[name]["two"] == toy_results[name]["model"]
+        assert results[name]["pf"] == toy_results[name]["pf"]
+    assert [key for key in results["systems"] if not key.endswith("_hard")] == ["pf", "one", "two", "targets"]
 
 
 def test_turning_events_about_the_beam_changes_only_px_and_py(toys, toy_results):
@@ -543,7 +623,7 @@ def changed(event, change):
     elements = [Element(e.kind, *(p and change(p) for p in (e.target, e.rule_based, e.model))) for e in event.elements]
     lists = [[change(p) for p in particles] for particles in (event.genjets, event.particles)]
     met = change(Particle(0, event.met[0], 0.0, event.met[1]))
-    return Event(elements, *lists, (met.pt, wrap(met.phi)), event.num_pileup)
+    return Event(elements, *lists, (met.pt, wrap(met.phi)), event.num_pileup, event.number)
 
 
 def test_elements_without_any_particle_count_as_such_only(toys, toy_results):
@@ -554,5 +634,5 @@ def test_elements_without_any_particle_count_as_such_only(toys, toy_results):
         confusion = np.array(results["elements"][system].pop("confusion"))
         before = np.array(toy_results["elements"][system]["confusion"])
         assert confusion[0, 0] - before[0, 0] == confusion.sum() - before.sum() == 7 * len(toys)
-    for name in ("particles", "jets", "met", "multiplicity"):
+    for name in ("particles", "jets", "met", "multiplicity", "emd"):
         assert results[name] == toy_results[name]

@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import binom, binomtest, lognorm, norm
+from metrics_oracle import clopper_pearson
+from scipy.stats import binom, lognorm, norm
 from toy_particles import Event, Particle, build, classes, own
 
 from mlpf.metrics import binning
@@ -62,8 +63,7 @@ def test_pulls_are_of_unit_width_also_of_merged_parts(num_parts):
 
 def binomial_coverage(n, p):
     """How often Clopper-Pearson intervals hold p, summed over all outcomes: 68 % at least."""
-    intervals = [binomtest(k, n).proportion_ci(math.erf(math.sqrt(0.5)), "exact") for k in range(n + 1)]
-    return sum(binom.pmf(k, n, p) for k, interval in enumerate(intervals) if interval.low <= p <= interval.high)
+    return sum(binom.pmf(k, n, p) for k, (low, high) in enumerate(clopper_pearson(k, n) for k in range(n + 1)) if low <= p <= high)
 
 
 @pytest.mark.parametrize(("n", "p"), [(10, 0.9), (50, 0.5), (400, 0.02)])

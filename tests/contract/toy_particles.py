@@ -58,6 +58,7 @@ class Event:
     particles: list[Particle] = field(default_factory=list)
     met: tuple[float, float] = (0.0, 0.0)  # pt, phi
     num_pileup: int | None = None
+    number: int | None = None  # of the event; its position if None
 
 
 def own(*particles, **said):
@@ -76,7 +77,8 @@ def build(events, names=("model",), element_order=None):
     elements = [element for event in events for element in event.elements]
     counts = [len(event.elements) for event in events]
     columns: dict[str, Any] = {
-        **{name: np.arange(len(events)) + 1 if name == "event" else np.ones(len(events)) for name in ("event", "run", "lumi")},
+        "event": [i if event.number is None else event.number for i, event in enumerate(events)],
+        **{name: np.ones(len(events)) for name in ("run", "lumi")},
         "genmet_pt": [event.met[0] for event in events],
         "genmet_phi": [event.met[1] for event in events],
         "element_index": [i for count in counts for i in range(count)],
@@ -153,11 +155,11 @@ def random_toys(num_events=40, seed=0, pileup=True, mean_groups=5.0):
     Values are rounded to float32, as they are on disk.
     """
     rng = np.random.default_rng(seed)
-    return [_random_event(rng, pileup, int(rng.poisson(mean_groups))) for _ in range(num_events)]
+    return [_random_event(rng, pileup, int(rng.poisson(mean_groups)), number) for number in range(num_events)]
 
 
-def _random_event(rng, pileup, num_groups):
-    event = Event(num_pileup=int(rng.integers(-1, 260)) if pileup else None)
+def _random_event(rng, pileup, num_groups, number):
+    event = Event(number=number, num_pileup=int(rng.integers(-1, 260)) if pileup else None)
     for _ in range(num_groups):
         axis_eta, axis_phi = rng.uniform(-5, 5), rng.choice([rng.uniform(-np.pi, np.pi), np.pi])
         scale = rng.lognormal(1.5, 1.0)

@@ -1,5 +1,6 @@
 """The consoles that all commands print to: results on standard output, errors and progress on standard error."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,8 +9,9 @@ from datetime import timedelta
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-console = Console(soft_wrap=True, highlight=False)
-errors = Console(stderr=True, soft_wrap=True, highlight=False)
+# FORCE_COLOR, which notebooks and CI set, makes rich take any output for a terminal: colours are fine there, moving bars are not
+console = Console(soft_wrap=True, highlight=False, force_interactive=sys.stdout.isatty())
+errors = Console(stderr=True, soft_wrap=True, highlight=False, force_interactive=sys.stderr.isatty())
 
 
 def progress() -> Progress:
@@ -17,9 +19,9 @@ def progress() -> Progress:
 
     It shares `console` if it can: lines printed there during its life then appear above it instead of in it.
     """
-    screen = console if console.is_terminal else errors
+    screen = console if console.is_interactive else errors
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)
+    return Progress(*columns, console=screen, transient=True, disable=not screen.is_interactive)
 
 
 @contextmanager

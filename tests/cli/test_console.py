@@ -1,4 +1,7 @@
 import io
+import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -29,6 +32,13 @@ def test_a_bar_draws_nothing_where_nobody_watches(screens):
     made = screens(False, False)
     use()
     assert [screen.file.getvalue() for screen in made] == ["", ""]
+
+
+def test_a_bar_stays_out_of_notebooks_and_logs_that_force_colours():
+    code = "from mlpf.cli.console import console, progress\nwith progress() as bar: bar.add_task('work')\nconsole.print('[red]done[/]')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ, "FORCE_COLOR": "1"})
+    assert done.stdout == "\x1b[31mdone\x1b[0m\n"
+    assert done.stderr == ""
 
 
 def test_a_bar_shares_the_console_of_the_lines_printed_beside_it(screens):

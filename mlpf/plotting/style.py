@@ -11,12 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from mlpf.metrics.systems import MODEL, MODEL_HARD, RULE_BASED, TARGETS, TARGETS_HARD
-
 # Colour-blind safe, arXiv:2107.02270
 BLUE, ORANGE, RED, PURPLE, GREY, VIOLET = "#5790fc", "#f89c20", "#e42536", "#964a8b", "#9c9ca1", "#7a21dd"
-COLOR_OF_SYSTEM = {RULE_BASED: ORANGE, MODEL: BLUE, TARGETS: GREY, MODEL_HARD: VIOLET, TARGETS_HARD: PURPLE}
-MARKER_OF_SYSTEM = {RULE_BASED: "s", MODEL: "o", TARGETS: "D", MODEL_HARD: "^", TARGETS_HARD: "v"}
 CLASS_TITLES = {
     "none": "none",
     "charged_hadron": "charged hadron",

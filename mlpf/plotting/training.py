@@ -1,9 +1,8 @@
 """Figures of a training: what validation batches counted, and the curves of the losses."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mlpf.plotting.style import BLUE, CLASS_TITLES, ORANGE, label, new_grid
@@ -49,9 +48,7 @@ def draw_learning_curves(table: Mapping[str, Sequence[float]]) -> Figure:
     Args:
         table: columns ``step``, ``train/NAME`` and ``validation/NAME``, one value per validation.
     """
-    names = [name.removeprefix("validation/") for name in table if name.startswith("validation/")]
-    names = [name for name in names if any(table[f"validation/{name}"])]  # terms that are switched off are 0
-    names.sort(key=lambda name: (name != "total", name.endswith("accuracy")))
+    names = names_of_curves([table])
     figure, panels = new_grid(max(1, -(-len(names) // 4)), min(4, max(1, len(names))))
     for axes, name in zip(panels.ravel(), names, strict=False):
         for stage, color in (("train", ORANGE), ("validation", BLUE)):
@@ -59,7 +56,8 @@ def draw_learning_curves(table: Mapping[str, Sequence[float]]) -> Figure:
                 axes.plot(table["step"], table[f"{stage}/{name}"], marker=".", color=color, label=stage)
         axes.set_xlabel("step")
         axes.set_title(name.replace("_", " "), loc="right", pad=6, fontsize="small")
-        _choose_scale(axes, [value for stage in ("train", "validation") for value in table.get(f"{stage}/{name}", ())])
+        if needs_logarithm([value for stage in ("train", "validation") for value in table.get(f"{stage}/{name}", ())]):
+            axes.set_yscale("log")
     for axes in panels.ravel()[len(names) :]:
         axes.set_visible(False)
     if names:
@@ -68,8 +66,14 @@ def draw_learning_curves(table: Mapping[str, Sequence[float]]) -> Figure:
     return figure
 
 
-def _choose_scale(axes: Axes, values: Sequence[float]) -> None:
-    """Logarithmic where values span more than a factor of 5."""
+def names_of_curves(tables: Iterable[Mapping[str, Sequence[float | None]]]) -> list[str]:
+    """Losses that any of the tables has: the total first, accuracies last, without terms that are switched off (always 0)."""
+    columns = [name for table in tables for name, values in table.items() if name.startswith("validation/") and any(values)]
+    names = dict.fromkeys(name.removeprefix("validation/") for name in columns)
+    return sorted(names, key=lambda name: (name != "total", name.endswith("accuracy")))
+
+
+def needs_logarithm(values: Sequence[float]) -> bool:
+    """Whether values span more than a factor of 5."""
     finite = [value for value in values if np.isfinite(value)]
-    if finite and min(finite) > 0 and max(finite) > 5 * min(finite):
-        axes.set_yscale("log")
+    return bool(finite) and min(finite) > 0 and max(finite) > 5 * min(finite)

@@ -18,7 +18,7 @@ from mlpf.io.files import atomic_file
 from mlpf.metrics import binning
 from mlpf.metrics.systems import MEASURED, MODEL, TARGETS, TITLES
 from mlpf.plotting.style import style
-from mlpf.plotting.summary import Results, draw_confusion, draw_efficiency
+from mlpf.plotting.summary import Summary, draw_confusion, draw_efficiency
 from mlpf.plotting.training import draw_class_response, draw_learning_curves
 from mlpf.training.counts import RESPONSE_EDGES, ValidationCounts, count_batch
 from mlpf.training.distributed import gathered, on_first, rank
@@ -75,16 +75,17 @@ class TrainingPlots(Callback):
         self._spent += self._latest
 
     def _draw(self, counts: ValidationCounts, trainer: lightning.Trainer) -> None:
-        results = summary_of(counts)
+        summary = summary_of(counts)
         with style():
             figures = {
-                "confusion": draw_confusion(results),
-                "efficiency_pt": draw_efficiency(results, "elements", "pt"),
+                "confusion": draw_confusion(summary),
+                "efficiency_pt": draw_efficiency(summary, "elements", "pt"),
                 "response": draw_class_response(RESPONSE_EDGES, counts.response, counts.response_quantiles(), schema.CLASS_NAMES),
                 "learning_curves": draw_learning_curves(read_columns(self.table)),
             }
             for name, figure in figures.items():
-                self._keep(name, figure, trainer)
+                if figure is not None:
+                    self._keep(name, figure, trainer)
 
     def _keep(self, name: str, figure: Figure, trainer: lightning.Trainer) -> None:
         canvas = FigureCanvasAgg(figure)
@@ -99,16 +100,17 @@ class TrainingPlots(Callback):
             figure.savefig(temporary, transparent=True, metadata={"Date": None})
 
 
-def summary_of(counts: ValidationCounts) -> Results:
+def summary_of(counts: ValidationCounts) -> Summary:
     """The counts in the form of the metrics of an evaluation, as far as the figures of elements need it."""
     of_true = counts.elements.confusion.sum(axis=1)
-    return {
+    entry = {
         "num_events": counts.num_events,
         "systems": {MODEL: TITLES[MODEL]},
         "bins": {"particle_pt": binning.PARTICLE_PT.tolist(), "particle_eta": binning.PARTICLE_ETA.tolist()},
         "elements": {MODEL: counts.elements.to_json()},
         "multiplicity": {TARGETS: {name: {"number": {"value": int(of_true[schema.CLASS_IDS.index(category)])}} for name, category in MEASURED.items()}},
     }
+    return Summary(entry, dataset="validation")
 
 
 def read_columns(table: Path) -> dict[str, list[float]]:

@@ -148,7 +148,7 @@ def test_padding_is_not_counted(run):
 
 def test_the_summary_gives_the_numbers_of_the_counts(run):
     counts = run[2][0]
-    results = summary_of(counts)
+    results = summary_of(counts).entry
     photon = schema.CLASS_NAMES.index("photon")
     efficiency = results["elements"]["model"]["efficiency"]["photon"]["all"]
     assert efficiency["n"] == counts.elements.confusion[photon].sum()

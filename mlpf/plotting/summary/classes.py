@@ -1,0 +1,40 @@
+"""Figures with panels for each class of particles."""
+
+from collections.abc import Iterable, Sequence
+
+from matplotlib.figure import Figure
+
+from mlpf.plotting.style import CLASS_TITLES
+from mlpf.plotting.summary.content import Summary
+from mlpf.plotting.summary.panels import Panel, linear_x, logarithmic_x, new_panels, title
+
+MAX_SIDE_BY_SIDE = 4
+TITLES = {**CLASS_TITLES, "any": "any particle", "pileup": "pileup"}
+VARIABLES = {"pt": r"$p_\mathrm{T}$ [GeV]", "eta": r"$\eta$"}
+
+
+def panels_of_classes(
+    summary: Summary, classes: Sequence[str], stack: Sequence[float], systems: Iterable[str], compared: Iterable[str] | None = None
+) -> tuple[Figure, dict[str, list[Panel]]]:
+    """A figure with a stack of panels for each class, some classes side by side; arguments as those of `new_panels`."""
+    rows = -(-len(classes) // MAX_SIDE_BY_SIDE)
+    figure, grid = new_panels(summary, [stack] * -(-len(classes) // rows), systems, rows, len(classes), compared=compared)
+    panels = dict(zip(classes, (own for row in grid for own in row), strict=True))
+    for name, own in panels.items():
+        title(own[0].axes, TITLES[name])
+    return figure, panels
+
+
+def make_axis(summary: Summary, panels: Sequence[Panel], variable: str, whose: str) -> None:
+    """The horizontal axis of a stack: of a property of particles (``pt``, ``eta``) or of events (``vertices``)."""
+    axes = panels[0].axes
+    if variable == "pt":
+        logarithmic_x(axes, summary.edges("particle_pt"), (1, 10, 100))
+    else:
+        linear_x(axes, summary.edges(edges_of(variable)))
+    panels[-1].lowest.set_xlabel("pileup collisions" if variable == "vertices" else f"{whose} {VARIABLES[variable]}")
+
+
+def edges_of(variable: str) -> str:
+    """Name of the bins of a variable of particles."""
+    return variable if variable == "vertices" else f"particle_{variable}"

@@ -6,9 +6,9 @@ from mlpf.events import Events
 
 
 def candidates_of(event, rows, scale=1.1):
-    """Candidates on some elements of a dataset's event, with ``scale`` times their pt."""
+    """Candidates on some elements of a dataset's event, with ``scale`` times their pt and a little beside them."""
     n = len(rows)
-    columns = {f"mlpfcandidate_{name}": event[f"element_{name}"][rows] for name in ("eta", "phi")}
+    columns = {"mlpfcandidate_eta": event["element_eta"][rows] + 0.05, "mlpfcandidate_phi": event["element_phi"][rows]}
     columns |= {f"mlpfcandidate_{name}": scale * event[f"element_{name}"][rows] for name in ("pt", "energy")}
     columns |= {"mlpfcandidate_pdgid": np.full(n, 130), "mlpfcandidate_charge": np.zeros(n), "mlpfcandidate_element": event["element_index"][rows]}
     columns |= {"mlpfcandidate_score": np.linspace(0.5, 0.9, n), "mlpfcandidate_pileup": np.linspace(0.1, 0.4, n)}

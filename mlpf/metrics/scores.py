@@ -8,19 +8,17 @@ in the HF the type of the element decides. Outputs that are not finite make a sc
 from collections.abc import Mapping
 from typing import Any
 
-import numba
 import numpy as np
 
-from mlpf import schema
-from mlpf.candidates import MUON_FEATURES, Outputs, sigmoid
+from mlpf.candidates import MUON_FEATURES, Outputs
 from mlpf.events import Events
 from mlpf.features import class_positions, consumer_elements, feature_column
 from mlpf.metrics.calibration import calibration
 from mlpf.metrics.roc import Separation, Weights, auc, roc_curve
+from mlpf.metrics.score_bins import LINE_CENTERS, LINE_EDGES, MEASURED_POSITIONS, NUM_LINE, NUM_PLANE, PLANE_EDGES, fill_scores
 from mlpf.metrics.sums import CountSums
 from mlpf.metrics.systems import MEASURED
 from mlpf.metrics.working_points import one_score, passed_share, two_scores
-from mlpf.schema import CandidateClass, ElementType
 
 DEFINITIONS = {
     "classification": "Per element that models see, a class against all others, in bins of the element's pt. Score of a class: the probability that the "
@@ -37,35 +35,7 @@ PT_EDGES = np.array([0.0, 1.0, 5.0, 20.0, np.inf])  # GeV, of the element: edges
 BINS = {"all": slice(None), **{name: slice(i, i + 1) for i, name in enumerate(("pt_0_1", "pt_1_5", "pt_5_20", "pt_20_inf"))}}
 PARTICLE_THRESHOLD, CLASS_THRESHOLD, PILEUP_THRESHOLD = "particle_threshold", "class_threshold", "pileup_threshold"
 
-# Bins of log(score / (1 - score)): for curves (2^-6 wide: float32 cannot tell scores beyond 16 from 1), and for two scores at once.
-_LINE_LIMIT, _NUM_LINE = 16.0, 2048
-_PLANE_LIMIT, _NUM_PLANE = 10.0, 200
 _UNITS = 2.0**20  # weights are summed as multiples of 2^-20: sums of integers do not depend on the order
-
-_MEASURED = np.array([schema.CLASS_IDS.index(category) for category in MEASURED.values()])  # positions in schema.CLASSES
-_CHARGED, _NEUTRAL, _HF_HADRON, _HF_EM, _MUON, _TAU = (
-    schema.CLASSES.index(c)
-    for c in (
-        CandidateClass.CHARGED_HADRON,
-        CandidateClass.NEUTRAL_HADRON,
-        CandidateClass.HF_HADRON,
-        CandidateClass.HF_EM,
-        CandidateClass.MUON,
-        CandidateClass.TAU,
-    )
-)
-_TRACK, _HFEM, _HFHAD = int(ElementType.TRACK), int(ElementType.HFEM), int(ElementType.HFHAD)
-
-
-def _probability_edges(limit: float, num_bins: int) -> np.ndarray:
-    """Edges of the bins as scores; the outermost bins reach to 0 and 1."""
-    edges = sigmoid(np.linspace(-limit, limit, num_bins + 1))
-    edges[[0, -1]] = 0.0, 1.0
-    return edges
-
-
-_LINE_EDGES, _PLANE_EDGES = _probability_edges(_LINE_LIMIT, _NUM_LINE), _probability_edges(_PLANE_LIMIT, _NUM_PLANE)
-_LINE_CENTERS = sigmoid((np.arange(_NUM_LINE) + 0.5) * (2.0 * _LINE_LIMIT / _NUM_LINE) - _LINE_LIMIT)
 
 
 class Truth:
@@ -104,7 +74,7 @@ class ScoreCounts(CountSums):
 
     def __init__(self) -> None:
         shape = (len(CLASSES), len(PT_EDGES) - 1, 2)
-        arrays = {"sums": (*shape, _NUM_LINE), "squares": (*shape, _NUM_LINE), "numbers": shape, "planes": (len(MEASURED), *shape[1:], _NUM_PLANE, _NUM_PLANE)}
+        arrays = {"sums": (*shape, NUM_LINE), "squares": (*shape, NUM_LINE), "numbers": shape, "planes": (len(MEASURED), *shape[1:], NUM_PLANE, NUM_PLANE)}
         super().__init__({name: np.zeros(size, dtype=np.int64) for name, size in arrays.items()})
 
     def update(self, truth: Truth, outputs: Outputs) -> None:
@@ -117,7 +87,7 @@ class ScoreCounts(CountSums):
         assert len(outputs.binary) == len(truth.category), f"{len(outputs.binary)} outputs of {len(truth.category)} elements"
         binary, pid, _, pileup = (np.ascontiguousarray(values, dtype=np.float32) for values in outputs)
         what = (truth.category, truth.from_pileup, truth.element_type, truth.confirmed_muon)
-        _fill(binary, pid, pileup, *what, truth.pt_bin, truth.weight, truth.square, *self.counts.values())
+        fill_scores(binary, pid, pileup, *what, truth.pt_bin, truth.weight, truth.square, *self.counts.values())
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What has to be kept to `restore` it: of the large arrays, mostly empty, the bins that are not."""
@@ -147,16 +117,16 @@ class ScoreCounts(CountSums):
         if name in MEASURED:
             plane = self.counts["planes"][list(MEASURED).index(name), chosen].sum(axis=0) / _UNITS
             totals = (scores.background.total(), scores.signal.total())
-            points = two_scores(plane, totals, _PLANE_EDGES, (PARTICLE_THRESHOLD, CLASS_THRESHOLD))
+            points = two_scores(plane, totals, PLANE_EDGES, (PARTICLE_THRESHOLD, CLASS_THRESHOLD))
         else:
-            points = one_score(scores, _LINE_EDGES, PARTICLE_THRESHOLD if name == ANY else PILEUP_THRESHOLD)
+            points = one_score(scores, LINE_EDGES, PARTICLE_THRESHOLD if name == ANY else PILEUP_THRESHOLD)
         return {
             "auc": auc(scores).to_json(),
             "num_signal": num_signal,
             "num_background": num_background,
-            "roc": roc_curve(scores, _LINE_EDGES),
+            "roc": roc_curve(scores, LINE_EDGES),
             "working_points": points,
-            **calibration(scores, _LINE_CENTERS),
+            **calibration(scores, LINE_CENTERS),
         }
 
 
@@ -173,7 +143,7 @@ class DecisionCounts(CountSums):
     def update(self, events: Events, truth: Truth) -> None:
         """Add a dataset's events."""
         found = class_positions(events["candidate_class"][truth.kept])
-        for c, position in enumerate([None, *_MEASURED]):
+        for c, position in enumerate([None, *MEASURED_POSITIONS]):
             signal, passed = ((side > 0 if position is None else side == position).astype(np.int64) for side in (truth.category, found))
             cell = np.ravel_multi_index((truth.pt_bin, signal, passed), self.counts["sums"][c].shape)
             for name, values in {"sums": truth.weight, "squares": truth.square}.items():
@@ -204,87 +174,3 @@ def by_class(systems: Mapping[str, ScoreCounts | DecisionCounts]) -> dict[str, d
             if entries:
                 found.setdefault(label, {})[category] = entries
     return found
-
-
-@numba.njit(cache=True)
-def _bin(logit: float, limit: float, num_bins: int) -> int:
-    """Bin of log(score / (1 - score)); the first for NaN."""
-    if not logit > -limit:
-        return 0
-    if logit >= limit:
-        return num_bins - 1
-    return min(int((logit + limit) * (num_bins / (2.0 * limit))), num_bins - 1)
-
-
-@numba.njit(cache=True)
-def _within(logit: float) -> float:
-    """Limited to what is far beyond all bins and still has a finite exponential; NaN stays."""
-    return 100.0 if logit > 100.0 else -100.0 if logit < -100.0 else logit
-
-
-@numba.njit(cache=True)
-def _class_weights(logits: np.ndarray, element_type: int, confirmed_muon: bool, weights: np.ndarray) -> float:
-    """Fill the probabilities of the classes by the consumer's rules, times their sum, and return it; NaN if a logit is not finite."""
-    largest = logits[0]
-    for c in range(1, len(logits)):
-        largest = max(largest, logits[c])
-    total = 0.0
-    for c in range(len(logits)):
-        weights[c] = np.exp(np.float64(logits[c]) - largest)
-        total += weights[c]
-    if element_type in (_HFEM, _HFHAD):
-        some = weights[1:].sum()
-        weights[1:] = 0.0
-        weights[_HF_EM if element_type == _HFEM else _HF_HADRON] = some
-    elif element_type != _TRACK:
-        weights[_NEUTRAL] += weights[_MUON] + weights[_CHARGED]
-        weights[_MUON] = weights[_CHARGED] = 0.0
-    else:
-        weights[_CHARGED] += weights[_TAU]
-        weights[_TAU] = 0.0
-        if not confirmed_muon:
-            weights[_CHARGED] += weights[_MUON]
-            weights[_MUON] = 0.0
-    return total
-
-
-@numba.njit(cache=True)
-def _fill(
-    binary: np.ndarray,
-    pid: np.ndarray,
-    pileup: np.ndarray,
-    category: np.ndarray,
-    from_pileup: np.ndarray,
-    element_type: np.ndarray,
-    confirmed_muon: np.ndarray,
-    pt_bin: np.ndarray,
-    weight: np.ndarray,
-    square: np.ndarray,
-    sums: np.ndarray,
-    squares: np.ndarray,
-    numbers: np.ndarray,
-    planes: np.ndarray,
-) -> None:
-    weights = np.zeros(pid.shape[1])
-    score, signal = np.empty(len(sums)), np.empty(len(sums), dtype=np.int64)
-    num_measured = len(_MEASURED)
-    for i in range(len(category)):
-        score[0], signal[0] = _within(np.float64(binary[i, 1]) - binary[i, 0]), category[i] > 0
-        odds = np.exp(score[0])  # of a particle
-        total = _class_weights(pid[i], element_type[i], confirmed_muon[i], weights)
-        first = _bin(score[0], _PLANE_LIMIT, _NUM_PLANE)
-        for k in range(num_measured):
-            own = weights[_MEASURED[k]]
-            others = 0.0
-            for c in range(len(weights)):
-                others += weights[c] if c != _MEASURED[k] else 0.0
-            signal[k + 1] = category[i] == _MEASURED[k]
-            # p = odds / (1 + odds) own / total and 1 - p = (total + odds others) / (1 + odds) / total
-            score[k + 1] = score[0] + np.log(own) - np.log(total + odds * others)
-            planes[k, pt_bin[i], signal[k + 1], first, _bin(np.log(own) - np.log(others), _PLANE_LIMIT, _NUM_PLANE)] += weight[i]
-        score[num_measured + 1], signal[num_measured + 1] = pileup[i], from_pileup[i]
-        for k in range(num_measured + 2 if category[i] > 0 else num_measured + 1):
-            b = _bin(score[k], _LINE_LIMIT, _NUM_LINE)
-            sums[k, pt_bin[i], signal[k], b] += weight[i]
-            squares[k, pt_bin[i], signal[k], b] += square[i]
-            numbers[k, pt_bin[i], signal[k]] += 1

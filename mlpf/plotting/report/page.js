@@ -13,6 +13,10 @@
     forget = setTimeout(() => { status.textContent = ""; }, 2000);
   }
 
+  // The bar takes as many lines as its systems need; what a link leads to stands below it.
+  const bar = document.querySelector(".bar");
+  new ResizeObserver(() => root.style.setProperty("--bar", `${bar.offsetHeight}px`)).observe(bar);
+
   // Systems: one rule hides all that belongs to those unchecked, in figures and tables; not on paper.
   const rule = document.head.appendChild(document.createElement("style"));
   const boxes = all(".systems input");
@@ -41,7 +45,7 @@
   // Datasets: one at a time; the next one opens at the figure or section that was on top of the window.
   const panels = all(".dataset");
   const tabs = all("[role=tab]");
-  const top = () => document.querySelector(".bar").getBoundingClientRect().bottom;
+  const top = () => bar.getBoundingClientRect().bottom;
   function showDataset(name) {
     panels.forEach((panel) => { panel.hidden = panel.id !== name; });
     all(".of-dataset").forEach((item) => { item.hidden = item.dataset.of !== name; });

@@ -6,6 +6,7 @@ and particles of all of them, and the sum of their missing momenta). Such an eve
 
 Every measurement is made in a process of its own, which finds its kernels compiled. `models` is the time in the models, with what makes their
 input and the candidates; `metrics` that of all numbers, `figures` that of figures and report; reading, writing and start-up are the rest of `all`.
+`processor` is the time of all cores together: where it is far below `all` times the threads, others were busy on the machine, or one core waited for the other.
 """
 
 import argparse
@@ -43,13 +44,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="measure_evaluation_") as scratch:
         dataset = make_dataset(ShardedDataset(options.data), Path(scratch) / "events", options.elements, max(options.events))
         mean = sum(shard.num_elements for shard in dataset.shards) / len(dataset)
-        print(f"{len(dataset)} events of {mean:.0f} elements, {options.threads} threads\n\n| model | events | models | metrics | figures | all | peak memory |")
-        print("|---|--:|--:|--:|--:|--:|--:|")
+        print(
+            f"{len(dataset)} events of {mean:.0f} elements, {options.threads} threads\n\n| model | events | models | metrics | figures | all | processor | peak memory |"
+        )
+        print("|---|--:|--:|--:|--:|--:|--:|--:|")
         for model in options.model:
             in_process(dataset.path, model, 10, options.threads)  # kernels are compiled, files are in memory
             for number in options.events:
                 result = in_process(dataset.path, model, number, options.threads)
-                seconds = " | ".join(f"{result['seconds'][name]:.1f} s" for name in ("models", "metrics", "figures", "all"))
+                seconds = " | ".join(f"{result['seconds'][name]:.1f} s" for name in ("models", "metrics", "figures", "all", "processor"))
                 print(f"| {model.name} | {number} | {seconds} | {result['bytes'] / 1e6:.0f} MB |", flush=True)
 
 
@@ -115,7 +118,8 @@ def measure(dataset: Path, model: Path, num_events: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="measure_evaluation_") as scratch:
         done = evaluate({"model": load_predictor(model)}, {"events": ShardedDataset(dataset)}, Path(scratch) / "out", "all", num_events)
     (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
-    return {"seconds": {**done.seconds, "all": time.clock_gettime(time.CLOCK_BOOTTIME) - started()}, "bytes": 1024 * int(line.split()[1])}
+    everything = {"all": time.clock_gettime(time.CLOCK_BOOTTIME) - started(), "processor": time.process_time()}
+    return {"seconds": {**done.seconds, **everything}, "bytes": 1024 * int(line.split()[1])}
 
 
 def started() -> float:

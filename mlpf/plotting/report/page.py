@@ -16,7 +16,7 @@ from mlpf.plotting.report.symbols import colors_of, swatch
 from mlpf.plotting.report.tables import latex_text
 from mlpf.plotting.summary import CAPTIONS, POINTS, look_of_systems
 
-MAX_PDF_BYTES = 1_500_000  # of all figures together; a larger page is hard to send
+MAX_PDF_BYTES = 3_000_000  # of all figures together; a larger page is hard to send
 
 
 def write_report(

@@ -59,7 +59,7 @@ class HasParts(Protocol):
 
 
 class Metrics:
-    """Collects events, then gives all numbers; memory is flat, some 50 MB for each model.
+    """Collects events, then gives all numbers; memory is flat, some 100 MB with one model and 50 for each further one.
 
     Args:
         models: their names; the systems are rule-based PF, these, the targets, and the models and the targets without pileup.

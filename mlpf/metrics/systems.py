@@ -13,15 +13,8 @@ from mlpf.events import Events, event_index, offsets_from_counts
 from mlpf.features import class_positions
 from mlpf.schema import CHARGED_CLASSES, CLASSES, CandidateClass
 
-RULE_BASED, MODEL, TARGETS = "pf", "model", "targets"
-MODEL_HARD, TARGETS_HARD = "model_hard", "targets_hard"  # without what is (said to be) pileup
-TITLES = {
-    RULE_BASED: "rule-based PF",
-    MODEL: "model",
-    TARGETS: "targets",
-    MODEL_HARD: "model, pileup removed",
-    TARGETS_HARD: "targets, pileup removed",
-}
+RULE_BASED, MODEL, TARGETS = "pf", "model", "targets"  # the second: a model that has no name of its own
+TITLES = {RULE_BASED: "rule-based PF", MODEL: "model", TARGETS: "targets"}
 HARD = "_hard"  # ends the name of a system without what is (said to be) pileup
 MEASURED = {c.name.lower(): int(c) for c in CLASSES if c not in (CandidateClass.NONE, CandidateClass.TAU)}  # name in reports -> class
 

@@ -1,9 +1,11 @@
 import itertools
+import time
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
 
 from mlpf.events import event_index, offsets_from_counts
 from mlpf.kinematics import delta_r
@@ -101,3 +103,47 @@ def test_a_tighter_cut_keeps_a_subset_of_the_matches(seed):
     wide, distance = closest_first(nearby_pairs(*a, *b, 0.6), 30, 30)
     tight, _ = closest_first(nearby_pairs(*a, *b, 0.3), 30, 30)
     assert np.array_equal(np.where(distance < 0.3, wide, -1), tight)
+
+
+@pytest.mark.parametrize(("num_a", "num_b"), [(60, 60), (80, 40), (40, 80)])
+@pytest.mark.parametrize("max_dr", [0.1, 0.25, 0.6])
+def test_hungarian_of_crowded_events_costs_what_a_dense_solver_finds(num_a, num_b, max_dr):
+    rng = np.random.default_rng(num_a + num_b)
+    a, b = directions(rng, (num_a, 0, num_a)), directions(rng, (num_b, 0, num_b))
+    i, j, dr = nearby_pairs(*a, *b, max_dr)
+    cost = np.hypot(dr, rng.normal(size=len(dr)))
+    partner = hungarian((i, j, cost), len(a[0]), len(b[0]))
+    forbidden = 1e4  # dearer than all allowed pairs together
+    matrix = np.full((len(a[0]), len(b[0])), forbidden)
+    matrix[i, j] = cost
+    rows, columns = linear_sum_assignment(matrix)
+    allowed = matrix[rows, columns] < forbidden
+    matched = np.flatnonzero(partner >= 0)
+    assert len(matched) == np.count_nonzero(allowed)
+    assert len(set(partner[matched])) == len(matched)
+    assert matrix[matched, partner[matched]].sum() == pytest.approx(matrix[rows, columns][allowed].sum(), rel=1e-12)
+
+
+def test_matches_of_an_event_do_not_depend_on_the_events_around_it():
+    rng = np.random.default_rng(8)
+    a, b = directions(rng, (30, 40, 5)), directions(rng, (35, 30, 9))
+    whole = hungarian(nearby_pairs(*a, *b, 0.4), len(a[0]), len(b[0]))
+    for event in range(3):
+        (first_a, last_a), (first_b, last_b) = a[2][event : event + 2], b[2][event : event + 2]
+        own_a = a[0][first_a:last_a], a[1][first_a:last_a], np.array([0, last_a - first_a])
+        own_b = b[0][first_b:last_b], b[1][first_b:last_b], np.array([0, last_b - first_b])
+        alone = hungarian(nearby_pairs(*own_a, *own_b, 0.4), last_a - first_a, last_b - first_b)
+        assert np.array_equal(np.where(alone >= 0, alone + first_b, -1), whole[first_a:last_a])
+
+
+def test_ten_thousand_neutral_candidates_are_matched_in_seconds():
+    rng = np.random.default_rng(3)
+    a, b = (rng.uniform(-5, 5, 10_000), rng.uniform(-np.pi, np.pi, 10_000), np.array([0, 10_000])), directions(rng, (10_000,))
+    b = (5 * b[0], *b[1:])
+    i, j, dr = nearby_pairs(*a, *b, 0.15)
+    hungarian((i[:5], j[:5], dr[:5]), 10_000, 10_000)  # compile
+    start = time.process_time()
+    partner = hungarian((i, j, dr), 10_000, 10_000)
+    assert time.process_time() - start < 30  # 1 on an idle machine; a dense matrix would hold 800 MB
+    matched = np.flatnonzero(partner >= 0)
+    assert len(set(partner[matched])) == len(matched) > 9_500

@@ -3,7 +3,7 @@ import pytest
 
 from mlpf import schema
 from mlpf.events import Events
-from mlpf.metrics.systems import model, rule_based, targets, without_pileup
+from mlpf.metrics.systems import MEASURED, measured_positions, model, rule_based, system_titles, targets, without_pileup
 from mlpf.schema import CandidateClass
 
 
@@ -59,3 +59,14 @@ def test_pileup_is_removed_by_its_probability(random_dataset):
     hard = without_pileup(truth._replace(pileup=half))
     assert np.array_equal(hard.element, truth.element[half == 0])
     assert hard.offsets[-1] == len(hard.pt)
+
+
+def test_systems_have_one_order_and_say_what_they_are():
+    titles = system_titles(["tiny", "window"])
+    assert list(titles) == ["pf", "tiny", "window", "targets", "tiny_hard", "window_hard", "targets_hard"]
+    assert (titles["pf"], titles["window"], titles["window_hard"]) == ("rule-based PF", "window", "window, pileup removed")
+
+
+def test_classes_that_are_not_measured_have_no_position():
+    assert measured_positions(np.array([*MEASURED.values()])).tolist() == list(range(len(MEASURED)))
+    assert measured_positions(np.array([0, CandidateClass.TAU, -1, 3, 10**6])).tolist() == [-1] * 5

@@ -65,9 +65,8 @@ def draw_event(event: Events, path: str | Path, candidates: Mapping[str, Events]
         for plane, title in zip(planes, titles, strict=True):
             draw_jets(plane, jets, size)
             plane.set_title(title, loc="left", fontsize="small", pad=5)
-            plane.set_title(rf"$p_\mathrm{{T}}$ > {min_pt:g} GeV", loc="right", fontsize="small", pad=5)
         _draw_legend(legend, [truth.above(min_pt), *(points.above(min_pt) for points in found.values())], len(jets.pt) > 0)
-        _write_identity(figure, event)
+        _write_identity(figure, event, min_pt)
         figure.savefig(temporary, dpi=DPI)
 
 
@@ -169,9 +168,9 @@ def _draw_legend(axes: Axes, drawn: list[Points], jets: bool) -> None:
     axes.legend(handles=particles, title="particles, candidates", loc="lower left", **common)
 
 
-def _write_identity(figure: Figure, event: Events) -> None:
+def _write_identity(figure: Figure, event: Events, min_pt: float) -> None:
     width, height = figure.get_size_inches()
     top = 1 - 0.2 / height
     figure.text(LEFT / width, top, r"$\mathbf{mlpf}$ $\mathit{simulation}$", va="center")
     identity = ", ".join(f"{name} {int(event[name][0])}" for name in schema.IDENTITY)
-    figure.text(1 - RIGHT / width, top, identity, va="center", ha="right", fontsize="small")
+    figure.text(1 - RIGHT / width, top, rf"{identity}; all above $p_\mathrm{{T}}$ = {min_pt:g} GeV", va="center", ha="right", fontsize="small")

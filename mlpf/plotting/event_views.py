@@ -58,7 +58,7 @@ def draw_views(transverse: Axes, longitudinal: Axes, event: Events, min_pt: floa
     transverse.add_patch(Circle((0, 0), ECAL_RADIUS, fill=False, edgecolor=GREY, linewidth=0.8))
     longitudinal.add_patch(Rectangle((-ECAL_Z, -ECAL_RADIUS), 2 * ECAL_Z, 2 * ECAL_RADIUS, fill=False, edgecolor=GREY, linewidth=0.8))
     longitudinal.axhline(0.0, color=GREY, linewidth=0.6, zorder=0.5)
-    for axes, width, title in ((transverse, MAX_RADIUS, f"$x$-$y$ of the barrel, tracks above {min_pt:g} GeV"), (longitudinal, MAX_Z, r"$\rho$-$z$")):
+    for axes, width, title in ((transverse, MAX_RADIUS, "$x$-$y$ of the barrel"), (longitudinal, MAX_Z, r"$\rho$-$z$")):
         axes.set(xlim=(-width, width), ylim=(-MAX_RADIUS, MAX_RADIUS), aspect="equal")
         axes.set_axis_off()
         axes.set_title(title, loc="left", fontsize="small", pad=5)

@@ -60,7 +60,7 @@ def test_each_set_of_candidates_has_a_panel_beside_the_truth(ntuple, tmp_path, n
     text = (tmp_path / "event.svg").read_text()
     shown = re.findall(r"truth \(open\), ([\w -]+) \(filled\)", text)
     assert shown == list(names or ["rule-based PF"])
-    assert text.count("1.5 GeV") >= 2 + len(shown)  # on every panel but one: what is left out
+    assert " = 1.5 GeV" in text  # what is left out
     assert all(look.title in text for look in ELEMENT_STYLES)
     assert (">other<" in text) == bool(names)  # candidates of pdgId 0, the consumer's type X
 

@@ -31,7 +31,12 @@ def curve(bins, start, slope, wanted=lambda _: True):
 
 
 def quantities(start, width, bins, wanted=lambda _: True):
-    return {"median": curve(bins, start, 0.03, wanted), "iqr": curve(bins, width, 0.1, wanted), "iqr_over_median": curve(bins, width, 0.1, wanted), "tails": curve(bins, 0.05, 0, wanted)}
+    return {
+        "median": curve(bins, start, 0.03, wanted),
+        "iqr": curve(bins, width, 0.1, wanted),
+        "iqr_over_median": curve(bins, width, 0.1, wanted),
+        "tails": curve(bins, 0.05, 0, wanted),
+    }
 
 
 def single(start, width, n):
@@ -104,7 +109,9 @@ def particles_of(k, vertices):
     return {
         "efficiency": {name: fractions(0.5 + 0.04 * k, "particle", vertices) for name in CLASSES},
         "fake_rate": {name: fractions(0.3 - 0.04 * k, "particle", vertices) for name in CLASSES},
-        "residuals": {name: {"pt_response": response_of(k, 0.05 + 0.02 * i), "energy_response": response_of(k, 0.06 + 0.02 * i)} for i, name in enumerate(CLASSES)},
+        "residuals": {
+            name: {"pt_response": response_of(k, 0.05 + 0.02 * i), "energy_response": response_of(k, 0.06 + 0.02 * i)} for i, name in enumerate(CLASSES)
+        },
     }
 
 
@@ -128,7 +135,10 @@ def training_of(k):
     return {
         "step": step.tolist(),
         **{f"train/{name}": (scale * loss).tolist() for name, scale in {"total": 1.0, "log_pt": 0.2, "pid": 0.5}.items()},
-        **{f"validation/{name}": [None if v is None else scale * v for v in validated] for name, scale in {"total": 1.0, "log_pt": 0.2, "pid": 0.5, "met": 0.0}.items()},
+        **{
+            f"validation/{name}": [None if v is None else scale * v for v in validated]
+            for name, scale in {"total": 1.0, "log_pt": 0.2, "pid": 0.5, "met": 0.0}.items()
+        },
         "validation/pid_accuracy": [None if v is None else 1 / (1 + v) for v in validated],
     }
 
@@ -149,7 +159,10 @@ def make_entry():
             "split": "test",
             "num_events": 400,
             "num_elements": 200_000,
-            "models": {model: {"description": {"model": f"runs/{model}"}, "num_not_finite": 0, "training": training_of(place[model]) if with_training else None} for model in models},
+            "models": {
+                model: {"description": {"model": f"runs/{model}"}, "num_not_finite": 0, "training": training_of(place[model]) if with_training else None}
+                for model in models
+            },
             "timing": {
                 model: {
                     "device": "cpu",
@@ -158,7 +171,10 @@ def make_entry():
                     "seconds": 10.0,
                     "events_per_second": 40.0,
                     "elements_per_second": 20_000.0,
-                    "milliseconds_per_event": {"elements": [0, 250, 500, 750, 1000, 1500], "median": [NONE, *(estimate((5 + place[model]) * i, 0.5) for i in range(1, 4)), NONE]},
+                    "milliseconds_per_event": {
+                        "elements": [0, 250, 500, 750, 1000, 1500],
+                        "median": [NONE, *(estimate((5 + place[model]) * i, 0.5) for i in range(1, 4)), NONE],
+                    },
                 }
                 for model in models
             },
@@ -169,11 +185,21 @@ def make_entry():
             "jets": {system: jets_of(k, with_pileup) for system, k in place.items()},
             "met": {system: met_of(k, with_pileup) for system, k in place.items()},
             "multiplicity": {
-                system: {name: {"number": estimate(number * (1 + 0.05 * place[system]), 0.02 * number), "difference": {"mean": estimate(place[system] - 1.0), "iqr": estimate(5.0 + place[system])}} for name, number in numbers.items()}
+                system: {
+                    name: {
+                        "number": estimate(number * (1 + 0.05 * place[system]), 0.02 * number),
+                        "difference": {"mean": estimate(place[system] - 1.0), "iqr": estimate(5.0 + place[system])},
+                    }
+                    for name, number in numbers.items()
+                }
                 for system in [*matched, "targets"]
             },
             "emd": {
-                system: {"all": estimate(100.0 + 10 * k, 3), "normalised": estimate(0.2 + 0.02 * k), **({"vertices": curve("vertices", 100.0 + k, 100)} if with_pileup else {})}
+                system: {
+                    "all": estimate(100.0 + 10 * k, 3),
+                    "normalised": estimate(0.2 + 0.02 * k),
+                    **({"vertices": curve("vertices", 100.0 + k, 100)} if with_pileup else {}),
+                }
                 for system, k in place.items()
             },
         }
@@ -188,7 +214,15 @@ def make_classification():
     def scores(k):
         efficiency = np.concatenate([[0.0], np.linspace(0.05, 1.0, 40)])
         misidentification = efficiency ** (4 + k)
-        working = {f"{e:.2f}": {"particle_threshold": 1 - e, "class_threshold": 0.5, "efficiency": estimate(e, 0.005), "misidentification": estimate(e ** (4 + k), 1e-3)} for e in (0.8, 0.9)}
+        working = {
+            f"{e:.2f}": {
+                "particle_threshold": 1 - e,
+                "class_threshold": 0.5,
+                "efficiency": estimate(e, 0.005),
+                "misidentification": estimate(e ** (4 + k), 1e-3),
+            }
+            for e in (0.8, 0.9)
+        }
         predicted = np.linspace(0.05, 0.95, 10)
         return {
             "auc": estimate(1 - 1 / (5 + k), 0.001),

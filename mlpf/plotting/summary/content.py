@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mlpf.metrics.systems import RULE_BASED
+from mlpf.metrics.systems import MEASURED, RULE_BASED, TARGETS
 from mlpf.plotting.summary.systems import Look, look_of_systems, models_of
 
 Results = dict[str, Any]
@@ -58,8 +58,8 @@ class Summary:
 
     def classes(self) -> list[str]:
         """Classes that occur among the targets (all of them where there are no targets)."""
-        numbers = self.entry["multiplicity"]["targets"]
-        return [name for name, number in numbers.items() if number["number"]["value"]] or list(numbers)
+        numbers = self.entry.get("multiplicity", {}).get(TARGETS, {})
+        return [name for name, number in numbers.items() if number["number"]["value"]] or list(MEASURED)
 
     def edges(self, bins: str) -> np.ndarray:
         """Edges of bins."""

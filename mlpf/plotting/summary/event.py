@@ -38,7 +38,7 @@ def draw_emd(summary: Summary) -> Figure | None:
     if not quantities:
         return None
     with_vertices = has_values(vertices)
-    figure, (row,) = new_panels(summary, [[MAIN]] * (len(quantities) + with_vertices), emd)
+    figure, (row,) = new_panels(summary, [[MAIN]] * (len(quantities) + with_vertices), emd, size=Size() if with_vertices else Size(bottom=0.15))
     panels = [panel for (panel,) in row]
     for panel, quantity in zip(panels, quantities, strict=False):
         draw_points(panel, summary, np.array([0.0, 1.0]), _single(emd, quantity))

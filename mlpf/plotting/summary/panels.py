@@ -22,6 +22,7 @@ RIGHT, ABOVE = 0.15, 0.26
 HEADER, LEGEND_LINE, MARGIN = 0.3, 0.21, 0.15
 LETTER, HANDLE = 0.075, 0.6  # of the legend: mean width of a letter, width of a sample and the gaps
 NAME = 0.4  # width of the project's name
+STEPS = (1, 2, 2.5, 5, 10)  # between numbers of an axis, times a power of ten
 LABEL = 0.24  # from the outer end of a label to the inner one
 
 
@@ -59,6 +60,7 @@ def new_panels(
     number: int | None = None,
     size: Size = USUAL,
     compared: Iterable[str] | None = None,
+    about: str | None = None,
 ) -> tuple[Figure, Grid]:
     """A figure of stacks of panels with a common horizontal axis.
 
@@ -71,6 +73,7 @@ def new_panels(
         number: of stacks, the last row may have fewer; by default all.
         size: of a stack.
         compared: systems among which ratios are taken; by default all.
+        about: what the header says of the sample; by default the dataset and its number of events.
     """
     systems = list(systems)
     reference = summary.reference_among(systems if compared is None else compared)
@@ -81,7 +84,9 @@ def new_panels(
     legend = _legend_rows(summary, systems, len(stacks) * step)
     top = rows * (ABOVE + height + size.bottom)
     figure = Figure(figsize=(len(stacks) * step, top + HEADER + LEGEND_LINE * len(legend)))
-    _draw_header(figure, summary, legend, f"ratios to {summary.titles[reference]}" if has_ratios and reference is not None else "")
+    note = f"ratios to {summary.titles[reference]}" if has_ratios and reference is not None else ""
+    about = ", ".join(text for text in (summary.dataset, f"{summary.entry['num_events']} events", note) if text) if about is None else about
+    _draw_header(figure, summary, legend, about)
     grid: Grid = []
     for row in range(rows):
         used = len(stacks) if number is None else min(len(stacks), number - row * len(stacks))
@@ -115,10 +120,10 @@ def _add_axes(figure: Figure, box: tuple[float, float, float, float], size: Size
     axes.xaxis.set_label_coords(0.5, -(size.bottom - LABEL) / height)
     axes.yaxis.set_label_coords(-(size.left - LABEL) / width, 0.5)
     if above is None:
-        axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.yaxis.set_major_locator(MaxNLocator(5, steps=STEPS))
     else:
         above.has_numbers_below = False
-        axes.yaxis.set_major_locator(MaxNLocator(4, prune="upper"))
+        axes.yaxis.set_major_locator(MaxNLocator(4, steps=STEPS, prune="upper"))
     return axes
 
 
@@ -140,12 +145,11 @@ def _legend_width(summary: Summary, system: str) -> float:
     return HANDLE + LETTER * len(summary.titles[system])
 
 
-def _draw_header(figure: Figure, summary: Summary, legend: Sequence[Sequence[str]], note: str) -> None:
+def _draw_header(figure: Figure, summary: Summary, legend: Sequence[Sequence[str]], about: str) -> None:
     width, height = figure.get_size_inches()
     y = 1 - 0.2 / height
     figure.text(MARGIN / width, y, "mlpf", weight="bold")
     figure.text((MARGIN + NAME) / width, y, "simulation", style="italic")
-    about = ", ".join(text for text in (summary.dataset, f"{summary.entry['num_events']} events", note) if text)
     figure.text(1 - RIGHT / width, y, about, ha="right", fontsize="small")
     for row, systems in enumerate(legend):
         x, line = MARGIN, 1 - (HEADER + LEGEND_LINE * (row + 0.4)) / height

@@ -25,7 +25,8 @@ def draw_timing(summary: Summary) -> Figure | None:
     panel.axes.set_ylim(bottom=0)
     panel.axes.set_xlabel("elements in the event")
     panel.axes.set_ylabel("median time per event [ms]")
-    devices = {f"{content['device']}, {content['threads']} threads" for content in (summary.entry["timing"][model] for model in timing)}
-    if len(devices) == 1:
-        title(panel.axes, devices.pop())
+    used = {(summary.entry["timing"][model]["device"], summary.entry["timing"][model]["threads"]) for model in timing}
+    if len(used) == 1:
+        ((device, threads),) = used
+        title(panel.axes, f"{device}, {threads} thread{'' if threads == 1 else 's'}")
     return figure

@@ -10,6 +10,7 @@ from mlpf.plotting.summary.systems import group_id
 from mlpf.plotting.training import names_of_curves, needs_logarithm
 
 MAX_SIDE_BY_SIDE = 4
+ABOUT = "each model on its own training and validation events"
 
 
 def draw_training(summary: Summary) -> Figure | None:
@@ -19,15 +20,16 @@ def draw_training(summary: Summary) -> Figure | None:
     if not names:
         return None
     columns = min(MAX_SIDE_BY_SIDE, len(names))
-    figure, grid = new_panels(summary, [[MAIN]] * columns, tables, -(-len(names) // columns), len(names))
+    figure, grid = new_panels(summary, [[MAIN]] * columns, tables, -(-len(names) // columns), len(names), about=ABOUT)
     for panel, name in zip((panel for row in grid for (panel,) in row), names, strict=True):
         for model, table in tables.items():
             _draw_curve(summary, panel.axes, model, table, name)
         title(panel.axes, name.replace("_", " "))
         panel.axes.set_xlabel("step")
         panel.axes.set_xlim(left=0)
-        if needs_logarithm(np.concatenate([line.get_ydata() for line in panel.axes.lines]).tolist()):
-            logarithmic_y(panel.axes, at=(1.0, 2.0, 5.0))
+        values = np.concatenate([line.get_ydata() for line in panel.axes.lines])
+        if needs_logarithm(values.tolist()):
+            logarithmic_y(panel.axes, at=(1.0, 2.0, 5.0) if values.max() < 100 * values.min() else (1.0,))
     return figure
 
 

@@ -29,6 +29,7 @@ stage produce     mlpf produce "$out/model.onnx" "$sample" --output "$out/candid
 stage parquet     mlpf produce "$out/model.onnx" "$sample" --output "$out/candidates.parquet"
 stage agree       python scripts/compare_candidates.py "$out/evaluation/predictions.parquet" "$out/candidates.root" "$out/candidates.parquet"
 stage display     mlpf display "$sample" --event 87 --predictions "$out/candidates.root" --output "$out/event.png"
+stage page        mlpf display "$sample" --event 87 --predictions "$out/candidates.root" --output "$out/event.html"
 
 printf '\n== Done in %d s\n' "$SECONDS"
 printf '   %s\n' "${summary[@]}"
@@ -38,5 +39,6 @@ cat <<END
    model       $out/model.onnx
    candidates  $out/candidates.root, $out/candidates.parquet
    plots       $out/evaluation/plots, $out/event.png
+   event       $out/event.html
    report      $out/evaluation/report.html
 END

@@ -42,7 +42,7 @@ def test_every_stage_leaves_its_product(newcomer):
     output = newcomer / "output"
     assert len(read_ntuple(output / "more.root", ["element_pt"])) == 20
     assert len(ShardedDataset(output / "dataset", verify=True)) == len(read_ntuple(newcomer / "data" / "ttbar.root", ["element_pt"]))
-    for name in ("run/model.json", "evaluation/metrics.json", "evaluation/report.html", "model.json", "event.png"):
+    for name in ("run/model.json", "evaluation/metrics.json", "evaluation/report.html", "model.json", "event.html"):
         assert (output / name).stat().st_size > 100, name
     assert not [path for path in output.rglob("*") if ".partial" in path.name]
 

@@ -8,11 +8,10 @@ from typing import NamedTuple
 from mlpf.errors import MlpfError
 from mlpf.io.model_file import FORMER_MODEL_FILE, MODEL_FILE
 from mlpf.io.shards import MANIFEST
-from mlpf.metrics.systems import RULE_BASED, TARGETS
+from mlpf.metrics.systems import HARD, RULE_BASED, TARGETS
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _RESERVED = (RULE_BASED, TARGETS)
-_HARD = "_hard"  # the end of names of systems without pileup
 
 
 class Inputs(NamedTuple):
@@ -47,8 +46,8 @@ def check_name(name: str, kind: str, path: Path) -> None:
     """Raise `MlpfError` unless ``name`` can be that of a model or of a dataset (``kind``), in files and beside the other systems."""
     if not _NAME.fullmatch(name):
         raise MlpfError(f"{kind} '{name}': a name has letters, digits and . _ - only, and begins with none of . -; give another one: NAME={path}")
-    if name in _RESERVED or name.endswith(_HARD):
-        raise MlpfError(f"{kind} '{name}': {' and '.join(_RESERVED)} and names in {_HARD} have a meaning of their own; give another one: NAME={path}")
+    if name in _RESERVED or name.endswith(HARD):
+        raise MlpfError(f"{kind} '{name}': {' and '.join(_RESERVED)} and names in {HARD} have a meaning of their own; give another one: NAME={path}")
 
 
 def _name_and_path(word: str) -> tuple[str, Path]:

@@ -130,6 +130,20 @@ def test_a_failure_on_the_way_leaves_nothing(target_predictor, dataset, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["dataset"]
 
 
+@pytest.mark.usefixtures("without_figures")
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit])
+def test_an_interrupted_evaluation_leaves_nothing_and_the_older_one_whole(target_predictor, dataset, tmp_path, monkeypatch, interrupt):
+    def stop(*_):
+        raise interrupt
+
+    evaluate({"m": target_predictor()}, {"d": dataset}, tmp_path / "out")
+    before = {name: (tmp_path / name).read_bytes() for name in names_in(tmp_path)}
+    monkeypatch.setattr("mlpf.evaluation.folder.write_report", stop)
+    with pytest.raises(interrupt):
+        evaluate({"m": target_predictor()}, {"d": dataset}, tmp_path / "out", "all", overwrite=True)
+    assert {name: (tmp_path / name).read_bytes() for name in names_in(tmp_path)} == before
+
+
 @pytest.mark.parametrize(("split", "error", "problem"), [("tset", MlpfError, "split 'tset': unknown"), ("train", DatasetError, "none of 1 events")])
 def test_a_split_that_is_unknown_or_empty_is_one_clear_error(target_predictor, random_dataset, write_dataset, tmp_path, split, error, problem):
     with pytest.raises(error, match=problem):

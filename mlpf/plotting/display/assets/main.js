@@ -1,8 +1,8 @@
 // What is shown, and what happens when the reader does something.
 
 const THEMES = {
-  light: { paper: "#ffffff", ink: "#22262c", faint: "#6a7180", grid: "#e6e8ed", detector: "#b9bfca", ecal: "#5b7fb8", hf: "#8a6fc0", surface: 0.07, jet: "#7d8594", cone: 0.05, chosen: "#d6008f", veil: "rgba(255,255,255,0.62)" },
-  dark: { paper: "#12151a", ink: "#e8eaee", faint: "#949cab", grid: "#272d37", detector: "#4a5362", ecal: "#7fa1da", hf: "#a78ce0", surface: 0.08, jet: "#9aa3b2", cone: 0.09, chosen: "#ff5cc4", veil: "rgba(18,21,26,0.62)" },
+  light: { paper: "#ffffff", ink: "#22262c", faint: "#6a7180", grid: "#e6e8ed", detector: "#cfd4dc", ecal: "#5b7fb8", hf: "#8a6fc0", surface: 0.07, jet: "#7d8594", cone: 0.05, chosen: "#d6008f", veil: "rgba(255,255,255,0.62)" },
+  dark: { paper: "#12151a", ink: "#e8eaee", faint: "#949cab", grid: "#272d37", detector: "#3c4452", ecal: "#7fa1da", hf: "#a78ce0", surface: 0.08, jet: "#9aa3b2", cone: 0.09, chosen: "#ff5cc4", veil: "rgba(18,21,26,0.62)" },
 };
 const system = matchMedia("(prefers-color-scheme: dark)");
 const state = {
@@ -10,12 +10,12 @@ const state = {
   shown: new Set(["detector", ...layers.filter((layer) => layer.shown).map((layer) => layer.key)]),
 };
 const VIEWS = {
-  space: { layer: spaceLayer, links: spaceLinks, selection: spaceSelection, layout: spaceLayout, background: detectorTraces, cache: new Map(), current: {} },
-  plane: { layer: planeLayer, links: planeLinks, selection: planeSelection, layout: planeLayout, background: () => [], cache: new Map(), current: {} },
+  space: { layer: spaceLayer, links: spaceLinks, selection: spaceSelection, layout: spaceLayout, background: detectorTraces, always: [{ trace: NOWHERE }], cache: new Map(), current: {} },
+  plane: { layer: planeLayer, links: planeLinks, selection: planeSelection, layout: planeLayout, background: () => [], always: [], cache: new Map(), current: {} },
 };
 const plot = (name) => document.getElementById(name);
 const shownViews = () => (state.view === "both" ? ["space", "plane"] : [state.view]);
-const CONFIG = { displayModeBar: false, scrollZoom: true, responsive: true, doubleClick: "reset" };
+const CONFIG = { displayModeBar: false, scrollZoom: true, responsive: true, doubleClick: "reset", plotGlPixelRatio: Math.min(devicePixelRatio, 2) };
 
 // Traces of a part of the picture, made again only if what they depend on has changed: plotly then sees that the others are the same.
 function cached(view, name, stamp, make) {
@@ -50,7 +50,7 @@ function chosenObjects() {
 }
 
 function entriesOf(view, chosen) {
-  const tools = VIEWS[view], theme = THEMES[state.theme], entries = [];
+  const tools = VIEWS[view], theme = THEMES[state.theme], entries = [...tools.always];
   if (state.shown.has("detector")) entries.push(...cached(view, "detector", state.theme, () => tools.background(theme)));
   for (const layer of layers) {
     if (!state.shown.has(layer.key)) continue;
@@ -173,7 +173,7 @@ async function save(format) {
     const layout = { ...div.layout, width, height, showlegend: true, title: { text: `<b>mlpf</b> <i>simulation</i>   ${page.title}`, x: 0.02, y: 0.985, yanchor: "top", font: { size: 15 } } };
     layout.legend = { bgcolor: "rgba(0,0,0,0)", itemsizing: "constant", x: 0.995, xanchor: "right", y: 0.98 };
     if (view === "plane") { layout.margin = { ...layout.margin, t: 60, r: 190 }; layout.legend.x = 1.01; layout.legend.xanchor = "left"; }
-    const address = await Plotly.toImage({ data: div.data, layout }, { format, width, height, scale: format === "png" ? 2 : 1 });
+    const address = await Plotly.toImage({ data: div.data, layout, config: { plotGlPixelRatio: 3 } }, { format, width, height, scale: format === "png" ? 2 : 1 });
     const anchor = document.createElement("a");
     anchor.href = address;
     anchor.download = `event_${page.title.replace(/[^0-9]+/g, "_").replace(/^_/, "")}_${view === "space" ? "3d" : "eta_phi"}.${format}`;

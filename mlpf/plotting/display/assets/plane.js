@@ -20,7 +20,7 @@ function planeLayer(layer, rows, theme) {
   if (look.shape === "cone") return planeJets(layer, rows, theme);
   const { x, y, owners } = planePoints(key, rows);
   const laidOver = look.shape === "particle";
-  const size = Float32Array.from(owners, (row) => laidOver ? Math.min(diameter(scale(key, row)), 20) + 5 : diameter(scale(key, row)));
+  const size = Float32Array.from(owners, (row) => laidOver ? Math.min(diameter(scale(key, row)), 18) + 4 : diameter(scale(key, row)));
   const line = look.symbol.endsWith("open") ? { width: laidOver ? 1.5 : 1.2, color } : { width: 0 };
   const trace = { type: "scattergl", mode: "markers", x, y, name: title, marker: { color, size, symbol: look.symbol, opacity: laidOver ? 0.95 : 0.72, line }, hoverinfo: "none" };
   return [{ key, rows: owners, trace }];

@@ -11,10 +11,12 @@ function camera(name, factor) {
 const line3d = (coordinates, color, width, more = {}) => ({ type: "scatter3d", mode: "lines", ...coordinates, connectgaps: false, line: { color, width }, hoverinfo: "none", showlegend: false, ...more });
 const points3d = (coordinates, marker, more = {}) => ({ type: "scatter3d", mode: "markers", ...coordinates, marker, hoverinfo: "none", showlegend: false, ...more });
 
+const NOWHERE = points3d({ x: [0], y: [0], z: [0] }, { size: 1, opacity: 0 }, { hoverinfo: "skip" }); // without any trace plotly would draw flat axes
+
 function detectorTraces(theme) {
   const surface = (name, color, opacity) => ({ type: "mesh3d", ...detectorSurface(name), color, opacity, flatshading: false, hoverinfo: "skip", showlegend: false, lighting: { ambient: 1, diffuse: 0, specular: 0, fresnel: 0 } });
   return [
-    { trace: line3d(detectorLines(), theme.detector, 1, { hoverinfo: "skip" }) },
+    { trace: line3d(detectorLines(), theme.detector, 2, { hoverinfo: "skip" }) },
     { trace: surface("ECAL", theme.ecal, theme.surface) },
     { trace: surface("HF", theme.hf, theme.surface) },
   ];
@@ -30,7 +32,7 @@ function spaceLayer(layer, rows, theme) {
   if (look.shape === "track") {
     const { pt } = objects[key].columns;
     return [rows.filter((row) => pt[row] >= HARD_PT), rows.filter((row) => !(pt[row] >= HARD_PT))].map((part, soft) =>
-      pathTrace(key, part, color, soft ? 1.2 : 3, { ...(soft ? {} : legend), opacity: soft ? 0.55 : 1 }, look.dash));
+      pathTrace(key, part, color, soft ? 2 : 3.5, { ...(soft ? {} : legend), opacity: soft ? 0.4 : 1 }, look.dash));
   }
   if (look.shape === "particle") {
     const size = rows.map ? Float32Array.from(rows, (row) => Math.min(4 + 3 * Math.log10(1 + scale(key, row)) * 1.6, 14)) : [];

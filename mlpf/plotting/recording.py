@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import matplotlib.image
 import numpy as np
 from matplotlib.backend_bases import GraphicsContextBase, RendererBase
 from matplotlib.backends.backend_agg import RendererAgg
@@ -19,13 +20,11 @@ from matplotlib.mathtext import MathTextParser
 from matplotlib.path import Path as Outline
 from matplotlib.text import Text
 from matplotlib.transforms import Affine2D, Transform, TransformedBbox
-from PIL import Image
 
 from mlpf.io.files import atomic_file
 
 POINTS_PER_INCH = 72  # what SVG and PDF count in
 PNG_DOTS_PER_INCH = 120
-PNG_COMPRESSION = 4  # of 9: half the time of the usual 6, 10 % larger
 _FORMULAS: Any = MathTextParser("path")  # it remembers 50 formulas, each of which takes 5 ms; every renderer would have its own
 
 
@@ -53,7 +52,7 @@ def record(figure: Figure) -> "Recorder":
 
 
 class _Call(NamedTuple):
-    """One call of a drawing function, `scale` told how its coordinates grow."""
+    """A call of a drawing function of a renderer: its name, and its arguments without the context."""
 
     name: str
     context: GraphicsContextBase
@@ -157,8 +156,7 @@ class Recorder(RendererBase):
         renderer.draw_path(background, Outline.unit_rectangle(), Affine2D().scale(width, height), (1.0, 1.0, 1.0, 1.0))
         self._repeat(renderer, PNG_DOTS_PER_INCH / POINTS_PER_INCH)
         stream = io.BytesIO()
-        pixels = np.asarray(renderer.buffer_rgba())[..., :3]
-        Image.fromarray(np.ascontiguousarray(pixels)).save(stream, "png", compress_level=PNG_COMPRESSION, dpi=(PNG_DOTS_PER_INCH, PNG_DOTS_PER_INCH))
+        matplotlib.image.imsave(stream, np.asarray(renderer.buffer_rgba()), format="png", dpi=PNG_DOTS_PER_INCH)
         return stream.getvalue()
 
     def _repeat(self, renderer: Any, scale: float = 1.0) -> None:

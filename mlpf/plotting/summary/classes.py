@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from mlpf.plotting.style import CLASS_TITLES
 from mlpf.plotting.summary.content import Summary
-from mlpf.plotting.summary.panels import Panel, linear_x, logarithmic_x, new_panels, title
+from mlpf.plotting.summary.panels import Panel, linear_x, logarithmic_x, new_panels, pileup_x, title
 
 MAX_SIDE_BY_SIDE = 4
 TITLES = {**CLASS_TITLES, "any": "any particle", "pileup": "pileup"}
@@ -27,12 +27,15 @@ def panels_of_classes(
 
 def make_axis(summary: Summary, panels: Sequence[Panel], variable: str, whose: str) -> None:
     """The horizontal axis of a stack: of a property of particles (``pt``, ``eta``) or of events (``vertices``)."""
-    axes = panels[0].axes
+    edges = summary.edges(edges_of(variable))
+    if variable == "vertices":
+        pileup_x(panels[-1], edges)
+        return
     if variable == "pt":
-        logarithmic_x(axes, summary.edges("particle_pt"), (1, 10, 100))
+        logarithmic_x(panels[0].axes, edges, (1, 10, 100))
     else:
-        linear_x(axes, summary.edges(edges_of(variable)))
-    panels[-1].lowest.set_xlabel("pileup collisions" if variable == "vertices" else f"{whose} {VARIABLES[variable]}")
+        linear_x(panels[0].axes, edges)
+    panels[-1].lowest.set_xlabel(f"{whose} {VARIABLES[variable]}")
 
 
 def edges_of(variable: str) -> str:

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from mlpf.plotting.style import CLASS_TITLES
 from mlpf.plotting.summary.content import Results, Summary, has_values, pick
 from mlpf.plotting.summary.marks import draw_points
-from mlpf.plotting.summary.panels import MAIN, RATIO, Panel, Size, linear_x, logarithmic_y, new_panels
+from mlpf.plotting.summary.panels import MAIN, RATIO, Panel, Size, logarithmic_y, new_panels, pileup_x
 
 EMD = {"all": "mean EMD [GeV]", "normalised": r"mean EMD / true sum of $p_\mathrm{T}$"}
 
@@ -53,8 +53,7 @@ def draw_emd(summary: Summary) -> Figure | None:
 def _draw_against_vertices(summary: Summary, panel: Panel, vertices: Results) -> None:
     edges = summary.edges("vertices")
     draw_points(panel, summary, edges, vertices)
-    linear_x(panel.axes, edges)
-    panel.axes.set_xlabel("pileup collisions")
+    pileup_x(panel, edges)
     panel.axes.set_ylabel(EMD["all"])
 
 

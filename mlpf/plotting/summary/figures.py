@@ -28,9 +28,9 @@ class _Figure(NamedTuple):
     caption: str
 
 
-_PER_PARTICLE = "Efficiency and fake rate per particle (matched one to one, with cuts) of each class"
-_PER_ELEMENT = "Efficiency and fake rate per element (same class or not) of each class"
-_RESOLUTION = "Response of matched particles of each class, in transverse momentum and energy: median and IQR / median"
+_PER_PARTICLE = "Per particle (matched one to one, with cuts): efficiency of each class against the target's {}, fake rate against the candidate's."
+_PER_ELEMENT = "Per element (same class or not): efficiency of each class against the target's {}, fake rate against the candidate's."
+_RESOLUTION = "Response of matched particles of each class: median in transverse momentum, IQR / median in transverse momentum and energy"
 FIGURES = {
     "jets": _Figure(draw_jets, "Jets: median response, its IQR / median, and its distribution, against the generated transverse momentum."),
     "jets_eta": _Figure(draw_jets_eta, "Jets above 20 GeV: median response, its IQR / median, and matched share, against pseudorapidity."),
@@ -39,14 +39,17 @@ FIGURES = {
     "met": _Figure(draw_met, "Missing transverse momentum: residual of its components, their IQR, median ratio."),
     "met_vertices": _Figure(draw_met_vertices, "Missing transverse momentum against the number of pileup collisions."),
     "emd": _Figure(draw_emd, "Energy mover's distance (EMD) of candidates to generated particles, the work to move one into the other; mean over events."),
-    "particles_pt": _Figure(partial(draw_efficiency, per="particles", variable="pt"), f"{_PER_PARTICLE}, against transverse momentum."),
-    "particles_eta": _Figure(partial(draw_efficiency, per="particles", variable="eta"), f"{_PER_PARTICLE}, against pseudorapidity."),
-    "particles_vertices": _Figure(partial(draw_efficiency, per="particles", variable="vertices"), f"{_PER_PARTICLE}, against the number of pileup collisions."),
+    "particles_pt": _Figure(partial(draw_efficiency, per="particles", variable="pt"), _PER_PARTICLE.format("transverse momentum")),
+    "particles_eta": _Figure(partial(draw_efficiency, per="particles", variable="eta"), _PER_PARTICLE.format("pseudorapidity")),
+    "particles_vertices": _Figure(
+        partial(draw_efficiency, per="particles", variable="vertices"),
+        "Per particle: efficiency and fake rate of each class against the number of pileup collisions.",
+    ),
     "response": _Figure(draw_response, "Distribution of the response of matched particles of each class in transverse momentum."),
     "resolution": _Figure(partial(draw_resolution, variable="pt"), f"{_RESOLUTION}, against transverse momentum."),
     "resolution_eta": _Figure(partial(draw_resolution, variable="eta"), f"{_RESOLUTION}, against pseudorapidity."),
-    "elements_pt": _Figure(partial(draw_efficiency, per="elements", variable="pt"), f"{_PER_ELEMENT}, against transverse momentum."),
-    "elements_eta": _Figure(partial(draw_efficiency, per="elements", variable="eta"), f"{_PER_ELEMENT}, against pseudorapidity."),
+    "elements_pt": _Figure(partial(draw_efficiency, per="elements", variable="pt"), _PER_ELEMENT.format("transverse momentum")),
+    "elements_eta": _Figure(partial(draw_efficiency, per="elements", variable="eta"), _PER_ELEMENT.format("pseudorapidity")),
     "confusion": _Figure(draw_confusion, "Candidate class of the elements of each target class."),
     "multiplicity": _Figure(
         draw_multiplicity, "Candidates per event and class, and how far their number is from that of the targets; a class without any has no point."
@@ -65,7 +68,7 @@ FIGURES = {
 CAPTIONS = {name: figure.caption for name, figure in FIGURES.items()}
 POINTS = (
     "Points: value and 68 % interval; hollow where there are too few entries for an interval; none in bins without entries. "
-    "Ratios: intervals as if the systems were independent; they see the same events, so that the true ones are smaller."
+    "Ratios: intervals as if the systems were independent; they see the same events, so that the true ones are mostly smaller."
 )
 
 

@@ -7,11 +7,11 @@ from matplotlib.figure import Figure
 
 from mlpf.plotting.summary.content import Results, Summary, has_values, pick
 from mlpf.plotting.summary.marks import draw_histograms, draw_points
-from mlpf.plotting.summary.panels import MAIN, RATIO, Panel, linear_x, logarithmic_x, new_panels, title, unity
+from mlpf.plotting.summary.panels import MAIN, RATIO, Panel, linear_x, logarithmic_x, new_panels, pileup_x, title, unity
 
 CENTRAL, FORWARD = r"$|\eta| < 2.5$", r"$2.5 < |\eta| < 5$"
 REGIONS = {"central": CENTRAL, "forward": FORWARD}
-PT, ETA, VERTICES = r"generated jet $p_\mathrm{T}$ [GeV]", r"generated jet $\eta$", "pileup collisions"
+PT, ETA = r"generated jet $p_\mathrm{T}$ [GeV]", r"generated jet $\eta$"
 MEDIAN, WIDTH = "median response", "response IQR / median"
 RESPONSES = ([MAIN, RATIO], [MAIN, RATIO])  # panels for median and IQR / median
 FOUND = {"matched": "matched generated jets", "purity": "pure reconstructed jets"}
@@ -41,9 +41,9 @@ def draw_jets_eta(summary: Summary) -> Figure | None:
     if not has_values(pick(response, "median")):
         return None
     figure, ((((median,), (width,), (found,))),) = new_panels(summary, (*RESPONSES, [MAIN]), response)
-    _draw_responses(summary, (median, width), "jet_eta", response, lambda panel: _linear_axis(summary, panel, "jet_eta", ETA))
+    _draw_responses(summary, (median, width), "jet_eta", response, lambda panel: _eta_axis(summary, panel))
     draw_points(found, summary, summary.edges("jet_eta"), matched)
-    _linear_axis(summary, found, "jet_eta", ETA)
+    _eta_axis(summary, found)
     found.axes.set_ylabel(FOUND["matched"])
     found.axes.set_ylim(top=1.02)
     for panel in (median, width, found):
@@ -79,10 +79,10 @@ def draw_jets_vertices(summary: Summary) -> Figure | None:
         return None
     figure, (row,) = new_panels(summary, (*RESPONSES, [MAIN], [MAIN]), response)
     panels = [panel for (panel,) in row]
-    _draw_responses(summary, panels[:2], "vertices", response, lambda panel: _linear_axis(summary, panel, "vertices", VERTICES))
+    _draw_responses(summary, panels[:2], "vertices", response, lambda panel: pileup_x(panel, summary.edges("vertices")))
     for panel, quantity in zip(panels[2:], FOUND, strict=True):
         draw_points(panel, summary, summary.edges("vertices"), pick(jets, quantity, "vertices"))
-        _linear_axis(summary, panel, "vertices", VERTICES)
+        pileup_x(panel, summary.edges("vertices"))
         panel.axes.set_ylabel(FOUND[quantity])
         panel.axes.set_ylim(top=1.02)
     for panel in panels:
@@ -119,6 +119,6 @@ def _pt_axis(summary: Summary, panel: Panel) -> None:
     panel.lowest.set_xlabel(PT)
 
 
-def _linear_axis(summary: Summary, panel: Panel, bins: str, label: str) -> None:
-    linear_x(panel.axes, summary.edges(bins))
-    panel.lowest.set_xlabel(label)
+def _eta_axis(summary: Summary, panel: Panel) -> None:
+    linear_x(panel.axes, summary.edges("jet_eta"))
+    panel.lowest.set_xlabel(ETA)

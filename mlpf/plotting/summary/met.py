@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 
 from mlpf.plotting.summary.content import Summary, has_values, pick
 from mlpf.plotting.summary.marks import draw_histograms, draw_points
-from mlpf.plotting.summary.panels import MAIN, RATIO, Panel, linear_x, logarithmic_x, new_panels, unity
+from mlpf.plotting.summary.panels import MAIN, RATIO, Panel, logarithmic_x, new_panels, pileup_x, unity
 
 COMPONENTS = r"$p_{x,y}^\mathrm{miss}$"
 
@@ -37,8 +37,7 @@ def draw_met_vertices(summary: Summary) -> Figure | None:
     figure, (((width,), (ratio,)),) = new_panels(summary, ([MAIN, RATIO], [MAIN]), widths)
     edges = summary.edges("vertices")
     for panel in (width, ratio):
-        linear_x(panel.axes, edges)
-        panel.lowest.set_xlabel("pileup collisions")
+        pileup_x(panel, edges)
     draw_points(width, summary, edges, widths)
     draw_points(ratio, summary, edges, pick(met, "ratio", "vertices", "median"))
     _label(width, ratio)

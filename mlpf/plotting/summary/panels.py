@@ -196,6 +196,13 @@ def linear_x(axes: Axes, edges: np.ndarray) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(6))
 
 
+def pileup_x(panel: Panel, edges: np.ndarray) -> None:
+    """The horizontal axis of the number of pileup collisions; its first bin, no pileup, is not on the frame."""
+    linear_x(panel.axes, edges)
+    panel.axes.set_xlim(left=edges[0] - 0.04 * (edges[-1] - edges[0]))
+    panel.lowest.set_xlabel("pileup collisions")
+
+
 def unity(axes: Axes) -> None:
     """A line at 1."""
     axes.axhline(1.0, color="black", linewidth=0.8, linestyle=":", zorder=1)

@@ -120,7 +120,7 @@ def _add_axes(figure: Figure, box: tuple[float, float, float, float], size: Size
     axes.xaxis.set_label_coords(0.5, -(size.bottom - LABEL) / height)
     axes.yaxis.set_label_coords(-(size.left - LABEL) / width, 0.5)
     if above is None:
-        axes.yaxis.set_major_locator(MaxNLocator(5, steps=STEPS))
+        axes.yaxis.set_major_locator(MaxNLocator(6, steps=STEPS))
     else:
         above.has_numbers_below = False
         axes.yaxis.set_major_locator(MaxNLocator(4, steps=STEPS, prune="upper"))

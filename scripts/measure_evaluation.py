@@ -44,9 +44,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="measure_evaluation_") as scratch:
         dataset = make_dataset(ShardedDataset(options.data), Path(scratch) / "events", options.elements, max(options.events))
         mean = sum(shard.num_elements for shard in dataset.shards) / len(dataset)
-        print(
-            f"{len(dataset)} events of {mean:.0f} elements, {options.threads} threads\n\n| model | events | models | metrics | figures | all | processor | peak memory |"
-        )
+        print(f"{len(dataset)} events of {mean:.0f} elements, {options.threads} threads\n")
+        print("| model | events | models | metrics | figures | all | processor | peak memory |")
         print("|---|--:|--:|--:|--:|--:|--:|--:|")
         for model in options.model:
             in_process(dataset.path, model, 10, options.threads)  # kernels are compiled, files are in memory

@@ -111,6 +111,7 @@ class _Pass:
         self.dataset = dataset
         self.choice = choice
         self.part = part
+        self.about = {name: _about(model) for name, model in models.items()}  # first, because its errors should not come last
         self.metrics = Metrics(list(models))
         self.counted = Counted(num_candidates=dict.fromkeys(models, 0))
         self.seconds = {"models": 0.0, "metrics": 0.0}
@@ -161,7 +162,7 @@ class _Pass:
             "num_events": self.metrics.num_events,
             "num_elements": self.metrics.num_elements,
             "events_digest": self.metrics.events_digest,
-            "models": {model: _about(predictor) for model, predictor in self.models.items()},
+            "models": self.about,
         }
         classification: Document = {}
         if self.metrics.num_events:

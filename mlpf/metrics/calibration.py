@@ -15,8 +15,8 @@ def calibration(scores: Separation, predicted: np.ndarray) -> dict[str, Any]:
     """Mean score and share of signal in 20 bins of the score, without those that are empty, and the expected calibration error.
 
     Args:
-        scores: in K bins, each within one of the 20.
-        predicted: ``(K,)`` mean score of each.
+        scores: in K bins, each of which counts in the one of the 20 where its mean score is.
+        predicted: ``(K,)`` mean score of each, above 0 and below 1.
     """
     index = np.minimum((predicted * NUM_BINS).astype(np.int64), NUM_BINS - 1)
     both = Weights(*(signal + background for signal, background in zip(scores.signal, scores.background, strict=True)))
@@ -43,7 +43,7 @@ def _error(observed: np.ndarray, predicted: np.ndarray, weights: Weights) -> Est
         return Estimate(np.nan, np.nan, np.nan, 0)
     effective = np.asarray(weights.effective())
     rate = (observed * effective + predicted) / (effective + 1.0)  # 0 of a few is no certainty: an entry more, as predicted
-    deviation = np.sqrt(rate * (1.0 - rate) / effective).clip(min=np.finfo(np.float64).tiny)
+    deviation = np.sqrt(rate * (1.0 - rate) / effective).clip(min=np.finfo(np.float64).eps)
     pull = np.abs(observed - predicted) / deviation
     folded = pull * (2.0 * norm.cdf(pull) - 1.0) + 2.0 * norm.pdf(pull)
     scale = weights.sum / weights.sum.sum() * deviation

@@ -48,9 +48,8 @@ class Separation(NamedTuple):
 def weighted_fraction(passed: np.ndarray, total: Weights) -> Estimate:
     """Share of a weight that passed, with the Clopper-Pearson interval of the effective number of entries, (sum w)^2 / sum w^2."""
     effective = np.asarray(total.effective())
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share = np.where(total.sum > 0, passed / total.sum, 0.0)
-    return fraction(share * effective, effective)
+    share = np.divide(passed, total.sum, out=np.zeros_like(effective), where=total.sum > 0)
+    return fraction(share * effective, effective)._replace(n=np.rint(effective).astype(np.int64))
 
 
 def auc(scores: Separation) -> Estimate:
@@ -66,10 +65,10 @@ def auc(scores: Separation) -> Estimate:
     num_background, num_signal = (float(weights.total().effective()) for weights in scores)
     if not (num_background and num_signal):
         return Estimate(np.nan, np.nan, np.nan, 0)
-    shares = [weights.sum / weights.sum.sum() for weights in scores]
-    below = np.cumsum(shares[0]) - 0.5 * shares[0]  # background's share below a signal, V10
-    above = 1.0 - np.cumsum(shares[1]) + 0.5 * shares[1]  # signal's share above a background, V01
-    value = float((shares[1] * below).sum())
+    background, signal = scores.background.sum, scores.signal.sum
+    below = (np.cumsum(background) - 0.5 * background) / background.sum()  # background's share below a signal, V10
+    above = (from_above(signal)[1:] + 0.5 * signal) / signal.sum()  # signal's share above a background, V01
+    value = min(float((signal * below).sum() / signal.sum()), 1.0)
     variance = _variance(scores.signal, below, value) + _variance(scores.background, above, value)
     entries = round(num_background + num_signal)
     if min(num_signal, num_background) * min(value, 1.0 - value) < _FEW_INVERSIONS or not 0 < variance < np.inf:

@@ -2,7 +2,8 @@
 
 The score of a class is the probability that the consumer's rules (`mlpf.candidates.candidate_class`) give it to an element: P(particle) times the softmax of
 the class head, where a charged hadron or muon on anything but a track is a neutral hadron, a tau or an unconfirmed muon on a track is a charged hadron, and
-in the HF the type of the element decides. Outputs that are not finite make a score of 0.
+in the HF the type of the element decides, unless the class head says that there is nothing. Outputs that are NaN or of which infinity is the largest make a
+score of 0.
 """
 
 from collections.abc import Mapping
@@ -21,11 +22,13 @@ from mlpf.metrics.systems import MEASURED
 from mlpf.metrics.working_points import one_score, passed_share, two_scores
 
 DEFINITIONS = {
-    "classification": "Per element that models see, a class against all others, in bins of the element's pt. Score of a class: the probability that the "
-    "consumer's rules give it to the element; 'any': that there is a particle; 'pileup': that it is pileup.",
+    "classification": "Per element that models see, a class against all others (elements without a particle are others), in bins of the element's pt; events "
+    "count with their weight. Score of a class: the probability that the consumer's rules give it to the element. 'any': whether there is a particle, by "
+    "P(particle) alone. 'pileup': whether most of the energy is of pileup, asked of elements with a particle.",
     "AUC": "Probability that an element of the class has a higher score than another one.",
     "working points": "Thresholds on P(particle) and on the probability of the class, each with the wanted efficiency among elements of the class that pass "
-    "the loosest threshold (99 %) of the other; efficiency and misidentification are those of both together. Rule-based PF has no scores: what it decides.",
+    "the loosest threshold (99 %) of the other. Efficiency: share of the elements of the class that pass both; misidentification: share of all others that do. "
+    "Rule-based PF has no scores: what it decides.",
     "calibration": "Mean score and share of the class in bins of the score. Calibration error: mean distance of the two over all elements, without the bias "
     "of its noise (arXiv:1706.04599, arXiv:2012.08668).",
 }
@@ -35,7 +38,9 @@ PT_EDGES = np.array([0.0, 1.0, 5.0, 20.0, np.inf])  # GeV, of the element: edges
 BINS = {"all": slice(None), **{name: slice(i, i + 1) for i, name in enumerate(("pt_0_1", "pt_1_5", "pt_5_20", "pt_20_inf"))}}
 PARTICLE_THRESHOLD, CLASS_THRESHOLD, PILEUP_THRESHOLD = "particle_threshold", "class_threshold", "pileup_threshold"
 
-_UNITS = 2.0**20  # weights are summed as multiples of 2^-20: sums of integers do not depend on the order
+# Weights and their squares are rounded to multiples of these: float64 sums are then exact, and so the same in any order, up to 2^33 and 2^23 (beyond that,
+# the intervals of samples with weights depend on it in the 16th digit).
+_WEIGHT_UNIT, _SQUARE_UNIT = 2.0**-20, 2.0**-30
 
 
 class Truth:
@@ -48,7 +53,7 @@ class Truth:
         element_type: ``(K,)``.
         confirmed_muon: ``(K,) bool`` the track belongs to a reconstructed muon.
         pt_bin: ``(K,)`` bin of `PT_EDGES`.
-        weight, square: ``(K,) int64`` weight of the event and its square, in units of 2^-20.
+        weight, square: ``(K,) float64`` weight of the event, rounded to 2^-20, and its square, rounded up to 2^-30.
     """
 
     def __init__(self, events: Events) -> None:
@@ -58,9 +63,10 @@ class Truth:
         self.element_type = events["element_type"][self.kept]
         self.confirmed_muon = np.any([feature_column(events, name)[self.kept] != 0 for name in MUON_FEATURES], axis=0)
         self.pt_bin = np.digitize(np.nan_to_num(events["element_pt"][self.kept]), PT_EDGES[1:-1])
-        weight = events["weight"] if "weight" in events else np.ones(len(events))
-        weight = np.repeat(weight.astype(np.float64), events.counts("element"))[self.kept]
-        self.weight, self.square = (np.rint(w * _UNITS).astype(np.int64) for w in (weight, weight**2))
+        weight = events["weight"].astype(np.float64) if "weight" in events else np.ones(len(events))
+        weight = np.rint(weight / _WEIGHT_UNIT) * _WEIGHT_UNIT
+        square = np.ceil(weight**2 / _SQUARE_UNIT) * _SQUARE_UNIT  # up: what has a weight fluctuates
+        self.weight, self.square = (np.repeat(values, events.counts("element"))[self.kept] for values in (weight, square))
 
 
 class ScoreCounts(CountSums):
@@ -75,7 +81,7 @@ class ScoreCounts(CountSums):
     def __init__(self) -> None:
         shape = (len(CLASSES), len(PT_EDGES) - 1, 2)
         arrays = {"sums": (*shape, NUM_LINE), "squares": (*shape, NUM_LINE), "numbers": shape, "planes": (len(MEASURED), *shape[1:], NUM_PLANE, NUM_PLANE)}
-        super().__init__({name: np.zeros(size, dtype=np.int64) for name, size in arrays.items()})
+        super().__init__({name: np.zeros(size, dtype=np.int64 if name == "numbers" else np.float64) for name, size in arrays.items()})
 
     def update(self, truth: Truth, outputs: Outputs) -> None:
         """Add events.
@@ -113,9 +119,9 @@ class ScoreCounts(CountSums):
         num_background, num_signal = self.counts["numbers"][c, chosen].sum(axis=0).tolist()
         if not num_background + num_signal:
             return {}
-        scores = Separation.of(*(self.counts[which][c, chosen].sum(axis=0) / _UNITS for which in ("sums", "squares")))
+        scores = Separation.of(*(self.counts[which][c, chosen].sum(axis=0) for which in ("sums", "squares")))
         if name in MEASURED:
-            plane = self.counts["planes"][list(MEASURED).index(name), chosen].sum(axis=0) / _UNITS
+            plane = self.counts["planes"][list(MEASURED).index(name), chosen].sum(axis=0)
             totals = (scores.background.total(), scores.signal.total())
             points = two_scores(plane, totals, PLANE_EDGES, (PARTICLE_THRESHOLD, CLASS_THRESHOLD))
         else:
@@ -138,7 +144,7 @@ class DecisionCounts(CountSums):
 
     def __init__(self) -> None:
         shape = (len(CLASSES) - 1, len(PT_EDGES) - 1, 2, 2)
-        super().__init__({name: np.zeros(shape, dtype=np.int64) for name in ("sums", "squares")})
+        super().__init__({name: np.zeros(shape) for name in ("sums", "squares")})
 
     def update(self, events: Events, truth: Truth) -> None:
         """Add a dataset's events."""
@@ -148,7 +154,7 @@ class DecisionCounts(CountSums):
             cell = np.ravel_multi_index((truth.pt_bin, signal, passed), self.counts["sums"][c].shape)
             for name, values in {"sums": truth.weight, "squares": truth.square}.items():
                 counts = self.counts[name][c]
-                counts += np.bincount(cell, values, minlength=counts.size).astype(np.int64).reshape(counts.shape)  # whole numbers, exact in float64
+                counts += np.bincount(cell, values, minlength=counts.size).reshape(counts.shape)
 
     def to_json(self) -> dict[str, dict[str, Any]]:
         """``{bin: {class: {"working_points": {"fixed": numbers}}}}``; empty where there is no candidate at all."""
@@ -157,7 +163,7 @@ class DecisionCounts(CountSums):
         return {label: {name: entry for c, name in enumerate(CLASSES[:-1]) if (entry := self._entry(c, chosen))} for label, chosen in BINS.items()}
 
     def _entry(self, c: int, chosen: slice) -> dict[str, Any]:
-        sums, squares = (self.counts[which][c, chosen].sum(axis=0) / _UNITS for which in ("sums", "squares"))
+        sums, squares = (self.counts[which][c, chosen].sum(axis=0) for which in ("sums", "squares"))
         if not sums.any():
             return {}
         totals = (Weights(sums[0].sum(), squares[0].sum()), Weights(sums[1].sum(), squares[1].sum()))

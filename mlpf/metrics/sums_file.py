@@ -15,7 +15,7 @@ from mlpf.metrics import binning
 from mlpf.metrics.quantiles import Grid
 from mlpf.metrics.sums import Sums
 
-FORMAT = 1  # raised whenever older sums mean something else
+FORMAT = 2  # raised whenever older sums mean something else
 Arrays = dict[str, np.ndarray]
 
 

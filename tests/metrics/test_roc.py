@@ -106,6 +106,18 @@ def test_perfect_scores_have_area_1_and_still_an_uncertainty():
         assert inverted.high == pytest.approx(1.0 - estimate.low)
 
 
+def test_no_area_is_beyond_its_interval_or_beyond_1():
+    rng = np.random.default_rng(9)
+    for _ in range(100):
+        cut, sizes = rng.integers(1, 49), 10 ** rng.integers(1, 9, 50)
+        low, high = np.where(np.arange(50) < cut, (rng.integers(1, sizes + 1), 0 * sizes), (0 * sizes, rng.integers(1, sizes + 1))).astype(float)
+        assert auc(Separation(Weights(low, low), Weights(high, high))).value == 1.0
+        assert auc(Separation(Weights(high, high), Weights(low, low))).value == 0.0
+        low[rng.integers(0, 50)] += 1.0  # perhaps one on the wrong side
+        estimate = auc(Separation(Weights(low, low), Weights(high, high)))
+        assert 0.0 <= estimate.low <= estimate.value <= estimate.high <= 1.0
+
+
 def test_a_constant_score_is_worth_a_coin():
     estimate = auc(separation(np.zeros(100), np.zeros(50)))
     assert estimate.value == pytest.approx(0.5)
@@ -156,6 +168,6 @@ def test_a_few_large_weights_make_a_fraction_uncertain():
     total = Weights(weights.sum(), (weights**2).sum())
     estimate = weighted_fraction(np.array(10.0), total)
     assert estimate.value == pytest.approx(0.5)
-    assert estimate.n == 3  # 20^2 / 101
+    assert estimate.n == 4  # 20^2 / 101
     assert (estimate.low, estimate.high) == (pytest.approx(0.5 - 0.34, abs=0.1), pytest.approx(0.5 + 0.34, abs=0.1))
     assert np.isnan(weighted_fraction(np.array(0.0), Weights(np.array(0.0), np.array(0.0))).value)

@@ -183,6 +183,24 @@ def test_events_of_weight_3_count_three_times_and_without_weights_once(sample):
     assert widths[0] > widths[1]
 
 
+@pytest.mark.parametrize("weight", [1e-4, 0.3, 1e5])
+def test_a_common_weight_of_all_events_changes_nothing_but_the_last_digits(sample, weight):
+    events, outputs = sample
+    plain, weighted = (count(events.with_columns({"weight": np.full(len(events), w)}), outputs).to_json()["all"]["photon"] for w in (1.0, weight))
+    for section in ("auc", "calibration_error"):
+        assert weighted[section] == pytest.approx(plain[section], rel=0.05 if weight < 0.1 else 1e-6)
+    assert weighted["roc"] == {name: pytest.approx(values) for name, values in plain["roc"].items()}
+
+
+def test_events_that_weigh_nothing_leave_numbers_of_elements_only(sample):
+    events, outputs = sample
+    for weight in (0.0, 1e-9):
+        entry = count(events.with_columns({"weight": np.full(len(events), weight)}), outputs).to_json()["all"]["photon"]
+        assert entry["num_signal"] > 0
+        assert entry["auc"]["value"] is entry["calibration_error"]["value"] is None
+        assert (entry["working_points"], entry["roc"]["threshold"], entry["calibration"]["observed"]) == ({}, [], [])
+
+
 def test_outputs_that_are_not_finite_are_scores_of_0(sample):
     events, outputs = sample
     broken, denied = (Outputs(*(values.copy() for values in outputs)) for _ in range(2))

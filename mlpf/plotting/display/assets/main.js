@@ -81,22 +81,25 @@ function letSurfacesThrough(div) {
   }
 }
 
+async function drawUntilDone() {
+  do {
+    again = false;
+    const chosen = chosenObjects();
+    fillCounts(layers.map((layer) => [layer.key, [keptRows(layer, state.minPt).length, layer.rows.length]]));
+    fillSelection(chosen);
+    hideTip();
+    for (const view of shownViews()) await drawView(view, chosen);
+  } while (again);
+}
+
 let drawing = null, again = false;
 // Draw what is shown; calls during a drawing are joined into one after it.
 function draw() {
   if (drawing) { again = true; return drawing; }
-  drawing = (async () => {
-    do {
-      again = false;
-      const chosen = chosenObjects();
-      fillCounts(layers.map((layer) => [layer.key, [keptRows(layer, state.minPt).length, layer.rows.length]]));
-      fillSelection(chosen);
-      hideTip();
-      for (const view of shownViews()) await drawView(view, chosen);
-    } while (again);
+  drawing = drawUntilDone().finally(() => {
     drawing = null;
     plot("busy").hidden = true;
-  })();
+  });
   return drawing;
 }
 

@@ -58,7 +58,9 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["mlpf", "mlpf.*"]),
-    package_data={"mlpf": ["py.typed", "classical/calibration.json", "simulation/calorimeter/calibration.json", "plotting/report/page.*"]},
+    package_data={
+        "mlpf": ["py.typed", "classical/calibration.json", "simulation/calorimeter/calibration.json", "plotting/report/page.*", "plotting/display/assets/*"]
+    },
     python_requires=">=3.11",
     install_requires=CORE,
     extras_require=EXTRAS,

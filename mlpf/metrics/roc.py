@@ -110,11 +110,10 @@ def roc_curve(scores: Separation, edges: np.ndarray) -> dict[str, list[float]]:
         scores: in K bins.
         edges: ``(K + 1,)``.
     """
-    totals = [weights.sum.sum() for weights in scores]
-    if not all(totals):
+    passing = [from_above(weights.sum)[::-1] for weights in scores]
+    if not all(sums[-1] for sums in passing):
         return {"threshold": [], "efficiency": [], "misidentification": []}
-    misidentification, efficiency = (from_above(weights.sum)[::-1] / total for weights, total in zip(scores, totals, strict=True))
-    misidentification[-1] = efficiency[-1] = 1.0
+    misidentification, efficiency = (sums / sums[-1] for sums in passing)
     kept = _along_curve(efficiency, misidentification)
     columns = {"threshold": edges[::-1], "efficiency": efficiency, "misidentification": misidentification}
     return {name: column[kept].tolist() for name, column in columns.items()}

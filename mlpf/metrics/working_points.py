@@ -88,5 +88,5 @@ def loosest_cuts(signal: np.ndarray, wanted: float) -> Cuts:
 
 def highest_cut(signal: np.ndarray, wanted: float) -> int:
     """The highest of the K bins whose lower edge keeps at least the wanted share of the weight."""
-    passing = from_above(signal)[:-1]
+    passing = from_above(signal)
     return int(np.flatnonzero(passing >= wanted * passing[0])[-1]) if passing[0] > 0 else 0

@@ -106,6 +106,20 @@ def test_perfect_scores_have_area_1_and_still_an_uncertainty():
         assert inverted.high == pytest.approx(1.0 - estimate.low)
 
 
+@pytest.mark.parametrize(("num_signal", "num_background", "inverted"), [(10, 10, 0), (3, 200, 0), (40, 40, 5), (5, 1000, 800)])
+def test_the_interval_of_a_nearly_perfect_separation_is_newcombes(num_signal, num_background, inverted):
+    """At its ends the area is one standard deviation off, V that of Hanley and McNeil (Radiology 143 (1982) 29) with (m + n) / 2 for both sizes."""
+    background = np.append(np.full(num_background - inverted, -1.0), np.full(inverted, 1.5))
+    estimate = auc(separation(background, np.append(np.full(num_signal - 1, 2.0), 1.0)))
+    value = 1.0 - inverted / num_background / num_signal
+    assert estimate.value == pytest.approx(value)
+    for end in (estimate.low, estimate.high):
+        q1, q2 = end / (2.0 - end), 2.0 * end**2 / (1.0 + end)  # a signal above two backgrounds, two signals above one
+        size = 0.5 * (num_signal + num_background)
+        variance = (end * (1.0 - end) + (size - 1.0) * (q1 - end**2) + (size - 1.0) * (q2 - end**2)) / (num_signal * num_background)
+        assert (value - end) ** 2 == pytest.approx(variance, rel=1e-6, abs=1e-12)
+
+
 def test_no_area_is_beyond_its_interval_or_beyond_1():
     rng = np.random.default_rng(9)
     for _ in range(100):
@@ -145,7 +159,14 @@ def test_a_curve_of_200_points_has_the_area_and_lies_on_the_whole_one():
     assert all((np.diff(curve[name]) >= 0).all() for name in ("efficiency", "misidentification"))
     assert [curve[name][0] for name in ("efficiency", "misidentification")] == [0, 0]
     assert [curve[name][-1] for name in ("efficiency", "misidentification")] == [1, 1]
-    assert np.count_nonzero(curve["misidentification"] < 1e-2) > 20  # where working points of a pure selection are
+
+
+def test_points_lie_close_also_where_nearly_no_background_passes():
+    rng = np.random.default_rng(10)
+    curve = roc_curve(separation(rng.normal(0.0, 1.0, 20_000), rng.normal(0.5, 1.0, 20_000)), EDGES)
+    misidentification = np.array(curve["misidentification"])
+    assert np.diff(np.log10(misidentification[misidentification > 1e-3])).max() < 0.15  # evenly in the efficiency alone it would be 0.3
+    assert np.diff(curve["efficiency"]).max() < 0.02
 
 
 def test_the_curve_of_a_constant_score_is_its_ends():

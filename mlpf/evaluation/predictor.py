@@ -48,7 +48,7 @@ class Predictor(Protocol):
         """What it says of a dataset's events."""
 
     def take_timing(self) -> Timing:
-        """Time of the model itself, in all calls since the last call of this; what makes its input and the candidates is not in it."""
+        """Time of the model in all calls since the last call of this, with what pads a batch and moves it; features and candidates are made apart."""
 
 
 class OnnxPredictor:

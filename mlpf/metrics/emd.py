@@ -6,7 +6,7 @@ import numba
 import numpy as np
 from scipy.sparse import coo_array
 
-from mlpf.events import Events
+from mlpf.events import Events, event_index
 from mlpf.hashes import splitmix64
 from mlpf.kinematics import delta_r
 from mlpf.metrics import binning
@@ -75,11 +75,13 @@ def _near_pairs(eta_a: np.ndarray, phi_a: np.ndarray, eta_b: np.ndarray, phi_b: 
 
 
 def compared_events(events: Events) -> np.ndarray:
-    """Positions of the events of a dataset that are compared: one in ten with generator particles, by a hash of run, lumi and event number."""
+    """Positions of the events of a dataset that are compared: one in ten of those with generated pt, by a hash of run, lumi and event number."""
     numbers = np.full(len(events), ONE_IN, dtype=np.uint64)  # any but the 0 of other hashes, so that this choice is independent of theirs
     for name in IDENTITY:
         numbers = splitmix64(numbers + events[name].astype(np.int64).view(np.uint64))
-    return np.flatnonzero((numbers % np.uint64(ONE_IN) == 0) & (events.counts("particle") > 0))
+    has_pt = np.zeros(len(events), dtype=np.bool_)
+    has_pt[event_index(events.collection_offsets("particle"))[events["particle_pt"] > 0]] = True
+    return np.flatnonzero((numbers % np.uint64(ONE_IN) == 0) & has_pt)
 
 
 class EmdSums:

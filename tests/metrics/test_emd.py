@@ -39,6 +39,18 @@ def test_it_is_the_minimum_that_a_linear_program_finds(seed):
     assert event_emd(*a, *b) == pytest.approx(emd_by_linear_programming(a, b), rel=1e-7)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_it_is_that_minimum_where_particles_share_places_and_distances_are_just_the_limit(seed):
+    rng = np.random.default_rng(seed)
+
+    def on_a_grid(n):
+        places = rng.choice([0.0, 0.2, 0.4, 0.8], n), rng.choice([-np.pi, np.pi, np.pi - 0.2, 0.2 - np.pi, 7 * np.pi], n)
+        return rng.choice([0.5, 1.0, 2.0], n) * rng.choice([1.0, 1e-4, 1e4]), *places
+
+    a, b = on_a_grid(rng.integers(1, 9)), on_a_grid(rng.integers(1, 9))
+    assert event_emd(*a, *b) == pytest.approx(emd_by_linear_programming(a, b), rel=1e-7, abs=1e-9)
+
+
 def test_it_is_that_of_all_pairs_of_hundreds_of_particles():
     rng = np.random.default_rng(1)
     a, b = particles(rng, 300, 1.5), particles(rng, 250, 1.5)
@@ -173,7 +185,19 @@ def test_the_sums_give_the_mean_of_the_compared_events_in_any_chunks():
     assert set(whole.to_json(with_vertices=False)) == {"all", "normalised"}
 
 
-def test_events_without_generator_particles_have_no_distance(random_dataset):
-    events = random_dataset(20)
-    assert len(compared_events(events)) == 0
+def test_events_without_generated_pt_have_no_distance(random_dataset):
+    assert len(compared_events(random_dataset(20))) == 0
+    events, _ = toy_events(np.random.default_rng(8), 50)
+    without = events.with_columns({"particle_pt": np.where(np.arange(events.size("particle")) < events.offsets["particle"][25], 0.0, 1.0)})
+    assert compared_events(without).min() >= 25 > compared_events(events).min()
     assert EmdSums().to_json(False)["all"] == {"value": None, "low": None, "high": None, "n": 0}
+
+
+def test_an_absurd_pt_leaves_the_mean_finite():
+    events, found = toy_events(np.random.default_rng(9), 100)
+    chosen = compared_events(events)
+    pt = found.pt.copy()
+    pt[found.offsets[chosen[0]]] = 3e38
+    sums = EmdSums()
+    sums.update(events, found._replace(pt=pt), np.zeros(len(events), dtype=np.int64), chosen)
+    assert sums.to_json(False)["all"]["value"] == pytest.approx(1e6 / len(chosen), rel=0.01)

@@ -58,7 +58,7 @@ def auc(scores: Separation) -> Estimate:
     The variance is that of DeLong et al. (Biometrics 44 (1988) 837), with weights ``sum_i w_i^2 (V_i - A)^2 / (sum w)^2`` times n / (n - 1) for both samples,
     n their effective sizes; the interval is symmetric in log(A / (1 - A)). Where the smaller sample is expected to have less than one entry on the wrong side
     that variance means nothing (it is 0 for a perfect separation), and the interval is the one of Newcombe (Statistics in Medicine 25 (2006) 559, method 5).
-    On normal toys of 2 to 200 signals and AUC 0.5 to 0.999 these cover 62 % or more.
+    On normal toys of 2 to 200 signals and AUC 0.5 to 0.999 these cover 62 % or more (Newcombe's up to 97 %).
 
     Entries are taken as independent.
     """

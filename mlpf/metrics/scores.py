@@ -25,7 +25,8 @@ DEFINITIONS = {
     "classification": "Per element that models see, a class against all others (elements without a particle are others), in bins of the element's pt; events "
     "count with their weight. Score of a class: the probability that the consumer's rules give it to the element. 'any': whether there is a particle, by "
     "P(particle) alone. 'pileup': whether most of the energy is of pileup, asked of elements with a particle.",
-    "AUC": "Probability that an element of the class has a higher score than another one.",
+    "AUC": "Probability that an element of the class has a higher score than another one. 68 % interval of DeLong et al. (1988), or of Newcombe (2006) where "
+    "nearly all are told apart; elements are taken as independent.",
     "working points": "Thresholds on P(particle) and on the probability of the class, each with the wanted efficiency among elements of the class that pass "
     "the loosest threshold (99 %) of the other. Efficiency: share of the elements of the class that pass both; misidentification: share of all others that do. "
     "Rule-based PF has no scores: what it decides.",

@@ -25,6 +25,7 @@ from mlpf.io.files import atomic_file
 
 POINTS_PER_INCH = 72  # what SVG and PDF count in
 PNG_DOTS_PER_INCH = 120
+PNG_COMPRESSION = 3  # of 9: two thirds of the time of the usual 6, 5 % larger
 _FORMULAS: Any = MathTextParser("path")  # it remembers 50 formulas, each of which takes 5 ms; every renderer would have its own
 
 
@@ -156,7 +157,7 @@ class Recorder(RendererBase):
         renderer.draw_path(background, Outline.unit_rectangle(), Affine2D().scale(width, height), (1.0, 1.0, 1.0, 1.0))
         self._repeat(renderer, PNG_DOTS_PER_INCH / POINTS_PER_INCH)
         stream = io.BytesIO()
-        matplotlib.image.imsave(stream, np.asarray(renderer.buffer_rgba()), format="png", dpi=PNG_DOTS_PER_INCH)
+        matplotlib.image.imsave(stream, np.asarray(renderer.buffer_rgba()), format="png", dpi=PNG_DOTS_PER_INCH, pil_kwargs={"compress_level": PNG_COMPRESSION})
         return stream.getvalue()
 
     def _repeat(self, renderer: Any, scale: float = 1.0) -> None:

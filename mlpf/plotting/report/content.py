@@ -12,7 +12,7 @@ from mlpf.plotting.report.estimates import SIGNIFICANT
 from mlpf.plotting.report.symbols import intervals
 from mlpf.plotting.report.tables import Table, against, conditions, side_by_side, working_points
 from mlpf.plotting.report.verdict import Verdict, balance, verdict
-from mlpf.plotting.summary.systems import Look
+from mlpf.plotting.summary.systems import Look, default_reference
 
 Results = Mapping[str, Any]
 
@@ -99,11 +99,11 @@ def dataset_content(
         classification: its entry in `performance.json`.
         figures: by name.
         looks: of the systems.
-        reference: system to compare with first; default: rule-based PF, else the first model.
+        reference: system to compare with first, if the dataset has it; else and by default that of the figures' ratios.
     """
     systems = entry["systems"]
     rivals = [key for key in systems if key == RULE_BASED or key in entry["models"]]
-    first = reference if reference is not None and reference in rivals else rivals[0]
+    first = reference if reference is not None and reference in systems else default_reference(systems)
     judged = verdict(entry, list(entry["models"]), first)
     headline = subjects.headline(entry, classification)
     references = [first, *(key for key in rivals if key != first)]
@@ -142,8 +142,8 @@ def _facts(entry: Results) -> dict[str, str]:
         "split": entry.get("split"),
         "events": f"{entry['num_events']:,}",
         "elements": f"{entry['num_elements']:,}",
-        "digest of the events": entry.get("events_digest"),
-        "digest of the schema": entry.get("schema_digest"),
+        "events digest": entry.get("events_digest"),
+        "schema digest": entry.get("schema_digest"),
         "mlpf": entry.get("mlpf"),
     }
     left_out = [f"{number:,} ({model})" for model, about in entry["models"].items() if (number := about.get("num_not_finite"))]

@@ -35,7 +35,7 @@ def write_report(
         performance: content of `performance.json`.
         plots: folder with ``DATASET/FIGURE.svg`` and, for the page to offer it, ``DATASET/FIGURE.pdf``.
         figures: names of the figures to show of each dataset.
-        reference: system that the others are compared with first; default: rule-based PF, else the first model.
+        reference: system that the others are compared with first; default: `mlpf.plotting.summary.default_reference`.
     """
     plots, entries = Path(plots), metrics["datasets"]
     models = list(dict.fromkeys(model for entry in entries.values() for model in entry["models"]))

@@ -27,10 +27,10 @@ def panels_of_classes(
 
 def make_axis(summary: Summary, panels: Sequence[Panel], variable: str, whose: str) -> None:
     """The horizontal axis of a stack: of a property of particles (``pt``, ``eta``) or of events (``vertices``)."""
-    edges = summary.edges(edges_of(variable))
     if variable == "vertices":
-        pileup_x(panels[-1], edges)
+        pileup_x(panels[-1], summary)
         return
+    edges = summary.edges(edges_of(variable))
     if variable == "pt":
         logarithmic_x(panels[0].axes, edges, (1, 10, 100))
     else:

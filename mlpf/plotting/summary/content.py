@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from mlpf.metrics.systems import MEASURED, RULE_BASED, TARGETS
-from mlpf.plotting.summary.systems import Look, look_of_systems, models_of
+from mlpf.metrics.systems import MEASURED, TARGETS
+from mlpf.plotting.summary.systems import Look, default_reference, look_of_systems
 
 Results = dict[str, Any]
 Estimate = dict[str, Any]  # value, low, high, n
@@ -22,7 +22,7 @@ class Summary:
         entry: of `metrics.json`, ``datasets[NAME]``.
         classification: of `performance.json`, ``classification[NAME]``.
         dataset: its name.
-        reference: system that ratios are taken to; by default rule-based PF where there is one model, else the first model.
+        reference: system that ratios are taken to, where it is among those drawn; else and by default `default_reference`.
         models: all models of the evaluation, in the order that gives them their looks; by default those of the entry.
     """
 
@@ -52,14 +52,20 @@ class Summary:
         systems = list(systems)
         if len(systems) < 2:
             return None
-        models = models_of(systems)
-        usual = [RULE_BASED, *models] if len(models) == 1 else models
-        return next((system for system in (self.reference, *usual) if system in systems), systems[0])
+        return self.reference if self.reference in systems else default_reference(systems)
 
     def classes(self) -> list[str]:
         """Classes that occur among the targets (all of them where there are no targets)."""
         numbers = self.entry.get("multiplicity", {}).get(TARGETS, {})
         return [name for name, number in numbers.items() if number["number"]["value"]] or list(MEASURED)
+
+    def pileup_range(self) -> tuple[float, float]:
+        """Of the numbers of pileup collisions of the events, in whole bins."""
+        edges, is_filled = self.edges("vertices"), np.zeros(len(self.edges("vertices")) - 1, dtype=bool)
+        for estimates in pick(self.section("met"), "residual", "vertices", "iqr").values():
+            is_filled |= [estimate["n"] > 0 for estimate in estimates]
+        shown = np.flatnonzero(is_filled if is_filled.any() else ~is_filled)
+        return float(edges[shown[0]]), float(edges[shown[-1] + 1])
 
     def edges(self, bins: str) -> np.ndarray:
         """Edges of bins."""

@@ -24,7 +24,7 @@ def draw_multiplicity(summary: Summary) -> Figure | None:
     for panel, quantity, label in ((mean, "mean", "mean"), (spread, "iqr", "IQR")):
         curves = {system: curve for system, curve in _of_classes(systems, classes, "difference", quantity).items() if system != "targets"}
         draw_points(panel, summary, _bins(panel, [CLASS_TITLES[name] for name in classes]), curves)
-        panel.axes.set_ylabel(f"{label} of candidates - targets")
+        panel.axes.set_ylabel(f"{label} of candidates \N{MINUS SIGN} targets")
     mean.axes.axhline(0.0, color="black", linewidth=0.8, linestyle=":", zorder=1)
     spread.axes.set_ylim(bottom=0)
     return figure
@@ -33,7 +33,7 @@ def draw_multiplicity(summary: Summary) -> Figure | None:
 def draw_emd(summary: Summary) -> Figure | None:
     """Mean energy mover's distance to the truth, as it is, as share of the true momentum, and against the number of pileup collisions."""
     emd = summary.section("emd")
-    quantities = [quantity for quantity in EMD if has_values(_single(emd, quantity))]
+    quantities = [quantity for quantity in EMD if any(estimate["value"] is not None for estimate in pick(emd, quantity).values())]
     vertices = pick(emd, "vertices")
     if not quantities:
         return None
@@ -41,8 +41,10 @@ def draw_emd(summary: Summary) -> Figure | None:
     figure, (row,) = new_panels(summary, [[MAIN]] * (len(quantities) + with_vertices), emd, size=Size() if with_vertices else Size(bottom=0.15))
     panels = [panel for (panel,) in row]
     for panel, quantity in zip(panels, quantities, strict=False):
-        draw_points(panel, summary, np.array([0.0, 1.0]), _single(emd, quantity))
-        panel.axes.set_xlim(0, 1)
+        for place, (system, estimate) in enumerate(pick(emd, quantity).items()):
+            draw_points(panel, summary, np.array([place, place + 1.0]), {system: [estimate]})
+        panel.axes.set_xlim(0, len(emd))
+        panel.axes.set_ylim(bottom=0)
         panel.axes.has_numbers_below = panel.axes.has_ticks = False
         panel.axes.set_ylabel(EMD[quantity])
     if with_vertices:
@@ -51,15 +53,10 @@ def draw_emd(summary: Summary) -> Figure | None:
 
 
 def _draw_against_vertices(summary: Summary, panel: Panel, vertices: Results) -> None:
-    edges = summary.edges("vertices")
-    draw_points(panel, summary, edges, vertices)
-    pileup_x(panel, edges)
+    draw_points(panel, summary, summary.edges("vertices"), vertices)
+    pileup_x(panel, summary)
+    panel.axes.set_ylim(bottom=0)
     panel.axes.set_ylabel(EMD["all"])
-
-
-def _single(systems: Results, quantity: str) -> Results:
-    """One number of each system as a curve of one point."""
-    return {system: [estimate] for system, estimate in pick(systems, quantity).items()}
 
 
 def _of_classes(systems: Results, classes: list[str], *place: str) -> Results:

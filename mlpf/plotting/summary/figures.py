@@ -56,18 +56,19 @@ FIGURES = {
     ),
     "roc": _Figure(
         draw_roc,
-        "Scores of each class: share of other elements that pass a threshold against the share of its own; markers: working points, "
+        "Scores of each class: share of other elements that pass a threshold against the share of its own; markers: working points "
+        "(on the lower edge: fewer than are shown), "
         "and what rule-based PF decides. Ratios: misidentification at the same efficiency.",
     ),
     "calibration": _Figure(
         draw_calibration, "Calibration of the scores: how often elements are what the score says. On the diagonal the score is a probability."
     ),
     "timing": _Figure(draw_timing, "Median time of the model per event; the time of a batch is shared by its events in proportion to their elements."),
-    "training": _Figure(draw_training, "Losses of the validations (points) and of the training steps (thin) of each model."),
+    "training": _Figure(draw_training, "Losses (accuracies: shares of right decisions) in validation (points) and in training (thin) of each model."),
 }
 CAPTIONS = {name: figure.caption for name, figure in FIGURES.items()}
 POINTS = (
-    "Points: value and 68 % interval; hollow where there are too few entries for an interval; none in bins without entries. "
+    "Points: value and 68 % interval; hollow where there are too few entries for an interval; none in bins without entries; carets: outside of the panel. "
     "Ratios: intervals as if the systems were independent; they see the same events, so that the true ones are mostly smaller."
 )
 

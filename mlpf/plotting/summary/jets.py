@@ -79,10 +79,10 @@ def draw_jets_vertices(summary: Summary) -> Figure | None:
         return None
     figure, (row,) = new_panels(summary, (*RESPONSES, [MAIN], [MAIN]), response)
     panels = [panel for (panel,) in row]
-    _draw_responses(summary, panels[:2], "vertices", response, lambda panel: pileup_x(panel, summary.edges("vertices")))
+    _draw_responses(summary, panels[:2], "vertices", response, lambda panel: pileup_x(panel, summary))
     for panel, quantity in zip(panels[2:], FOUND, strict=True):
         draw_points(panel, summary, summary.edges("vertices"), pick(jets, quantity, "vertices"))
-        pileup_x(panel, summary.edges("vertices"))
+        pileup_x(panel, summary)
         panel.axes.set_ylabel(FOUND[quantity])
         panel.axes.set_ylim(top=1.02)
     for panel in panels:

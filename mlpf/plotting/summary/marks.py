@@ -11,6 +11,8 @@ from mlpf.plotting.summary.panels import Panel, unity
 from mlpf.plotting.summary.systems import group_id
 
 MIN_RATIO_RANGE, MAX_RATIO_RANGE = 0.05, 1.0  # what is shown on either side of 1
+SHOWN = 0.9  # share of the ratios that the range is made for
+UP, DOWN = 6, 7  # matplotlib's markers of what is above and below the range
 RATIO_STEPS = (0.5, 0.2, 0.1, 0.05, 0.02)  # of ticks
 
 
@@ -27,19 +29,29 @@ def draw_ratios(axes: Axes, summary: Summary, edges: np.ndarray, curves: Mapping
     """Ratio of each system to the reference, which is the line at 1; nothing where there is no reference."""
     unity(axes)
     reference = summary.reference_among(curves)
-    shown = [np.zeros(0)]
+    places, ratios = {}, {}
     for place, (system, estimates) in enumerate(curves.items()):
         if reference is not None and system != reference:
-            value, error = ratio(*columns(estimates), *columns(curves[reference]))
-            _points(axes, summary, system, edges, _places(edges, place, len(curves), axes.get_xscale() == "log"), value, error)
-            shown.append(value)
-    set_ratio_range(axes, np.concatenate(shown))
+            ratios[system], error = ratio(*columns(estimates), *columns(curves[reference]))
+            places[system] = _places(edges, place, len(curves), axes.get_xscale() == "log")
+            _points(axes, summary, system, edges, places[system], ratios[system], error)
+    set_ratio_range(axes, np.concatenate([np.zeros(0), *ratios.values()]))
+    for system, value in ratios.items():
+        _mark_outside(axes, summary, system, places[system], value)
+
+
+def _mark_outside(axes: Axes, summary: Summary, system: str, x: np.ndarray, value: np.ndarray) -> None:
+    """Carets on the frame where values are above or below it."""
+    low, high = axes.get_ylim()
+    for outside, edge, caret in ((value < low, low, DOWN), (value > high, high, UP)):
+        if outside.any():
+            axes.plot(x[outside], np.full(int(outside.sum()), edge), marker=caret, linestyle="none", color=summary.looks[system].color, gid=group_id(system))
 
 
 def set_ratio_range(axes: Axes, values: np.ndarray) -> None:
-    """A range around 1 that shows the values, as far as they are not too far."""
-    away = np.abs(values - 1)
-    around = np.clip(1.25 * np.max(away, initial=0.0, where=np.isfinite(away)), MIN_RATIO_RANGE, MAX_RATIO_RANGE)
+    """A range around 1 that shows nearly all values; single ones that are far away do not press the others together."""
+    away = np.abs(values[np.isfinite(values)] - 1)
+    around = np.clip(1.25 * np.quantile(away, SHOWN) if len(away) else 0.0, MIN_RATIO_RANGE, MAX_RATIO_RANGE)
     axes.set_ylim(1 - around, 1 + around)
     step = next(step for step in RATIO_STEPS if step <= 0.9 * around)
     axes.yaxis.set_major_locator(FixedLocator([1 - step, 1, 1 + step]))

@@ -17,7 +17,7 @@ def draw_met(summary: Summary) -> Figure | None:
     figure, (((distribution,), (width,), (ratio,)),) = new_panels(summary, ([MAIN], [MAIN, RATIO], [MAIN]), met)
     edges = summary.edges("met")
     draw_histograms(distribution.axes, summary, summary.edges("residual"), pick(met, "residual"))
-    distribution.axes.set_xlabel(f"{COMPONENTS} - generated [GeV]")
+    distribution.axes.set_xlabel(f"{COMPONENTS} \N{MINUS SIGN} generated [GeV]")
     distribution.axes.set_ylabel("share of components")
     for panel in (width, ratio):
         logarithmic_x(panel.axes, edges, (10, 20, 40, 100, 200))
@@ -37,7 +37,7 @@ def draw_met_vertices(summary: Summary) -> Figure | None:
     figure, (((width,), (ratio,)),) = new_panels(summary, ([MAIN, RATIO], [MAIN]), widths)
     edges = summary.edges("vertices")
     for panel in (width, ratio):
-        pileup_x(panel, edges)
+        pileup_x(panel, summary)
     draw_points(width, summary, edges, widths)
     draw_points(ratio, summary, edges, pick(met, "ratio", "vertices", "median"))
     _label(width, ratio)

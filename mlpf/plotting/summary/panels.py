@@ -186,20 +186,21 @@ def logarithmic_y(axes: Axes, at: Sequence[float] = (1.0,)) -> None:
 
 
 def plain_number(value: float, _: object = None) -> str:
-    """A number of an axis; not a formula, which takes longer to draw."""
-    return f"{value:g}"
+    """A number of an axis; without a power of ten, which would be a formula and takes longer to draw."""
+    return np.format_float_positional(value, precision=6, fractional=False, trim="-")
 
 
 def linear_x(axes: Axes, edges: np.ndarray) -> None:
     """A linear horizontal axis from the first edge to the last."""
     axes.set_xlim(edges[0], edges[-1])
-    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=STEPS))
 
 
-def pileup_x(panel: Panel, edges: np.ndarray) -> None:
-    """The horizontal axis of the number of pileup collisions; its first bin, no pileup, is not on the frame."""
-    linear_x(panel.axes, edges)
-    panel.axes.set_xlim(left=edges[0] - 0.04 * (edges[-1] - edges[0]))
+def pileup_x(panel: Panel, summary: Summary) -> None:
+    """The horizontal axis of the number of pileup collisions; no bin ends on the frame."""
+    low, high = summary.pileup_range()
+    margin = 0.04 * (high - low)
+    linear_x(panel.axes, np.array([low - margin, high + margin]))
     panel.lowest.set_xlabel("pileup collisions")
 
 

@@ -13,6 +13,8 @@ from mlpf.plotting.summary.systems import models_of
 
 ALL = "all"  # the bin of all elements
 LOWEST = 1e-5  # misidentification that is shown
+MAX_STEP = 0.05  # of efficiency, between points of a curve that are joined by a line
+BETWEEN = np.concatenate([[0.0], np.geomspace(1e-4, 0.9, 25)])  # where longer steps get points
 
 
 def draw_roc(summary: Summary) -> Figure | None:
@@ -33,20 +35,30 @@ def draw_roc(summary: Summary) -> Figure | None:
 def _draw_curves(summary: Summary, panel: Panel, systems: Results) -> None:
     axes = panel.axes
     logarithmic_y(axes)
-    axes.set_xlim(0, 1.02)
-    lowest = 1.0
-    for system, curve in pick(systems, "roc").items():
-        efficiency, misidentification = np.array(curve["efficiency"]), np.array(curve["misidentification"])
-        seen = misidentification > 0
-        draw_line(axes, summary, system, efficiency[seen], misidentification[seen])
-        lowest = min(lowest, misidentification.min(initial=1.0, where=seen))
-    for system, points in pick(systems, "working_points").items():
-        x, y = (columns([point[quantity] for point in points.values()])[0] for quantity in ("efficiency", "misidentification"))
-        draw_markers(axes, summary, system, x, y)
-        lowest = min(lowest, y.min(initial=1.0, where=y > 0))
-    axes.set_ylim(max(lowest / 2, LOWEST), 1.5)
+    axes.set_xlim(-0.02, 1.02)
+    curves = {system: _with_long_steps(curve) for system, curve in pick(systems, "roc").items()}
+    points = {
+        system: [columns([point[quantity] for point in points.values()])[0] for quantity in ("efficiency", "misidentification")]
+        for system, points in pick(systems, "working_points").items()
+    }
+    drawn = np.concatenate([*(curve["misidentification"] for curve in curves.values()), *(y for _, y in points.values())])
+    lowest = max(drawn.min(initial=1.0, where=drawn > 0) / 2, LOWEST)
+    axes.set_ylim(lowest, 1.5)
+    for system, curve in curves.items():
+        seen = curve["misidentification"] > 0
+        draw_line(axes, summary, system, curve["efficiency"][seen], curve["misidentification"][seen])
+    for system, (x, y) in points.items():
+        draw_markers(axes, summary, system, x, np.maximum(y, lowest))
     if panel.ratio is not None:
-        _draw_ratios(summary, panel.ratio, pick(systems, "roc"))
+        _draw_ratios(summary, panel.ratio, curves)
+
+
+def _with_long_steps(curve: Results) -> Results:
+    """A curve whose long steps have points on the way: of elements with the same score a share is taken, which is a straight line on linear axes only."""
+    number = len(curve["efficiency"])
+    is_long = np.diff(curve["efficiency"], append=curve["efficiency"][-1]) > MAX_STEP
+    place = np.concatenate([i + (BETWEEN if is_long[i] else BETWEEN[:1]) for i in range(number)])
+    return {quantity: np.interp(place, np.arange(number), curve[quantity]) for quantity in ("efficiency", "misidentification")}
 
 
 def _draw_ratios(summary: Summary, axes: Axes, curves: Results) -> None:

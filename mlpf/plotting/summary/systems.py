@@ -51,6 +51,16 @@ def models_of(systems: Iterable[str]) -> list[str]:
     return [key for key in systems if key not in (RULE_BASED, TARGETS) and not key.endswith(HARD)]
 
 
+def default_reference(systems: Iterable[str]) -> str:
+    """What the others are compared with unless something else is asked for, in ratios and in tables: rule-based PF, without it the first model.
+
+    Args:
+        systems: keys, at least one; without any model the first one.
+    """
+    systems = list(systems)
+    return next(key for key in (RULE_BASED, *models_of(systems), *systems) if key in systems)
+
+
 def group_id(system: str) -> str:
     """Identifier of all that belongs to a system in the SVG files."""
     return f"system:{system}"

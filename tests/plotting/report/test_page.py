@@ -76,7 +76,7 @@ def test_the_order_is_verdict_run_headline_comparison_sections_definitions(outli
 
 def test_what_was_run_is_said(source):
     top = source[source.index('id="run"') : source.index("Headline</h2>")]
-    said = {"model": "runs/tiny", "split": "test", "events": "400", "elements": "200,000", "mlpf": "0.1.0", "digest of the events": "3fd1c0b2aa17ee90"}
+    said = {"model": "runs/tiny", "split": "test", "events": "400", "elements": "200,000", "mlpf": "0.1.0", "events digest": "3fd1c0b2aa17ee90"}
     for key, value in said.items():
         assert f"<dt>{key}</dt><dd>{value}</dd>" in top
     assert "<dt>candidates left out, not finite</dt><dd>7 (tiny)</dd>" in top
@@ -133,6 +133,14 @@ def test_another_reference_comes_first(metrics, performance, plots, tmp_path):
     write_report(tmp_path / "report.html", metrics, performance, plots, {}, reference="window")
     outline = Outline((tmp_path / "report.html").read_text())
     assert [heading for heading in outline.headings if heading.startswith("Against")][:3] == ["Against window", "Against rule-based PF", "Against tiny"]
+
+
+def test_any_system_can_be_the_reference(metrics, performance, plots, tmp_path):
+    write_report(tmp_path / "report.html", metrics, performance, plots, {}, reference="targets")
+    source = (tmp_path / "report.html").read_text()
+    assert next(heading for heading in Outline(source).headings if heading.startswith("Against")) == "Against targets"
+    assert "against targets, rule-based PF" not in source  # the models are judged
+    assert "against targets, tiny" in source
 
 
 def test_models_of_one_name_that_differ_between_datasets_are_told_apart(make_entry, tmp_path):

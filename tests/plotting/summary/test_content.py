@@ -15,11 +15,13 @@ def test_columns_give_values_and_both_errors():
 @pytest.mark.parametrize(
     ("models", "asked", "among", "expected"),
     [
-        (("a",), None, ("pf", "a", "targets"), "pf"),  # one model: to rule-based PF
+        (("a",), None, ("pf", "a", "targets"), "pf"),  # usually to rule-based PF
+        (("a", "b"), None, ("targets", "pf", "a", "b"), "pf"),
         (("a",), None, ("a", "targets"), "a"),  # where there is none: to the model
-        (("a", "b"), None, ("pf", "a", "b", "targets"), "a"),  # several: to the first
+        (("a", "b"), None, ("a", "b", "targets"), "a"),  # of several to the first
+        (("a",), None, ("targets", "targets_hard"), "targets"),
         (("a", "b"), "b", ("pf", "a", "b"), "b"),
-        (("a", "b"), "targets", ("pf", "a", "b"), "a"),  # targets have no particles to compare
+        (("a", "b"), "targets", ("pf", "a", "b"), "pf"),  # targets have no particles to compare
         (("a",), None, ("a",), None),
         (("a",), None, (), None),
     ],
@@ -38,6 +40,17 @@ def test_systems_come_in_their_order_and_a_missing_section_is_empty(make_entry):
     assert list(Summary(entry).section("jets")) == ["pf", "a", "b", "targets"]
     del entry["jets"]
     assert Summary(entry).section("jets") == {}
+
+
+def test_the_range_of_pileup_is_that_of_the_bins_with_events(make_entry):
+    entry = make_entry(with_pileup=True)
+    assert Summary(entry).pileup_range() == (0, 200)
+    for met in entry["met"].values():
+        iqr = met["residual"]["vertices"]["iqr"]
+        met["residual"]["vertices"]["iqr"] = [{**estimate, "n": 10 if i in (4, 5) else 0} for i, estimate in enumerate(iqr)]
+    assert Summary(entry).pileup_range() == (60, 100)
+    del entry["met"]
+    assert Summary(entry).pileup_range() == (0, 200)
 
 
 def test_classes_are_those_among_the_targets(make_entry):

@@ -12,8 +12,8 @@ def test_met_drawn_is_that_measured(summary, drawn):
     met = summary.entry["met"]
     assert drawn(width, "targets")[1] == pytest.approx(columns(met["targets"]["residual"]["genmet"]["iqr"])[0])
     assert drawn(ratio, "pf")[1] == pytest.approx(columns(met["pf"]["ratio"]["genmet"]["median"])[0])
-    expected = columns(met["pf"]["residual"]["genmet"]["iqr"])[0] / columns(met["tiny"]["residual"]["genmet"]["iqr"])[0]
-    assert drawn(width_ratio, "pf")[1] == pytest.approx(expected)
+    expected = columns(met["tiny"]["residual"]["genmet"]["iqr"])[0] / columns(met["pf"]["residual"]["genmet"]["iqr"])[0]
+    assert drawn(width_ratio, "tiny")[1] == pytest.approx(expected)
     assert len(distribution.patches) == len(met)
 
 

@@ -16,10 +16,10 @@ def test_the_responses_drawn_are_those_measured(summary, drawn):
         response = jets["central"]["response"]["pt"]
         assert drawn(median, system)[1] == pytest.approx(columns(response["median"])[0])
         assert drawn(width, system)[1] == pytest.approx(columns(response["iqr_over_median"])[0])
-    reference = columns(summary.entry["jets"]["tiny"]["central"]["response"]["pt"]["median"])[0]
+    reference = columns(summary.entry["jets"]["pf"]["central"]["response"]["pt"]["median"])[0]
     expected = columns(summary.entry["jets"]["targets"]["central"]["response"]["pt"]["median"])[0] / reference
     assert drawn(ratio, "targets")[1] == pytest.approx(expected)
-    assert "ratios to tiny" in figure.texts[2].get_text()
+    assert "ratios to rule-based PF" in figure.texts[2].get_text()
 
 
 def test_ratio_panels_share_the_axis_above(summary):

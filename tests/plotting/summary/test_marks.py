@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlpf.plotting.summary.marks import draw_histograms, draw_points, ratio
+from mlpf.plotting.summary.marks import DOWN, UP, draw_histograms, draw_points, ratio
 from mlpf.plotting.summary.panels import MAIN, RATIO, new_panels
 
 EDGES = np.array([0.0, 1.0, 3.0])
@@ -54,15 +54,15 @@ def test_points_without_an_interval_are_hollow_and_those_without_a_value_are_not
 
 
 def test_ratios_are_to_the_reference_with_both_uncertainties(panel, drawn):
-    assert not [line for line in panel.ratio.lines if line.get_gid() == "system:tiny"]  # the first of two models is the reference
-    _, y = drawn(panel.ratio, "pf")
-    assert y == pytest.approx([2.0, 4 / 3])
-    bars = next(line for line in panel.ratio.lines if line.get_gid() == "system:pf" and line.get_linestyle() != "None")
+    assert not [line for line in panel.ratio.lines if line.get_gid() == "system:pf"]  # the reference
+    _, y = drawn(panel.ratio, "tiny")
+    assert y == pytest.approx([0.5, 0.75])
+    bars = next(line for line in panel.ratio.lines if line.get_gid() == "system:tiny" and line.get_linestyle() != "None")
     vertical = np.asarray(bars.get_ydata(), dtype=float).reshape(-1, 3)[1::2, :2]
-    # 0.20 -0.02 +0.03 over 0.10 -0.01 +0.01: relative 0.10 and 0.15, with 0.10 each
-    assert vertical[0] == pytest.approx([2 - 2 * np.hypot(0.10, 0.10), 2 + 2 * np.hypot(0.15, 0.10)])
-    # 0.40 +-0.04 over 0.30 -0.03 +0.06: down by the upper end of the reference
-    assert vertical[1] == pytest.approx([4 / 3 * (1 - np.hypot(0.1, 0.2)), 4 / 3 * (1 + np.hypot(0.1, 0.1))])
+    # 0.10 +-0.01 over 0.20 -0.02 +0.03: down by the upper end of the reference, up by the lower one
+    assert vertical[0] == pytest.approx([0.5 * (1 - np.hypot(0.10, 0.15)), 0.5 * (1 + np.hypot(0.10, 0.10))])
+    # 0.30 -0.03 +0.06 over 0.40 +-0.04
+    assert vertical[1] == pytest.approx([0.75 * (1 - np.hypot(0.1, 0.1)), 0.75 * (1 + np.hypot(0.2, 0.1))])
 
 
 @given(st.floats(0.1, 10), st.floats(0.1, 10), st.floats(1e-5, 1e-3), st.floats(1e-5, 1e-3))
@@ -81,8 +81,29 @@ def test_ratios_to_nothing_are_undefined():
     assert interval[:, 1] == pytest.approx([0.1, 0.1])
 
 
-def test_every_ratio_is_in_view_up_to_a_factor_of_two(panel):
-    assert panel.ratio.get_ylim() == (0.0, 2.0)
+def ratios_of(summary, *values):
+    """The panel of these ratios to rule-based PF."""
+    curves = {"pf": estimates(*[(1.0, 0.9, 1.1)] * len(values)), "tiny": estimates(*[(value, value - 0.1, value + 0.1) for value in values])}
+    _, (((panel,),),) = new_panels(summary, [[MAIN, RATIO]], curves)
+    draw_points(panel, summary, np.arange(len(values) + 1.0), curves)
+    carets = {line.get_marker(): line.get_data() for line in panel.ratio.lines if line.get_marker() in (UP, DOWN)}
+    return panel.ratio, carets
+
+
+def test_ratios_are_in_view(summary):
+    axes, carets = ratios_of(summary, 1.02, 0.9, 1.1)
+    assert axes.get_ylim()[0] < 0.9
+    assert axes.get_ylim()[1] > 1.1
+    assert carets == {}
+    assert ratios_of(summary, 1.0, 1.0)[0].get_ylim() == (0.95, 1.05)
+
+
+def test_single_ratios_far_away_do_not_press_the_others_together_and_are_marked_on_the_frame(summary):
+    axes, carets = ratios_of(summary, *[1.02, 0.98] * 10, 7.0, 0.01)
+    low, high = axes.get_ylim()
+    assert (low, high) == (0.95, 1.05)
+    assert {marker: (x.astype(int).tolist(), y.tolist()) for marker, (x, y) in carets.items()} == {UP: ([20], [high]), DOWN: ([21], [low])}
+    assert ratios_of(summary, 7.0, 8.0)[0].get_ylim() == (0.0, 2.0)  # never more
 
 
 def test_histograms_are_shares_of_all_entries_also_of_those_outside(summary):

@@ -20,6 +20,25 @@ def test_working_points_and_what_rule_based_pf_decides_are_marked(summary, panel
     assert [values.tolist() for values in drawn(axes, "pf")] == [[0.75], [0.2]]
 
 
+def test_long_steps_of_a_curve_are_straight_on_linear_axes(make_entry, make_classification, panels_titled):
+    classification = make_classification()
+    roc = {"threshold": [1.0, 0.5, 0.0], "efficiency": [0.0, 0.04, 1.0], "misidentification": [0.0, 1e-4, 1.0]}
+    classification["all"]["muon"]["tiny"] |= {"num_signal": 9, "roc": roc}
+    (axes,) = panels_titled(draw_roc(Summary(make_entry(), classification)), "muon")
+    (curve,) = (line for line in axes.lines if line.get_gid() == "system:tiny" and line.get_linestyle() != "None")
+    x, y = curve.get_data()
+    assert len(x) > 20
+    assert y == pytest.approx(np.interp(x, roc["efficiency"], roc["misidentification"]))
+    assert np.diff(np.log10(y)).max() < 1  # close enough for a logarithmic axis
+
+
+def test_working_points_without_misidentification_are_on_the_lower_edge(make_entry, make_classification, panels_titled, drawn):
+    classification = make_classification()
+    classification["all"]["photon"]["tiny"]["working_points"]["0.80"]["misidentification"]["value"] = 0.0
+    (axes,) = panels_titled(draw_roc(Summary(make_entry(), classification)), "photon")
+    assert drawn(axes, "tiny")[1][0] == axes.get_ylim()[0] > 0
+
+
 def test_ratios_of_curves_are_at_the_same_efficiency(summary, panels_titled):
     figure = draw_roc(summary)
     (axes,) = panels_titled(figure, "photon")

@@ -82,9 +82,9 @@ def hungarian(pairs: Pairs, num_a: int, num_b: int) -> np.ndarray:
     by_b = _by_row(pairs[1], pairs[0], pairs[2], num_b)
     graph = csr_array((np.ones(len(by_a.column), dtype=np.int8), by_a.column, by_a.offsets), shape=(num_a, num_b))
     largest = maximum_bipartite_matching(graph, perm_type="column").astype(np.int64)
-    competing_a, competing_b = _competing(by_a, by_b, largest)
-    partner = _assign(by_a, ~competing_a, ~competing_b)
-    of_b = _assign(by_b, competing_b, competing_a)
+    competing_a, competing_b = _competing(by_a, num_b, largest)
+    partner = _assign(by_a, ~competing_a, ~competing_b)  # every a of this part gets a b
+    of_b = _assign(by_b, competing_b, competing_a)  # and every b of that one an a
     chosen = np.flatnonzero(of_b >= 0)
     partner[of_b[chosen]] = chosen
     return partner
@@ -104,10 +104,16 @@ def _by_row(row: np.ndarray, column: np.ndarray, cost: np.ndarray, num_rows: int
 
 
 @numba.njit(cache=True)
-def _competing(by_a: _Rows, by_b: _Rows, partner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The a that could be left over by another assignment of the same size, and the b that they compete for: reached from those left over by this one."""
-    of_a, of_b = np.zeros(len(by_a.offsets) - 1, dtype=np.bool_), np.zeros(len(by_b.offsets) - 1, dtype=np.bool_)
-    owner = np.full(len(of_b), -1, dtype=np.int64)
+def _competing(by_a: _Rows, num_b: int, partner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The a that could be left over by another assignment of the same size, and the b that they compete for: reached from those left over by this one.
+
+    Args:
+        by_a: all pairs.
+        num_b: number of b.
+        partner: ``(num_a,)`` a largest assignment, -1 where none.
+    """
+    of_a, of_b = np.zeros(len(partner), dtype=np.bool_), np.zeros(num_b, dtype=np.bool_)
+    owner = np.full(num_b, -1, dtype=np.int64)
     todo = np.empty(len(of_a), dtype=np.int64)
     count = 0
     for i in range(len(of_a)):
@@ -161,7 +167,10 @@ def _assign(pairs: _Rows, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
 
 @numba.njit(cache=True)
 def _find_column(pairs: _Rows, columns: np.ndarray, start: int, partner: np.ndarray, search: _Search) -> np.int64:
-    """Free column at the end of the cheapest path from a row over columns and their owners (Dijkstra); adapts the prices."""
+    """Free column at the end of the cheapest path from a row over columns and their owners (Dijkstra); adapts the prices.
+
+    An owned column costs its owner the least of all, after the prices: so what another one costs more is never below 0, as Dijkstra's algorithm needs.
+    """
     owner, price, distance, via = search
     reached, settled = [np.int64(0) for _ in range(0)], [np.int64(0) for _ in range(0)]
     heap = [(0.0, np.int64(0)) for _ in range(0)]
@@ -173,7 +182,7 @@ def _find_column(pairs: _Rows, columns: np.ndarray, start: int, partner: np.ndar
                 own = pairs.cost[k] - price[partner[row]]
         for k in range(pairs.offsets[row], pairs.offsets[row + 1]):
             j = pairs.column[k]
-            new = length + (pairs.cost[k] - price[j] - own)
+            new = length + max(pairs.cost[k] - price[j] - own, 0.0)  # rounding could make it -1e-17, and lead the path in circles
             if columns[j] and new < distance[j]:
                 if distance[j] == np.inf:
                     reached.append(j)

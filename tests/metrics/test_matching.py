@@ -68,6 +68,24 @@ def test_hungarian_equals_the_best_of_all_permutations(num_a, num_b, seed):
     assert cost[matched, partner[matched]].sum() == pytest.approx(total)
 
 
+@pytest.mark.parametrize("step", [0.1, 1.0, 0.0])
+@pytest.mark.parametrize("density", [0.1, 1.0])
+def test_equal_costs_and_sums_that_round_do_not_lead_the_search_in_circles(step, density):
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        num_a, num_b = rng.integers(0, 40, 2)
+        cost = step * rng.integers(0, 30, (num_a, num_b)) + 7 * step * rng.integers(0, 3, (num_a, num_b))
+        a, b = np.nonzero(rng.random((num_a, num_b)) < density)
+        partner = hungarian((a, b, cost[a, b]), num_a, num_b)
+        matrix = np.full((num_a, num_b), 1e4)
+        matrix[a, b] = cost[a, b]
+        rows, columns = linear_sum_assignment(matrix)
+        expected = matrix[rows, columns][matrix[rows, columns] < 1e4]
+        matched = np.flatnonzero(partner >= 0)
+        assert len(set(partner[matched])) == len(matched) == len(expected)
+        assert matrix[matched, partner[matched]].sum() == pytest.approx(expected.sum())
+
+
 def test_hungarian_gives_up_the_closest_pair_for_the_sake_of_all():
     # 0-0 is the cheapest pair, but then 1 would have nobody
     partner = hungarian((np.array([0, 0, 1]), np.array([0, 1, 0]), np.array([0.1, 1.0, 2.0])), 2, 2)

@@ -136,7 +136,7 @@ def draw(folder: Path, metrics: Document, performance: Document, reference: str 
     Args:
         folder: of the evaluation.
         metrics, performance: the documents.
-        reference: system of the ratio panels, where a dataset has it.
+        reference: system of the ratio panels and of the comparison, where a dataset has it.
 
     Returns:
         names of the figures of each dataset.

@@ -58,7 +58,7 @@ def merge(evaluations: Sequence[str | Path], output: str | Path, reference: str 
     Args:
         evaluations: folders of `evaluate` or of this.
         output: folder to make.
-        reference: system of the ratio panels; by default that of `mlpf.plotting.summary.draw_summary`.
+        reference: system of the ratio panels and of the comparison; by default `mlpf.plotting.summary.default_reference`.
         overwrite: replace an earlier evaluation (never anything else, nor one of those that are joined).
 
     Raises:

@@ -13,7 +13,7 @@ def run(
     evaluations: Annotated[list[Path], typer.Argument(help="Folders of mlpf evaluate or mlpf report.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to make.")],
     reference: Annotated[
-        str | None, typer.Option(help="System of the comparison and the ratio panels: pf, targets or a model; default: pf if it is there, else the first model.")
+        str | None, typer.Option(help="System that others are compared with: pf, targets or a model; default: pf if it is there, else the first model.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier evaluation.")] = False,
 ) -> None:

@@ -19,7 +19,7 @@ SUMS, TIMING = "sums", "timing"  # DATASET.npz of each: the counts from which th
 PREDICTIONS = "predictions"
 METRICS_FORMAT, PERFORMANCE_FORMAT = 2, 1
 AGAIN = "make it again with mlpf evaluate"
-_NEEDED = ("path", "split", "num_events", "events_digest", "models")  # of every dataset's entry
+_NEEDED = ("path", "fingerprint", "split", "num_events", "events_digest", "models")  # of every dataset's entry
 
 Document = dict[str, Any]
 

@@ -96,7 +96,7 @@ def _wholes(name: str, stored: Sequence[Stored]) -> Iterator[Whole]:
 
 
 def _check_parts(name: str, parts: Sequence[Stored]) -> None:
-    """Raise `MlpfError` unless these are all parts of a dataset, each once, of the same models and split."""
+    """Raise `MlpfError` unless these are all parts of one dataset, each once, of the same models and split."""
     entries = [evaluation.metrics["datasets"][name] for evaluation in parts]
     first = entries[0]
     origin: dict[str, Path] = {}
@@ -105,7 +105,7 @@ def _check_parts(name: str, parts: Sequence[Stored]) -> None:
         if part in origin:
             raise MlpfError(f"{name}: part {part} is in {origin[part]} and in {folder}; give it once")
         origin[part] = folder
-        for what in ("split", "models"):
+        for what in ("fingerprint", "split", "models"):
             if _comparable(entry[what]) != _comparable(first[what]):
                 raise MlpfError(f"{name}: part {part} in {folder} has other {what} than part {first['part']} in {parts[0].folder}; make it again")
     total = Part.parse(first["part"]).total
@@ -132,7 +132,7 @@ def _sum(name: str, group: Sequence[Stored]) -> Whole:
 
 
 def _comparable(value: str | Document) -> object:
-    """What parts have in common wherever they were made: a split; models without their paths."""
+    """What parts have in common wherever they were made: fingerprint and split as they are; models without their paths."""
     if isinstance(value, str):
         return value
     return {name: {key: text for key, text in about["description"].items() if key != "model"} for name, about in value.items()}

@@ -16,7 +16,7 @@ from mlpf.evaluation.predictor import Predictor
 from mlpf.events import Events
 from mlpf.io.files import atomic_directory, check_replaceable
 from mlpf.io.parquet import EventWriter, Rows
-from mlpf.io.shards import ROWS_PER_GROUP, ShardedDataset
+from mlpf.io.shards import ROWS_PER_GROUP, ShardedDataset, fingerprint
 from mlpf.metrics.summary import Metrics
 from mlpf.producer.producer import METADATA_SCHEMA_DIGEST
 
@@ -155,6 +155,7 @@ class _Pass:
         timing = {model: predictor.take_timing() for model, predictor in self.models.items()}
         entry: Document = {
             "path": str(self.dataset.path),
+            "fingerprint": fingerprint(self.dataset),
             "split": str(self.choice),
             "mlpf": mlpf.__version__,
             "schema_digest": schema.digest(),

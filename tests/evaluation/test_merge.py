@@ -119,7 +119,7 @@ def test_models_of_different_events_are_not_compared(models, dataset, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_parts_that_do_not_fit_together_are_told(target_predictor, models, dataset, parts, tmp_path):
+def test_parts_that_do_not_fit_together_are_told(target_predictor, models, dataset, other_dataset, parts, tmp_path):
     with pytest.raises(MlpfError, match=r"d: part 2/3 of one, two is missing; make it with mlpf evaluate --part 2/3"):
         merge([parts[0], parts[2]], tmp_path / "out")
     with pytest.raises(MlpfError, match=r"d: part 1/3 is in .*part_1 and in .*part_1; give it once"):
@@ -127,6 +127,9 @@ def test_parts_that_do_not_fit_together_are_told(target_predictor, models, datas
     evaluate({**models, "two": target_predictor(scale=3.0)}, {"d": dataset}, tmp_path / "odd", part=Part(3, 3))
     with pytest.raises(MlpfError, match=r"d: part 3/3 in .*odd has other models than part 1/3"):
         merge([*parts[:2], tmp_path / "odd"], tmp_path / "out")
+    evaluate(models, {"d": other_dataset}, tmp_path / "foreign", part=Part(3, 3))
+    with pytest.raises(MlpfError, match=r"d: part 3/3 in .*foreign has other fingerprint than part 1/3"):
+        merge([*parts[:2], tmp_path / "foreign"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -154,7 +157,7 @@ def test_an_evaluation_does_not_replace_what_it_is_made_of(models, dataset, tmp_
         ("metrics.json", "[]", r"metrics.json: format of an earlier version, this version reads 2; make it again"),
         ("metrics.json", '{"format": 9}', r"metrics.json: format 9, this version reads 2"),
         ("metrics.json", '{"format": 2}', r"metrics.json: damaged, it has no datasets"),
-        ("metrics.json", '{"format": 2, "datasets": {"d": {"path": ""}}}', r"metrics.json: damaged, dataset d has no split"),
+        ("metrics.json", '{"format": 2, "datasets": {"d": {"path": ""}}}', r"metrics.json: damaged, dataset d has no fingerprint"),
         ("performance.json", "\x00", r"performance.json: damaged, not valid JSON"),
         ("performance.json", '{"format": 2}', r"performance.json: format 2, this version reads 1"),
         ("sums/d.npz", None, r"sums/d.npz: cannot be read: No such file or directory"),

@@ -8,6 +8,7 @@ from mlpf import schema
 from mlpf.candidates import Outputs, candidate_class
 from mlpf.events import Events, offsets_from_counts
 from mlpf.features import consumer_elements, element_features
+from mlpf.metrics.score_bins import LINE_CENTERS, LINE_EDGES, PLANE_EDGES
 from mlpf.metrics.scores import BINS, CLASSES, DecisionCounts, ScoreCounts, Truth, by_class
 from mlpf.metrics.systems import MEASURED
 from mlpf.metrics.uncertainty import fraction
@@ -199,6 +200,17 @@ def test_events_that_weigh_nothing_leave_numbers_of_elements_only(sample):
         assert entry["num_signal"] > 0
         assert entry["auc"]["value"] is entry["calibration_error"]["value"] is None
         assert (entry["working_points"], entry["roc"]["threshold"], entry["calibration"]["observed"]) == ({}, [], [])
+    little = count(events.with_columns({"weight": np.full(len(events), 1e-5)}), outputs).to_json()["all"]["photon"]
+    assert little["auc"]["low"] < little["auc"]["value"] < little["auc"]["high"]
+
+
+def test_bins_of_scores_are_of_equal_width_in_the_logit_and_reach_to_0_and_1(sample):
+    roc = count(*sample).to_json()["all"]["photon"]["roc"]
+    assert (roc["threshold"][0], roc["threshold"][-1]) == (1.0, 0.0)
+    assert (PLANE_EDGES[0], PLANE_EDGES[-1]) == (0.0, 1.0)
+    edges, centers = (np.log(scores) - np.log1p(-scores) for scores in (LINE_EDGES[1:-1], LINE_CENTERS[1:-1]))
+    assert np.diff(edges) == pytest.approx(2.0**-6, rel=1e-6)
+    assert centers == pytest.approx((edges[1:] + edges[:-1]) / 2, abs=1e-6)
 
 
 def test_outputs_that_are_not_finite_are_scores_of_0(sample):
@@ -213,6 +225,8 @@ def test_outputs_that_are_not_finite_are_scores_of_0(sample):
     assert np.isfinite([entry["auc"]["value"] for entry in found.to_json()["all"].values()]).all()
     infinite = Outputs(np.tile(np.float32([-np.inf, np.inf]), (len(outputs.binary), 1)), *outputs[1:])
     assert count(events, infinite).to_json()["all"]["any"]["calibration"]["predicted"] == pytest.approx([1.0], abs=1e-6)
+    certain = Outputs(np.tile(np.float32([-30.0, 30.0]), (len(outputs.binary), 1)), *outputs[1:])
+    assert np.array_equal(count(events, infinite).counts["sums"], count(events, certain).counts["sums"])
 
 
 def test_perfect_random_and_constant_scores():
@@ -248,7 +262,7 @@ def test_what_has_no_element_is_left_out():
     assert all(not classes for classes in ScoreCounts().to_json().values())
     rng = np.random.default_rng(6)
     events = make_events(rng, 5)
-    low = events.with_columns({"element_pt": np.full(events.size("element"), 0.5)})
+    low = events.with_columns({"element_pt": np.resize([0.5, np.nan, -1.0], events.size("element"))})
     result = count(low, make_outputs(rng, low)).to_json()
     assert result["pt_0_1"] == result["all"]
     assert result["pt_20_inf"] == {}

@@ -100,5 +100,6 @@ def _environment() -> Environment:
 
 
 def _physics(words: str) -> Markup:
-    """Symbols of quantities as they are written: pT, px, HT with their index."""
-    return Markup(re.sub(r"\b([pH])([Txy])\b", r"<i>\1</i><sub>\2</sub>", str(escape(words))))
+    """Symbols of quantities as they are written: pT, px, HT with their index; ranges on one line."""
+    symbols = re.sub(r"\b([pH])([Txy])\b", r"<i>\1</i><sub>\2</sub>", str(escape(words)))
+    return Markup(re.sub(r"\d[\d.]*–\d[\d.]*(?: GeV)?", r"<span class='range'>\g<0></span>", symbols))

@@ -101,7 +101,7 @@ def test_hostile_names_cannot_break_out_of_attributes(metrics, performance, plot
 def test_the_numbers_are_those_of_the_file(source, metrics):
     entry = metrics["datasets"]["ttbar"]
     headline = source[source.index('data-table="headline"') : source.index('id="ttbar-comparison"')]
-    row = re.search(r'<tr><th scope="row"[^>]*>response IQR / median, 30–50 GeV</th>(.*?)</tr>', headline).group(1)
+    row = re.search(r'<tr><th scope="row" data-latex="response IQR / median, 30--50 GeV">.*?</th>(.*?)</tr>', headline).group(1)
     written = re.findall(r'data-system="([^"]*)"[^>]*data-tsv="([^"]*)"', row)
     assert [system for system, _ in written] == list(entry["jets"])
     for system, numbers in written:

@@ -19,13 +19,11 @@ from mlpf.events import Events
 from mlpf.io.files import atomic_file
 from mlpf.plotting.event_particles import Points, generated_jets, model_particles, rule_based_particles, true_particles
 from mlpf.plotting.event_views import MAX_RADIUS, MAX_Z, draw_views
-from mlpf.plotting.looks import ELEMENT_STYLES, FAINT, PARTICLE_STYLES
+from mlpf.plotting.looks import ELEMENT_STYLES, FAINT, JET_RADIUS, MIN_JET_PT, PARTICLE_STYLES
 from mlpf.plotting.style import style
 
 SUFFIXES = (".png", ".pdf", ".svg")
 MAX_ETA = 5.2
-MIN_JET_PT = 20.0  # GeV; jets below are not drawn
-JET_RADIUS = 0.4
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 12.0, 0.75, 0.15, 0.7, 0.55  # inches: the page and its margins
 ACROSS, ABOVE = 0.3, 0.45  # inches, between panels, and above each row for its titles
 LEGEND = 2.3  # inches

@@ -6,7 +6,8 @@ import numpy as np
 
 from mlpf.events import Events
 from mlpf.metrics.systems import Particles, rule_based, targets
-from mlpf.postprocess.policy import CaloParticlePolicy, TrackingParticlePolicy
+from mlpf.plotting.display.truth import linked_particles
+from mlpf.postprocess.policy import CaloParticlePolicy
 from mlpf.postprocess.target import target_class
 from mlpf.schema import DATASET, CandidateClass, ElementType
 from mlpf.simulation.propagation import MAX_CENTRAL_ETA
@@ -39,20 +40,12 @@ class Points(NamedTuple):
 
 
 def true_particles(event: Events) -> Points:
-    """Targets of a dataset's event; of an ntuple's the CaloParticles (TrackingParticles where there are none) that are linked to an element."""
+    """Targets of a dataset's event; of an ntuple's what is linked to an element, as `linked_particles` finds it."""
     if event.layout is DATASET:
         return _of_system(targets(event))
-    kind = "caloparticle" if event.size("caloparticle") else "trackingparticle"
-    seen = np.zeros(event.size(kind), dtype=bool)
-    seen[event[f"{kind}_to_element.first"]] = True
-    seen |= f"{kind}_to_element.first" not in event  # all of them where the ntuple has no links
-    if kind == "caloparticle":
-        tracked = np.isin(event["caloparticle_idx_trackingparticle"], event["trackingparticle_to_element.first"])
-        seen |= tracked & (event["caloparticle_idx_trackingparticle"] >= 0)
-    pt, eta, phi, pid, charge, collision = (event[f"{kind}_{name}"][seen] for name in ("pt", "eta", "phi", "pid", "charge", "ev"))
-    if not event.has(f"{kind}_charge"):  # version 2020
-        charge = ~np.isin(pid, (CandidateClass.PHOTON, *TrackingParticlePolicy().pid_groups[CandidateClass.NEUTRAL_HADRON]))
-    return Points(pt, eta, phi, true_class(pid, charge, eta), (collision != 0).astype(np.float32))
+    columns, _ = linked_particles(event)
+    pt, eta, phi, pdgid, charge, pileup = (columns[name] for name in ("pt", "eta", "phi", "pdgid", "charge", "pileup"))
+    return Points(pt, eta, phi, true_class(pdgid, charge, eta), pileup)
 
 
 def true_class(pid: np.ndarray, charge: np.ndarray, eta: np.ndarray) -> np.ndarray:

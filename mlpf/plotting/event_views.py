@@ -1,5 +1,6 @@
 """An event in the detector: the view along the beam and the one beside it, with tracks bent by the solenoid and the energy in the calorimeters."""
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -8,12 +9,12 @@ from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.patches import Circle, Rectangle
 
 from mlpf.events import Events
+from mlpf.plotting.display.paths import fly
 from mlpf.plotting.looks import ELEMENT_STYLES
 from mlpf.plotting.style import BLUE, GREY
 from mlpf.schema import ElementType
 from mlpf.simulation.propagation import ECAL_BARREL_ETA, ECAL_RADIUS, ECAL_Z, MAX_HF_ETA
 
-CURVATURE = 100.0 / (0.2998 * 3.8)  # cm per GeV of pt: radius of a unit charge's helix in 3.8 T
 LONGEST = 70.0  # cm, length of the highest bar
 MAX_RADIUS, MAX_Z = ECAL_RADIUS + LONGEST + 6.0, ECAL_Z + LONGEST + 6.0  # cm, what is seen
 NUM_PHI_BINS, NUM_ETA_BINS = 72, 120  # about an HCAL tower of CMS, 0.087 x 0.087
@@ -112,9 +113,10 @@ def _draw_bars(axes: Axes, deposits: Deposits, front: np.ndarray, length: float)
 
 
 def track_paths(event: Events, tracks: np.ndarray) -> list[np.ndarray]:
-    """`helix` of the elements of some positions."""
-    columns = [event[f"element_{name}"][tracks].tolist() for name in ("pt", "eta", "phi", "charge", "vx", "vy", "vz")]
-    return [helix(*values) for values in zip(*columns, strict=True)]
+    """Paths of the elements of some positions from their vertices to the ECAL, ``(P, 3)`` x, y, z [cm] each; none of those that cannot fly."""
+    pt, eta, phi, charge, *vertex = (event[f"element_{name}"][tracks] for name in ("pt", "eta", "phi", "charge", "vx", "vy", "vz"))
+    points, offsets = fly(pt, eta, phi, charge, np.stack(vertex, axis=1))
+    return [points[first:last] for first, last in itertools.pairwise(offsets) if first < last]
 
 
 def _from_the_side(path: np.ndarray) -> np.ndarray:
@@ -126,25 +128,3 @@ def _from_the_side(path: np.ndarray) -> np.ndarray:
 def _draw_lines(axes: Axes, lines: list[np.ndarray]) -> None:
     many = len(lines) > MANY_TRACKS
     axes.add_collection(LineCollection(lines, colors=BLUE, linewidths=0.4 if many else 0.8, alpha=0.4 if many else 0.9, rasterized=many))
-
-
-def helix(pt: float, eta: float, phi: float, charge: float, vx: float, vy: float, vz: float) -> np.ndarray:
-    """Path of a charged particle in 3.8 T along the beam, from its vertex to the ECAL.
-
-    Args:
-        pt, eta, phi: momentum at the vertex [GeV, rad].
-        charge: its sign bends the path: to smaller phi if positive.
-        vx, vy, vz: the vertex [cm].
-
-    Returns:
-        ``(P, 3)`` x, y, z [cm]; half a turn at most.
-    """
-    radius = CURVATURE * max(pt, 1e-3) / (np.sign(charge) or 1e-6)  # of a neutral one: as good as straight
-    turn = np.linspace(0.0, min(np.pi, 2.0 * ECAL_RADIUS / abs(radius) * 1.6), 200)
-    direction = phi - np.sign(radius) * turn
-    x = vx - radius * (np.sin(direction) - np.sin(phi))
-    y = vy + radius * (np.cos(direction) - np.cos(phi))
-    z = vz + abs(radius) * turn * np.sinh(eta)
-    inside = (np.hypot(x, y) < ECAL_RADIUS) & (np.abs(z) < ECAL_Z)
-    end = len(turn) if inside.all() else max(int(np.argmin(inside)), 2)
-    return np.stack([x[:end], y[:end], z[:end]], axis=1)

@@ -6,6 +6,8 @@ from mlpf.plotting.style import BLUE, GREY, ORANGE, PURPLE, RED, VIOLET
 from mlpf.schema import CandidateClass, ElementType
 
 DARK, FAINT = "#22262c", "#5c6370"
+MIN_JET_PT = 20.0  # GeV; softer jets are neither drawn nor counted
+JET_RADIUS = 0.4  # anti-kt
 
 
 class ElementStyle(NamedTuple):

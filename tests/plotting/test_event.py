@@ -10,10 +10,11 @@ from mlpf.errors import MlpfError
 from mlpf.events import Events
 from mlpf.io.ntuple import write_ntuple
 from mlpf.io.shards import write_parquet
+from mlpf.plotting.display.truth import linked_particles
 from mlpf.plotting.event import PALE, draw_event
 from mlpf.plotting.event_files import find_candidates, read_event
 from mlpf.plotting.event_particles import Points, model_particles, rule_based_particles, true_class, true_particles
-from mlpf.plotting.event_views import helix, longitudinal_deposits, transverse_deposits
+from mlpf.plotting.event_views import longitudinal_deposits, track_paths, transverse_deposits
 from mlpf.plotting.looks import ELEMENT_STYLES, PARTICLE_STYLES
 from mlpf.schema import CandidateClass, ElementType
 from mlpf.simulation.propagation import ECAL_RADIUS
@@ -131,14 +132,13 @@ def test_true_particles_have_the_class_of_their_candidates(pid, charge, eta, cat
 
 def test_charges_that_ntuples_of_2020_lack_follow_from_the_particle():
     event = random_events(np.random.default_rng(1), 1, 100, "2020")
-    found, pid = true_particles(event), np.abs(event["trackingparticle_pid"])
     assert not event.has("trackingparticle_charge")
-    assert np.isin(pid, [211, 130]).any()
-    seen = np.isin(np.arange(event.size("trackingparticle")), event["trackingparticle_to_element.first"])
-    charged = np.isin(pid[seen], (211, 321, 2212)) & (np.abs(found.eta) < 3)
-    assert (found.category[charged] == CandidateClass.CHARGED_HADRON).all()
-    neutral = np.isin(pid[seen], (130, 2112)) & (np.abs(found.eta) < 3)
-    assert (found.category[neutral] == CandidateClass.NEUTRAL_HADRON).all()
+    found, pid = true_particles(event), np.abs(linked_particles(event)[0]["pdgid"])
+    central = np.abs(found.eta) < 3
+    for pids, category in (((211, 321, 2212), CandidateClass.CHARGED_HADRON), ((130, 2112), CandidateClass.NEUTRAL_HADRON)):
+        own = np.isin(pid, pids) & central
+        assert own.any()
+        assert (found.category[own] == category).all()
 
 
 def test_true_particles_of_a_dataset_are_the_targets(random_dataset):
@@ -182,21 +182,26 @@ def test_bars_hold_the_energy_of_the_clusters_in_their_direction():
     assert -below.angle[forward] >= polar >= -below.angle[forward + 1]  # below the beam: the angle is negative
 
 
+def paths_of(pt, eta, phi, charge):
+    columns = {f"element_{name}": np.atleast_1d(values) for name, values in (("pt", pt), ("eta", eta), ("phi", phi), ("charge", charge))}
+    number = len(columns["element_pt"])
+    return track_paths(Events(columns, {"element": [0, number]}, 1), np.arange(number))
+
+
 @pytest.mark.parametrize(("pt", "charge", "sign"), [(2.0, 1, -1), (2.0, -1, 1), (50.0, 1, -1)])
 def test_a_track_meets_the_ecal_where_the_circle_does(pt, charge, sign):
     # chord of a circle through the origin: sin(delta phi) = r / (2 R), R = pt / (0.2998 B) m
-    path = helix(pt, 0.0, 0.5, charge, 0.0, 0.0, 0.0)
+    (path,) = paths_of(pt, 0.0, 0.5, charge)
     x, y, _ = path[-1]
-    assert np.hypot(x, y) == pytest.approx(ECAL_RADIUS, rel=0.02)
+    assert np.hypot(x, y) == pytest.approx(ECAL_RADIUS)
     expected = 0.5 + sign * np.arcsin(np.hypot(x, y) / (2 * 100 * pt / (0.2998 * 3.8)))
     assert np.arctan2(y, x) == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_forward_track_ends_at_the_endcap_and_a_slow_one_turns_back():
-    forward = helix(5.0, 2.5, 0.0, 1, 0.0, 0.0, 0.0)
+    forward, slow = paths_of([5.0, np.nan, 0.3], [2.5, 0.0, 0.0], [0.0] * 3, [1] * 3)  # one cannot fly
     assert np.hypot(*forward[-1, :2]) == pytest.approx(317.0 / np.sinh(2.5), rel=0.03)
-    assert forward[-1, 2] == pytest.approx(317.0, rel=0.03)
-    slow = helix(0.3, 0.0, 0.0, 1, 0.0, 0.0, 0.0)
+    assert forward[-1, 2] == pytest.approx(317.0)
     assert np.hypot(*slow[-1, :2]) == pytest.approx(2 * 100 * 0.3 / (0.2998 * 3.8), rel=1e-3)  # the diameter, after half a turn
     assert not slow[:, 2].any()
 

@@ -8,8 +8,8 @@ from mlpf.events import Events
 from mlpf.plotting.display.objects import Links, Objects, elements_of, jets_of, predicted_of, rule_based_of, targets_of
 from mlpf.plotting.display.truth import truth_of
 from mlpf.plotting.event_files import Predicted
+from mlpf.plotting.looks import MIN_JET_PT
 
-MIN_JET_PT = 20.0  # GeV; generated jets below are not shown
 ELEMENT, TRUTH, RULE_BASED, JET = "element", "truth", "pf", "genjet"
 
 

@@ -7,8 +7,9 @@ import numpy as np
 from mlpf import schema
 from mlpf.events import Events
 from mlpf.jets import cluster_jets
-from mlpf.plotting.display.event import MIN_JET_PT, TRUTH, Display
+from mlpf.plotting.display.event import TRUTH, Display
 from mlpf.plotting.display.objects import Objects
+from mlpf.plotting.looks import JET_RADIUS, MIN_JET_PT
 
 NUM_JETS = 4  # hardest ones that are listed
 
@@ -35,7 +36,7 @@ class Facts(NamedTuple):
 
 
 def system_facts(display: Display) -> list[Facts]:
-    """What the generator says, then all systems of the event; anti-kt 0.4 jets."""
+    """What the generator says, then all systems of the event; jets are clustered from its particles."""
     facts = [] if display.event.layout is schema.CANDIDATES else [_generated(display.event)]
     for key in display.systems:
         title = display.titles[key]
@@ -58,11 +59,11 @@ def _of_particles(title: str, objects: Objects) -> Facts:
     kept = objects.drawable
     pt, eta, phi, energy = (objects.columns[name][kept].astype(np.float64) for name in ("pt", "eta", "phi", "energy"))
     x, y = -(pt * np.cos(phi)).sum(), -(pt * np.sin(phi)).sum()
-    jets = cluster_jets(pt, eta, phi, energy, np.array([0, len(pt)]))
+    jets = cluster_jets(pt, eta, phi, energy, np.array([0, len(pt)]), radius=JET_RADIUS)
     return Facts(title, len(objects), float(pt.sum()), float(np.hypot(x, y)), float(np.arctan2(y, x)), *_hardest(jets.pt))
 
 
 def _hardest(pt: np.ndarray) -> tuple[float, list[float]]:
-    with np.errstate(invalid="ignore"):
-        hard = np.sort(pt[pt >= MIN_JET_PT])[::-1]
+    pt = pt[np.isfinite(pt)]
+    hard = np.sort(pt[pt >= MIN_JET_PT])[::-1]
     return float(len(hard)), [float(value) for value in hard[:NUM_JETS]]

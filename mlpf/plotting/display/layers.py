@@ -23,7 +23,7 @@ class Look(NamedTuple):
         symbol_3d: in space, where there are eight.
         shape: in space: ``track``, ``particle`` (path with a marker at its end), ``tower``, ``point`` or ``cone``.
         size: of a tower's base [cm].
-        dash: of the path.
+        dash: of a track; plotly's dashes are so long in space that only "dot" leaves a part of each track.
     """
 
     color: str
@@ -59,7 +59,7 @@ class Layer(NamedTuple):
 
 _ELEMENTS = {  # sizes: two crystals of the ECAL, towers of the HCAL and the HF
     "TRACK": ("tracks", (ElementType.TRACK,), Look(BLUE, "triangle-up", shape="track")),
-    "GSF": ("GSF tracks", (ElementType.GSF,), Look(PURPLE, "triangle-down", shape="track", dash="dash")),
+    "GSF": ("GSF tracks", (ElementType.GSF,), Look(PURPLE, "triangle-down", shape="track", dash="dot")),
     "ECAL": ("ECAL clusters", (ElementType.ECAL,), Look(ORANGE, "square", shape="tower", size=5.0)),
     "HCAL": ("HCAL clusters", (ElementType.HCAL,), Look(RED, "hexagon", shape="tower", size=13.0)),
     "HO": ("HO clusters", (ElementType.HO,), Look(RED, "hexagon-open", shape="tower", size=30.0)),
@@ -70,12 +70,12 @@ _ELEMENTS = {  # sizes: two crystals of the ECAL, towers of the HCAL and the HF
     "PS": ("preshower clusters", (ElementType.PS1, ElementType.PS2), Look(GREY, "cross-thin-open", "cross")),
 }
 _HIDDEN = ("SC", "BREM", "PS")  # they repeat what others show, and their pt is none of their own
-_TRUTH = Look(INK, "circle-open", "circle-open", "particle", dash="dot")
-_RULE_BASED = Look(BROWN, "x-thin-open", "x", "particle", dash="dash")
+_TRUTH = Look(INK, "circle-open", "circle-open", "particle")
+_RULE_BASED = Look(BROWN, "x-thin-open", "x", "particle")
 _MODELS = (
-    Look(TEAL, "star-open", "diamond", "particle", dash="longdash"),
-    Look(SAND, "bowtie-open", "cross", "particle", dash="dashdot"),
-    Look(SLATE, "triangle-left-open", "square", "particle", dash="longdashdot"),
+    Look(TEAL, "star-open", "diamond", "particle"),
+    Look(SAND, "bowtie-open", "cross", "particle"),
+    Look(SLATE, "triangle-left-open", "square", "particle"),
 )
 _JETS = Look(INK, "circle-open", shape="cone")
 

@@ -7,10 +7,11 @@ import numpy as np
 from mlpf.candidates import charge_of_pdgid, signed_pdgid
 from mlpf.errors import MlpfError
 from mlpf.events import Events
-from mlpf.plotting.display.paths import Paths, can_be_drawn, cluster_positions, fly, rims
+from mlpf.plotting.display.paths import Paths, can_be_drawn, cluster_positions, fly, fronts, rims
+from mlpf.plotting.looks import JET_RADIUS
 from mlpf.schema import DATASET, ElementType
+from mlpf.simulation.propagation import MAX_CENTRAL_ETA
 
-JET_RADIUS = 0.4
 TRACKS = (ElementType.TRACK, ElementType.GSF)
 
 
@@ -20,7 +21,8 @@ class Objects(NamedTuple):
     Attributes:
         columns: name -> ``(P,)`` values as the file has them; among them pt, eta, phi, energy [GeV, rad].
         paths: their curves in the detector.
-        positions: ``(P, 3)`` where they are [cm]: clusters where they were measured, all others where their paths end; NaN where they cannot be drawn.
+        positions: ``(P, 3)`` where they are [cm]: clusters where they were measured, all others where their paths end, or where they point to if they
+            have none; NaN where they cannot be drawn.
     """
 
     columns: dict[str, np.ndarray]
@@ -67,8 +69,7 @@ def elements_of(event: Events) -> Objects:
     paths = fly(pt, columns["eta"], columns["phi"], columns["charge"], _track_vertices(event))
     measured = np.stack([event[f"element_{axis}"] for axis in ("px", "py", "pz")], axis=1)
     measured[is_track] = 0.0  # momenta
-    ends, fronts = paths.ends(), cluster_positions(element_type, columns["eta"], columns["phi"], measured)
-    return Objects(columns, paths, np.where(np.isnan(ends), fronts, ends))
+    return Objects(columns, paths, paths.ends(cluster_positions(element_type, columns["eta"], columns["phi"], measured)))
 
 
 def _track_vertices(event: Events) -> np.ndarray:
@@ -90,7 +91,7 @@ def particles_of(columns: dict[str, np.ndarray], links: Links, event: Events | N
         tracks = np.isin(event["element_type"][links.first], TRACKS)
         vertices[links.second[tracks]] = _track_vertices(event)[links.first[tracks]]
     paths = fly(columns["pt"], columns["eta"], columns["phi"], columns["charge"], vertices)
-    return Objects(columns, paths, paths.ends())
+    return Objects(columns, paths, paths.ends(fronts(columns["eta"], columns["phi"], np.abs(columns["eta"]) > MAX_CENTRAL_ETA)))
 
 
 def jets_of(event: Events, min_pt: float) -> Objects:

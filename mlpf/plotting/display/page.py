@@ -17,6 +17,7 @@ from mlpf.plotting.display.facts import Facts, system_facts
 from mlpf.plotting.display.layers import Layer, make_layers
 from mlpf.plotting.display.names import LAYERS, candidate_name, particle_name
 from mlpf.plotting.display.objects import Objects
+from mlpf.plotting.looks import JET_RADIUS, MIN_JET_PT
 from mlpf.schema import ElementType
 from mlpf.simulation.propagation import ECAL_BARREL_ETA, ECAL_RADIUS, ECAL_Z, HCAL_BARREL_ETA, HCAL_RADIUS, HCAL_Z, HF_Z, MAX_CENTRAL_ETA, MAX_HF_ETA
 
@@ -66,6 +67,7 @@ def page_data(display: Display, source: str, min_pt: float = 0.5) -> dict[str, A
         "objects": {key: _objects(objects, display.titles[key]) for key, objects in display.objects.items()},
         "layers": [_layer(layer) for layer in layers],
         "links": [_links(kind) for kind in display.links],
+        "jets": {"radius": JET_RADIUS, "min_pt": MIN_JET_PT},
         "detector": _detector(),
     }
 

@@ -48,12 +48,11 @@ class Paths(NamedTuple):
     points: np.ndarray
     offsets: np.ndarray
 
-    def ends(self) -> np.ndarray:
-        """``(P, 3)`` last points; NaN where there is no path."""
-        last = self.offsets[1:] - 1
+    def ends(self, otherwise: np.ndarray | float = np.nan) -> np.ndarray:
+        """``(P, 3)`` last points; ``otherwise`` where there is no path."""
         there = np.diff(self.offsets) > 0
-        ends = np.full((len(last), 3), np.nan)
-        ends[there] = self.points[last[there]]
+        ends = np.broadcast_to(otherwise, (len(there), 3)).astype(np.float64)
+        ends[there] = self.points[self.offsets[1:][there] - 1]
         return ends
 
 
@@ -129,6 +128,13 @@ def project(eta: np.ndarray, phi: np.ndarray, radius: float, barrel_eta: float, 
     return np.stack([rho * np.cos(phi), rho * np.sin(phi), rho * slope], axis=1)
 
 
+def fronts(eta: np.ndarray, phi: np.ndarray, forward: np.ndarray) -> np.ndarray:
+    """``(P, 3)`` where lines from the centre meet the front of the ECAL, ``forward`` ones that of the HF [cm]; NaN along the beam."""
+    positions = project(eta, phi, *_ECAL_SURFACE)
+    positions[forward] = project(eta[forward], phi[forward], *_SURFACES[ElementType.HFEM])
+    return positions
+
+
 def cluster_positions(element_type: np.ndarray, eta: np.ndarray, phi: np.ndarray, measured: np.ndarray) -> np.ndarray:
     """``(N, 3)`` positions [cm]: the measured ones; where there are none, on the front of the type's calorimeter (BREM: of the ECAL, where they point to).
 
@@ -150,8 +156,5 @@ def rims(eta: np.ndarray, phi: np.ndarray, radius: float, points: int = 48) -> P
     """Rims of cones around directions: closed curves of ``radius`` in (eta, phi) on the fronts of ECAL and HF."""
     angle = np.linspace(0.0, 2 * np.pi, points + 1)
     rim_eta, rim_phi = (centre[:, None] + radius * turn for centre, turn in ((eta, np.cos(angle)), (phi, np.sin(angle))))
-    flat_eta, flat_phi = rim_eta.ravel(), rim_phi.ravel()
-    rim = project(flat_eta, flat_phi, *_ECAL_SURFACE)
-    far = np.repeat(np.abs(eta) > MAX_CENTRAL_ETA, points + 1)
-    rim[far] = project(flat_eta[far], flat_phi[far], *_SURFACES[ElementType.HFEM])
-    return Paths(rim, np.arange(len(eta) + 1) * (points + 1))
+    forward = np.repeat(np.abs(eta) > MAX_CENTRAL_ETA, points + 1)
+    return Paths(fronts(rim_eta.ravel(), rim_phi.ravel(), forward), np.arange(len(eta) + 1) * (points + 1))

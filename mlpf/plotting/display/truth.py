@@ -10,7 +10,13 @@ _COLUMNS = ("pid", "pt", "eta", "phi", "energy", "charge", "ev")
 
 
 def truth_of(event: Events) -> tuple[Objects, Links]:
-    """True particles of an ntuple's event that are linked to an element (all of them where the file has no links), and these links.
+    """`linked_particles`, with their places in the detector."""
+    columns, links = linked_particles(event)
+    return particles_of(columns, links, event), links
+
+
+def linked_particles(event: Events) -> tuple[dict[str, np.ndarray], Links]:
+    """Columns of the true particles of an ntuple's event that are linked to an element (all of them where the file has no links), and these links.
 
     They are the CaloParticles, whose tracks are those of their TrackingParticles; in files without any, the TrackingParticles, whose deposits are those of
     their SimClusters, and the SimClusters without a TrackingParticle.
@@ -26,8 +32,7 @@ def truth_of(event: Events) -> tuple[Objects, Links]:
     columns |= {name: values[kept] for name, values in stacked.items()}
     if f"{collections[0]}_charge" not in event:
         columns["charge"] = charge_of_particle(columns["pdgid"])
-    links = Links(first, number[second], weight)
-    return particles_of(columns, links, event), links
+    return columns, Links(first, number[second], weight)
 
 
 def _calo_links(event: Events) -> Links:

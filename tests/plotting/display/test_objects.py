@@ -4,8 +4,8 @@ import pytest
 from mlpf import schema
 from mlpf.errors import MlpfError
 from mlpf.events import Events
-from mlpf.plotting.display.objects import elements_of, jets_of, predicted_of, rule_based_of, targets_of
-from mlpf.plotting.display.paths import fly
+from mlpf.plotting.display.objects import Links, elements_of, jets_of, particles_of, predicted_of, rule_based_of, targets_of
+from mlpf.plotting.display.paths import fly, project
 from mlpf.plotting.display.truth import truth_of
 from mlpf.schema import ElementType
 from mlpf.testing import random_events
@@ -117,6 +117,17 @@ def test_jets_are_the_hard_ones_in_order_of_pt():
 def test_an_event_of_nothing_has_no_objects():
     event = Events({"event": [1], "run": [1], "lumi": [1]}, {}, 1)
     assert [len(objects) for objects in (elements_of(event), truth_of(event)[0], rule_based_of(event)[0], jets_of(event, 20.0))] == [0] * 4
+
+
+@pytest.mark.parametrize("vertex", [500.0, np.nan])
+def test_particles_that_fly_nowhere_are_where_they_point_to(vertex):
+    columns = {"pt": [0.0, 5.0, 5.0], "eta": [0.0, 0.0, -4.0], "phi": [0.5] * 3, "energy": [5.0, 5.0, 140.0], "charge": [1] * 3}
+    columns = {name: np.array(values) for name, values in columns.items()}
+    track = Events({"element_type": [ElementType.TRACK] * 3, "element_vx": [0.0, vertex, vertex]}, {"element": [0, 3]}, 1)
+    links = Links(np.arange(3), np.arange(3), np.zeros(0))
+    found = particles_of(columns, links, track)
+    assert found.drawable.all()
+    assert found.positions == pytest.approx(project(columns["eta"], columns["phi"], 129.0, 1.479, 317.0) * [[1], [1], [1115 / 317]])
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e38, -1e38])

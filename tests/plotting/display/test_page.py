@@ -81,6 +81,14 @@ def test_the_table_says_what_the_systems_say(event, page):
     assert facts["generator"]["number"] is None
 
 
+def test_generated_jets_that_are_not_finite_are_not_counted(event):
+    pt = event["genjet_pt"].copy()
+    pt[:3] = np.inf, np.nan, 1e30
+    generated = page_data(make_display(event.with_columns({"genjet_pt": pt}), {}), "a")["facts"][0]
+    assert generated["num_jets"] == (pt[2:] >= 20).sum()
+    assert generated["jet_pt"][0] == np.float32(1e30)
+
+
 def test_values_that_are_not_finite_leave_sums_and_jets_alone(event, make_candidates, tmp_path):
     pt = make_candidates(event, np.arange(5))["mlpfcandidate_pt"].copy()
     pt[2] = np.nan

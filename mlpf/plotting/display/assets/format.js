@@ -10,6 +10,8 @@ function number(value, unit = "") {
   return `${text.replace("-", "−")}${unit && " " + unit}`;
 }
 
+const count = (value) => (value === null ? "–" : String(value));
+const charge = (value) => `${value > 0 ? "+" : ""}${value}`.replace("-", "−");
 const angle = (value, unit = "") => `${value.toFixed(3).replace("-", "−")}${unit && " " + unit}`;
 
 // What an object is called: "ECAL cluster", "π⁺", "charged hadron +".
@@ -27,7 +29,7 @@ function describe(key, row) {
   const c = objects[key].columns, lines = [];
   lines.push(["p<sub>T</sub>", number(c.pt[row], "GeV")], ["energy", number(c.energy[row], "GeV")]);
   lines.push(["η, φ", `${angle(c.eta[row])}, ${angle(c.phi[row], "rad")}`]);
-  if (c.charge && (c.charge[row] || key !== "element")) lines.push(["charge", c.charge[row] > 0 ? `+${c.charge[row]}` : number(c.charge[row]).replace(".000", "")]);
+  if (c.charge && (c.charge[row] || key !== "element")) lines.push(["charge", charge(c.charge[row])]);
   if (c.pdgid) lines.push(["pdgId", String(c.pdgid[row]).replace("-", "−")]);
   if (c.layer && c.layer[row]) lines.push(["layer", `${page.names.layer[c.layer[row]] ?? c.layer[row]}${c.depth[row] ? `, depth ${number(c.depth[row])}` : ""}`]);
   if (c.type && objects[key].pathOffsets[row] === objects[key].pathOffsets[row + 1]) lines.push(["position", `${[0, 1, 2].map((i) => number(objects[key].position[3 * row + i])).join(", ")} cm`]);

@@ -48,10 +48,10 @@ function fillFacts() {
   document.getElementById("identity").textContent = page.title;
   const counts = layers.filter((layer) => layer.group === "Elements").map((layer) => `${layer.rows.length} ${layer.title}`);
   const rows = page.facts.map((f) => {
-    const cells = [f.title, number(f.number).replace(/\.\d+$/, ""), number(f.sum_pt, "GeV"), number(f.met, "GeV"), f.met_phi === null ? "–" : angle(f.met_phi), number(f.num_jets).replace(/\.\d+$/, ""), f.jet_pt.map((pt) => number(pt)).join(", ") || "–"];
+    const cells = [f.title, count(f.number), number(f.sum_pt, "GeV"), number(f.met, "GeV"), f.met_phi === null ? "–" : angle(f.met_phi), count(f.num_jets), f.jet_pt.map((pt) => number(pt)).join(", ") || "–"];
     return `<tr>${cells.map((cell) => `<td>${escapeHtml(cell)}</td>`).join("")}</tr>`;
   });
-  const head = "<tr><th></th><th>particles</th><th>Σp<sub>T</sub></th><th>p<sub>T</sub><sup>miss</sup></th><th>its φ</th><th>jets &gt; 20 GeV</th><th>hardest [GeV]</th></tr>";
+  const head = `<tr><th></th><th>particles</th><th>Σp<sub>T</sub></th><th>p<sub>T</sub><sup>miss</sup></th><th>its φ [rad]</th><th>jets &gt; ${page.jets.min_pt} GeV</th><th>hardest [GeV]</th></tr>`;
   const about = [page.source, objects.element ? `${objects.element.size} elements${counts.length ? `: ${counts.join(", ")}` : ""}` : "candidates alone"];
   document.getElementById("facts_table").innerHTML = `<p>${escapeHtml(about.join(" · "))}</p><table><thead>${head}</thead><tbody>${rows.join("")}</tbody></table>`;
 }

@@ -1,7 +1,7 @@
 // The (eta, phi) plane, which goes on a little beyond phi = +-pi: what is near one edge is seen again, paler, beyond the other.
 
 const PHI_TICKS = [-Math.PI, -Math.PI / 2, 0, Math.PI / 2, Math.PI];
-const JET_RADIUS = 0.4;
+const JET_RADIUS = page.jets.radius;
 
 // Diameter [pixels]; the area goes with pt, with an end on either side so that all can be seen.
 const diameter = (pt) => Math.sqrt(Math.min(Math.max(12 * pt, 16), 900));

@@ -35,8 +35,8 @@ function spaceLayer(layer, rows, theme) {
       pathTrace(key, part, color, soft ? 2 : 3.5, { ...(soft ? {} : legend), opacity: soft ? 0.4 : 1 }, look.dash));
   }
   if (look.shape === "particle") {
-    const size = rows.map ? Float32Array.from(rows, (row) => Math.min(4 + 3 * Math.log10(1 + scale(key, row)) * 1.6, 14)) : [];
-    return [pathTrace(key, rows, color, 2, { opacity: 0.9 }, look.dash), { key, rows, trace: points3d(anchors(key, rows), { color, size, symbol: look.symbol_3d, line: { width: 0 } }, legend) }];
+    const size = Float32Array.from(rows, (row) => Math.min(4 + 4.8 * Math.log10(1 + scale(key, row)), 14));
+    return [pathTrace(key, rows, color, 2, { opacity: 0.9 }), { key, rows, trace: points3d(anchors(key, rows), { color, size, symbol: look.symbol_3d, line: { width: 0 } }, legend) }];
   }
   if (look.shape === "cone") {
     const lighting = { ambient: 1, diffuse: 0, specular: 0, fresnel: 0 };

@@ -16,7 +16,6 @@ from mlpf.schema import IDENTITY
 
 RADIUS = 0.4  # as jets
 ONE_IN = 10  # events are compared: a few milliseconds each and system, with pileup twenty, against two for all other metrics
-_LARGEST = 1e6  # GeV; `MeanSums` takes no larger number
 _MAX_PIVOTS = 10_000_000  # of the network simplex; 10 000 particles take some 100 000
 
 
@@ -113,8 +112,8 @@ class EmdSums:
             pt, eta, phi = (events[f"particle_{name}"][true] for name in ("pt", "eta", "phi"))
             distance[k] = event_emd(pt, eta, phi, particles.pt[found], particles.eta[found], particles.phi[found])
             generated[k] = pt.sum(dtype=np.float64)
-        for category, values in enumerate((distance, distance / generated)):
-            self._means.add(np.minimum(values, _LARGEST), {"vertices": vertices[compared]}, np.full(len(compared), category))
+        for category, values in enumerate((distance, distance / np.where(generated > 0, generated, np.nan))):
+            self._means.add(values, {"vertices": vertices[compared]}, np.full(len(compared), category))
 
     def to_json(self, with_vertices: bool) -> dict[str, Any]:
         """Mean distance [GeV], ``all`` and in bins of ``vertices`` if wanted, and mean share of the generated pt, ``normalised``."""

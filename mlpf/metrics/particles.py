@@ -15,7 +15,7 @@ from mlpf.kinematics import delta_phi
 from mlpf.metrics import binning
 from mlpf.metrics.matching import hungarian, nearby_pairs
 from mlpf.metrics.sums import ALL, FractionSums, SpreadSums, Sums
-from mlpf.metrics.systems import MEASURED, Particles, is_charged, measured_positions
+from mlpf.metrics.systems import MEASURED, Particles, from_pileup, is_charged, measured_positions
 from mlpf.schema import ElementType
 
 MAX_DELTA_R = 0.15
@@ -144,7 +144,7 @@ class _Binned(NamedTuple):
             "pt": binning.bin_index(particles.pt, binning.PARTICLE_PT),
             "eta": binning.bin_index(particles.eta, binning.PARTICLE_ETA),
             "vertices": vertices[event_index(particles.offsets)],
-            "origin": np.where(particles.pileup > 0.5, 2, 1),
+            "origin": np.where(from_pileup(particles), 2, 1),
         }
         return cls(np.arange(len(position)), position, bins).select(position >= 0)
 
@@ -157,14 +157,18 @@ class _Binned(NamedTuple):
 
 
 def _residuals(truth: Particles, found: Particles, t: np.ndarray, c: np.ndarray) -> dict[str, np.ndarray]:
-    """Of the pairs of targets t and candidates c."""
+    """Of the pairs of targets t and candidates c; the response to nothing is NaN."""
 
     def of(particles: Particles, name: str, rows: np.ndarray) -> np.ndarray:
         return getattr(particles, name)[rows].astype(np.float64)
 
+    def response(name: str) -> np.ndarray:
+        true = of(truth, name, t)
+        return of(found, name, c) / np.where(true > 0, true, np.nan)
+
     return {
-        "pt_response": of(found, "pt", c) / of(truth, "pt", t),
-        "energy_response": of(found, "energy", c) / of(truth, "energy", t),
+        "pt_response": response("pt"),
+        "energy_response": response("energy"),
         "delta_eta": of(found, "eta", c) - of(truth, "eta", t),
         "delta_phi": delta_phi(of(found, "phi", c), of(truth, "phi", t)),
     }

@@ -101,8 +101,11 @@ class Metrics:
         """Fingerprint (hexadecimal) of which events these are, in any order."""
         return f"{int(self._totals.counts['digest'][0]):016x}"
 
+    @np.errstate(over="ignore", divide="ignore", invalid="ignore")
     def update(self, events: Events, predictions: Mapping[str, Prediction]) -> None:
         """Add events.
+
+        Absurd values, such as targets without energy or an infinite momentum, stop nothing: numbers that they make undefined are left out.
 
         Args:
             events: of a dataset (`schema.DATASET`), with elements, targets, candidates, genjets.

@@ -14,7 +14,9 @@ from mlpf.metrics.quantiles import BinnedSamples, Grid
 from mlpf.metrics.uncertainty import Estimate, fraction, mean_of_sums, spreads
 
 ALL = "all"
-_UNITS = 2.0**20  # to 1 in `MeanSums`
+_BITS = 20
+_UNITS = 2**_BITS  # to 1 in `MeanSums`
+_LARGEST_MEAN = 1e6  # in `MeanSums`
 Bins = Mapping[str, np.ndarray]  # variable -> (N,) what `bin_index` says of each entry
 Edges = Mapping[str, np.ndarray]  # variable -> edges of its bins
 
@@ -54,6 +56,8 @@ class CountSums:
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """See `Sums`."""
         for name, values in self.counts.items():
+            if arrays[name].shape != values.shape:
+                raise ValueError(f"{name}: shape {arrays[name].shape}, expected {values.shape}")
             values += arrays[name]
 
 
@@ -109,10 +113,11 @@ class SpreadSums:
         """Add entries.
 
         Args:
-            values: ``(N,)``, no NaN.
+            values: ``(N,)``; NaN are left out.
             bins: their bin of each variable.
             category: ``(N,)`` 0 to C - 1.
         """
+        values, bins, category = _numbers(values, bins, category)
         position = self.grid.position(values)
         for name, samples in self._samples.items():
             samples.add(category * self._bins[name] + _bin_of(name, bins, category), position, values)
@@ -158,15 +163,16 @@ class SpreadSums:
 class MeanSums(CountSums):
     """Values of which the mean is wanted.
 
-    Sums of float64 numbers depend on the order of events, those of integers do not: values are rounded to 2^-20 (1e-6), and whole and fractional part summed
-    apart, so that neither the sums nor those of squares overflow (values up to 1e6, 8 million of them).
+    Sums of float64 numbers depend on the order of events, those of integers do not: values are rounded to 2^-20 (1e-6), whole and fractional parts are summed
+    apart, and of their products, all below 2^40, the upper and lower 20 bits: so 2^43 entries fit. Values beyond +-1e6 count as that.
 
     Args:
         num_categories: C.
         edges: of the variables' bins.
     """
 
-    _MOMENTS = ("n", "whole", "part", "whole_whole", "whole_part", "part_part")
+    _PRODUCTS = ("whole_whole", "whole_part", "part_part")
+    _MOMENTS = ("n", "whole", "part", *(f"{product}.{bits}" for product in _PRODUCTS for bits in ("upper", "lower")))
 
     def __init__(self, num_categories: int, edges: Edges) -> None:
         self._shapes = {name: (num_categories, size) for name, size in _num_bins(edges)}
@@ -176,13 +182,16 @@ class MeanSums(CountSums):
         """Add entries.
 
         Args:
-            values: ``(N,)``, finite.
+            values: ``(N,)``; NaN are left out.
             bins: their bin of each variable.
             category: ``(N,)`` 0 to C - 1.
         """
+        values, bins, category = _numbers(values, bins, category)
+        values = np.clip(values, -_LARGEST_MEAN, _LARGEST_MEAN)
         whole = np.floor(values).astype(np.int64)
         part = np.rint((values - whole) * _UNITS).astype(np.int64)
-        entries = (np.ones_like(whole), whole, part, whole * whole, whole * part, part * part)
+        products = (whole * whole, whole * part, part * part)
+        entries = (np.ones_like(whole), whole, part, *(bits for product in products for bits in (product >> _BITS, product & (_UNITS - 1))))
         for name in self._shapes:
             for moment, numbers in zip(self._MOMENTS, entries, strict=True):
                 np.add.at(self.counts[f"{name}.{moment}"], (category, _bin_of(name, bins, category)), numbers)
@@ -192,8 +201,19 @@ class MeanSums(CountSums):
         return _per_category({name: self._estimate(name) for name in (ALL, *variables)})
 
     def _estimate(self, name: str) -> Estimate:
-        n, whole, part, whole_whole, whole_part, part_part = (self.counts[f"{name}.{moment}"] for moment in self._MOMENTS)
+        n, whole, part, *products = (self.counts[f"{name}.{moment}"] for moment in self._MOMENTS)
+        whole_whole, whole_part, part_part = (upper * float(_UNITS) + lower for upper, lower in zip(products[::2], products[1::2], strict=True))
         return mean_of_sums(n, whole + part / _UNITS, whole_whole + 2.0 * whole_part / _UNITS + part_part / _UNITS**2)
+
+
+def _numbers(values: np.ndarray, bins: Bins, category: np.ndarray) -> tuple[np.ndarray, Bins, np.ndarray]:
+    """Entries without those that are NaN.
+
+    Such as the energy response to a target without energy: the truth of a dataset of any origin may be absurd somewhere, which is no reason to lose the rest.
+    """
+    if not (undefined := np.isnan(values)).any():
+        return values, bins, category
+    return values[~undefined], {name: index[~undefined] for name, index in bins.items()}, category[~undefined]
 
 
 def _num_bins(edges: Edges) -> Iterator[tuple[str, int]]:

@@ -54,7 +54,7 @@ def read_sums(path: str | Path) -> tuple[tuple[str, ...], Arrays]:
             arrays = {name: file[name] for name in file.files}
     except OSError as error:
         raise MlpfError(f"{path}: cannot be read: {error.strerror or 'not an .npz file'}; evaluate again") from error
-    except (ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:  # RuntimeError: unknown compression or encryption
         raise MlpfError(f"{path}: damaged, or not the sums of an evaluation ({error}); evaluate again") from error
     header = [arrays.pop(name, None) for name in ("format", "bins", "models")]
     if any(values is None for values in header):

@@ -112,5 +112,10 @@ def is_charged(category: np.ndarray) -> np.ndarray:
 
 
 def without_pileup(particles: Particles) -> Particles:
-    """Those that come from the hard event more probably than from pileup."""
-    return particles.select(particles.pileup < 0.5)
+    """Those that do not come from pileup more probably than from the hard event."""
+    return particles.select(~from_pileup(particles))
+
+
+def from_pileup(particles: Particles) -> np.ndarray:
+    """``(P,) bool``: come from pileup more probably than from the hard event (targets: with more of their energy)."""
+    return particles.pileup > 0.5

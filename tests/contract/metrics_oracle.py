@@ -125,7 +125,7 @@ def particles_of(event, system):
     hard = system.endswith("_hard")
     name = {"pf": "rule_based", "targets": "target"}.get(system.removesuffix("_hard"), "model")
     found = [(i, getattr(element, name)) for i, element in enumerate(event.elements)]
-    return [(i, p) for i, p in found if p is not None and not (hard and p.pileup >= 0.5)]
+    return [(i, p) for i, p in found if p is not None and not (hard and p.pileup > 0.5)]
 
 
 def delta_r(a, b):
@@ -235,7 +235,7 @@ def particle_numbers(events, system, bins):
             collisions = [entry[0] for entry in entries] if has_collisions(events) and kind != "right_class" else None
             numbers[kind][name] = _fractions([(entry[1], passed(entry)) for entry in entries], bins, collisions)
         if pileup_known:
-            numbers["efficiency"][name]["hard"] = Fraction([c is not None for _, t, c in of_class if t.pileup < 0.5])
+            numbers["efficiency"][name]["hard"] = Fraction([c is not None for _, t, c in of_class if t.pileup <= 0.5])
             numbers["efficiency"][name]["pileup"] = Fraction([c is not None for _, t, c in of_class if t.pileup > 0.5])
         numbers["residuals"][name] = _residuals(pairs, bins, has_collisions(events))
     return numbers

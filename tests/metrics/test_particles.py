@@ -149,3 +149,14 @@ def test_a_candidate_of_no_known_class_is_nobodys_fake():
     assert summary["efficiency"]["photon"]["all"]["value"] == 1.0  # there is one
     assert summary["right_class"]["photon"]["all"]["value"] == 0.0
     assert all(entry["all"]["n"] == 0 for entry in summary["fake_rate"].values())
+
+
+def test_targets_without_energy_or_direction_have_no_residual_and_stop_nothing():
+    truth = TRUTH._replace(energy=TRUTH.energy * np.array([0, 1, 0, 1]), eta=np.where(np.arange(4) == 1, np.nan, TRUTH.eta))
+    summary = summarise(truth, TRUTH)
+    residuals = summary["residuals"]
+    assert residuals["photon"]["energy_response"]["median"] == {"value": 1.0, "low": None, "high": None, "n": 1}
+    assert residuals["photon"]["pt_response"]["median"]["n"] == 2
+    assert residuals["charged_hadron"]["energy_response"]["median"]["n"] == 1
+    assert residuals["charged_hadron"]["delta_eta"]["median"]["n"] == 1
+    assert summary["efficiency"]["charged_hadron"]["all"]["n"] == 2

@@ -146,6 +146,7 @@ def changed(**arrays):
 
 
 ARRAY_FILE = b"\x93NUMPY\x01\x00v\x00" + b"{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }".ljust(117) + b"\n" + bytes(8)
+DEFLATED, UNKNOWN = b"PK\x01\x02-\x03-\x00\x00\x00\x08", b"PK\x01\x02-\x03-\x00\x00\x00\x63"  # of one file of the archive
 BAD_FILES = {
     "damaged": damaged,
     "cut off": lambda path: path.write_bytes(path.read_bytes()[:-2000]),
@@ -160,6 +161,8 @@ BAD_FILES = {
     "a missing array": changed(**{"totals:events": None}),
     "another array": changed(**{"totals/of/nothing:x": np.zeros(1)}),
     "an array of another shape": changed(**{"totals:vertices": np.zeros(3, dtype=np.int64)}),
+    "an array of another shape that would fit": changed(**{"totals:vertices": np.zeros(1, dtype=np.int64)}),
+    "an unknown compression": lambda path: path.write_bytes(UNKNOWN.join(path.read_bytes().rsplit(DEFLATED, 1))),
     "missing": lambda path: path.unlink(),
     "a folder": lambda path: (path.unlink(), path.mkdir()),
 }
@@ -289,3 +292,17 @@ def test_memory_is_flat(events):
     before = {name: {key: array.nbytes for key, array in part.arrays().items()} for name, part in metrics._parts().items()}
     metrics.update(events, {"model": predict(events)})  # the same bins again
     assert before == {name: {key: array.nbytes for key, array in part.arrays().items()} for name, part in metrics._parts().items()}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 0.0])
+def test_an_absurd_truth_costs_its_own_numbers_only(events, value):
+    absurd = {}
+    for name in ("target_pt", "target_eta", "target_energy", "genjet_pt", "genjet_eta", "genjet_energy", "genmet_pt", "genmet_phi"):
+        absurd[name] = events[name].copy()
+        absurd[name][::10] = value
+    said = predict(events)
+    metrics = Metrics(["model"])
+    metrics.update(events.with_columns(absurd), {"model": said})
+    results = metrics.results()
+    json.dumps(results, allow_nan=False)
+    assert results["particles"]["model"]["residuals"]["photon"]["pt_response"]["median"]["value"] == 1.0

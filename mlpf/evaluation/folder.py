@@ -8,8 +8,9 @@ from typing import Any
 
 from mlpf.errors import MlpfError
 from mlpf.evaluation.timing import Timing
+from mlpf.metrics.definitions import DEFINITIONS
 from mlpf.metrics.scores import DEFINITIONS as CLASSIFICATION
-from mlpf.metrics.summary import DEFINITIONS, Metrics
+from mlpf.metrics.summary import Metrics
 from mlpf.metrics.sums_file import read_sums, write_sums
 from mlpf.plotting.report import write_report
 from mlpf.plotting.summary import draw_summary

@@ -6,7 +6,7 @@ from mlpf.metrics.quantiles import Grid
 
 PARTICLE_PT = np.array([0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0])  # GeV
 PARTICLE_ETA = np.linspace(-5.0, 5.0, 21)
-JET_PT = np.array([20.0, 30.0, 50.0, 80.0, 120.0, 200.0, 400.0])  # GeV, of the generated jet
+JET_PT = np.array([20.0, 30.0, 50.0, 80.0, 120.0, 200.0, 400.0])  # GeV
 JET_ETA = np.array([-5.0, -4.0, -3.0, -2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0])
 MET = np.array([10.0, 20.0, 40.0, 60.0, 80.0, 100.0, 200.0])  # GeV, generated
 VERTICES = np.array([0.0, 1.0, 20.0, 40.0, 60.0, 80.0, 100.0, 140.0, 200.0])  # pileup collisions; the first bin is none
@@ -21,5 +21,5 @@ FINE_NUMBER = Grid(center=0.0, scale=1.0, largest=1e5, step=0.005)  # whole numb
 
 
 def bin_index(x: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """``(N,) int64``: i + 1 where ``edges[i] <= x < edges[i + 1]``, 0 below the first edge, ``len(edges)`` above the last and for NaN."""
+    """``(N,) int64``: i + 1 where ``edges[i] <= x < edges[i + 1]``, 0 below the first edge, ``len(edges)`` from the last on and for NaN."""
     return np.digitize(x, edges)

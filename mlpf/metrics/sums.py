@@ -1,7 +1,7 @@
 """What streams of entries leave behind: fractions, widths and means of C categories, overall and in bins of variables.
 
 All of it is counts and sums of fixed size that add up: however events are cut into chunks or shared by jobs, the same events give the same numbers, bit by bit.
-Entries outside all bins of a variable count overall only.
+Entries outside all bins of a variable, and at its last edge, count overall only.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

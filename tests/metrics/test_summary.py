@@ -9,7 +9,8 @@ from mlpf.errors import MlpfError
 from mlpf.events import Events, offsets_from_counts
 from mlpf.features import consumer_elements
 from mlpf.metrics import binning
-from mlpf.metrics.summary import DEFINITIONS, Metrics
+from mlpf.metrics.definitions import DEFINITIONS
+from mlpf.metrics.summary import Metrics
 
 
 def candidates_from_targets(events, scale=1.0, pileup=0.0):

@@ -9,17 +9,16 @@ from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.patches import Circle, Rectangle
 
 from mlpf.events import Events
+from mlpf.plotting.display.objects import TRACKS
 from mlpf.plotting.display.paths import fly
 from mlpf.plotting.looks import ELEMENT_STYLES
 from mlpf.plotting.style import BLUE, GREY
-from mlpf.schema import ElementType
 from mlpf.simulation.propagation import ECAL_BARREL_ETA, ECAL_RADIUS, ECAL_Z, MAX_HF_ETA
 
 LONGEST = 70.0  # cm, length of the highest bar
 MAX_RADIUS, MAX_Z = ECAL_RADIUS + LONGEST + 6.0, ECAL_Z + LONGEST + 6.0  # cm, what is seen
 NUM_PHI_BINS, NUM_ETA_BINS = 72, 120  # about an HCAL tower of CMS, 0.087 x 0.087
 MANY_TRACKS = 300  # drawn thinner, and as pixels in files of vectors
-TRACKS = (ElementType.TRACK, ElementType.GSF)
 CLUSTER_STYLES = tuple(look for look in ELEMENT_STYLES if not set(look.types).intersection(TRACKS))
 
 

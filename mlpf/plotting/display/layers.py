@@ -23,7 +23,7 @@ class Look(NamedTuple):
         symbol_3d: in space, where there are eight.
         shape: in space: ``track``, ``particle`` (path with a marker at its end), ``tower``, ``point`` or ``cone``.
         size: of a tower's base [cm].
-        dash: of a track; plotly's dashes are so long in space that only "dot" leaves a part of each track.
+        dashed: of a track.
     """
 
     color: str
@@ -31,7 +31,7 @@ class Look(NamedTuple):
     symbol_3d: str = "circle"
     shape: str = "point"
     size: float = 0.0
-    dash: str = "solid"
+    dashed: bool = False
 
 
 class Layer(NamedTuple):
@@ -59,7 +59,7 @@ class Layer(NamedTuple):
 
 _ELEMENTS = {  # sizes: two crystals of the ECAL, towers of the HCAL and the HF
     "TRACK": ("tracks", (ElementType.TRACK,), Look(BLUE, "triangle-up", shape="track")),
-    "GSF": ("GSF tracks", (ElementType.GSF,), Look(PURPLE, "triangle-down", shape="track", dash="dot")),
+    "GSF": ("GSF tracks", (ElementType.GSF,), Look(PURPLE, "triangle-down", shape="track", dashed=True)),
     "ECAL": ("ECAL clusters", (ElementType.ECAL,), Look(ORANGE, "square", shape="tower", size=5.0)),
     "HCAL": ("HCAL clusters", (ElementType.HCAL,), Look(RED, "hexagon", shape="tower", size=13.0)),
     "HO": ("HO clusters", (ElementType.HO,), Look(RED, "hexagon-open", shape="tower", size=30.0)),

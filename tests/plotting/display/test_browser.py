@@ -123,6 +123,7 @@ def test_pointing_at_an_object_shows_its_values_and_a_click_its_links(page, even
         digits = 0 if pt >= 100 else 1 if pt >= 10 else 2
         assert f"{pt:.{digits}f} GeV" in text
         assert f"{eta:.3f}, {phi:.3f} rad".replace("-", "−") in text
+    assert page.evaluate("[-1, 0, 1].map(charge)") == ["−1", "0", "+1"]
     page.mouse.click(x, y)
     settle(page)
     chosen = page.evaluate("chosenObjects().map(({ key, row }) => [key, objects[key].columns.pt[row]])")
@@ -143,6 +144,24 @@ def test_the_slider_hides_what_is_soft(page, event):
     kept = (event["element_type"] == 5) & (event["element_pt"] >= threshold)
     assert page.inner_text("[data-count=HCAL]") == f"{kept.sum()} of {(event['element_type'] == 5).sum()}"
     assert page.evaluate("plot('space').data.find((trace) => trace.name === 'HCAL clusters').x.length") == 8 * kept.sum()
+
+
+def test_every_path_is_drawn_from_its_first_point_on_and_dashes_leave_gaps(page):
+    lines = """(kind) => Object.keys(objects).flatMap((key) => Array.from({ length: objects[key].size }, (_, row) => {
+      const { path, pathOffsets } = objects[key], stroke = new Stroke(), add = { addPath, addDashes }[kind];
+      const length = (points) => points.slice(1).reduce((sum, point, i) => sum + (Math.hypot(...point.map((value, axis) => value - points[i][axis])) || 0), 0);
+      const whole = Array.from({ length: pathOffsets[row + 1] - pathOffsets[row] }, (_, i) => [...path.slice(3 * (pathOffsets[row] + i)).slice(0, 3)]);
+      add(stroke, key, row);
+      const drawn = stroke.x.map((x, i) => [stroke.y[i], stroke.z[i], x]);
+      return drawn.length ? [length([drawn[0], whole[0]]), length(drawn) / length(whole)] : null;
+    })).filter((found) => found)"""
+    for kind, share in (("addPath", 1.0), ("addDashes", 0.6)):
+        starts, shares = np.array(page.evaluate(lines, kind)).T
+        assert len(starts) > 100
+        assert starts == pytest.approx(0.0)
+        assert shares == pytest.approx(share, abs=1e-3)
+    dashes = page.evaluate("[...new Set(plot('space').data.map((trace) => trace.line?.dash).filter((dash) => dash))]")
+    assert dashes == []  # plotly's own, which hide whole paths
 
 
 def test_what_is_at_the_edge_of_phi_is_seen_on_both_sides(page):

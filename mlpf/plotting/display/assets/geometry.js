@@ -2,6 +2,7 @@
 
 const TOWER_LENGTH = 12, MAX_TOWER = 220; // cm per root of GeV
 const HALF_LENGTH = 1300, HALF_WIDTH = 330; // cm that are inside the axes in space
+const DASH = 12; // cm from one dash to the next
 const EDGE = 0.5; // rad that the (eta, phi) plane goes on beyond phi = +-pi
 
 // A line through points, NaN between its parts.
@@ -16,6 +17,18 @@ function addPath(stroke, key, row) {
   const { path, pathOffsets } = objects[key];
   for (let i = pathOffsets[row]; i < pathOffsets[row + 1]; i++) stroke.point(path[3 * i], path[3 * i + 1], path[3 * i + 2], row);
   if (pathOffsets[row] < pathOffsets[row + 1]) stroke.end();
+}
+
+// The same in dashes of our own: those of plotly grow with the length of all paths together, until whole paths fall into a gap.
+function addDashes(stroke, key, row) {
+  const { path, pathOffsets } = objects[key];
+  for (let i = pathOffsets[row] + 1; i < pathOffsets[row + 1]; i++) {
+    const from = path.subarray(3 * i - 3, 3 * i), step = [0, 1, 2].map((axis) => path[3 * i + axis] - from[axis]), dashes = Math.ceil(Math.hypot(...step) / DASH);
+    for (let dash = 0; dash < dashes; dash++) {
+      for (const part of [dash / dashes, (dash + 0.6) / dashes]) stroke.point(...step.map((length, axis) => from[axis] + part * length), row);
+      stroke.end();
+    }
+  }
 }
 
 const BOX_FACES = [[0, 1, 2], [0, 2, 3], [4, 6, 5], [4, 7, 6], [0, 4, 5], [0, 5, 1], [1, 5, 6], [1, 6, 2], [2, 6, 7], [2, 7, 3], [3, 7, 4], [3, 4, 0]];

@@ -32,7 +32,7 @@ function spaceLayer(layer, rows, theme) {
   if (look.shape === "track") {
     const { pt } = objects[key].columns;
     return [rows.filter((row) => pt[row] >= HARD_PT), rows.filter((row) => !(pt[row] >= HARD_PT))].map((part, soft) =>
-      pathTrace(key, part, color, soft ? 2 : 3.5, { ...(soft ? {} : legend), opacity: soft ? 0.4 : 1 }, look.dash));
+      pathTrace(key, part, color, soft ? 2 : 3.5, { ...(soft ? {} : legend), opacity: soft ? 0.4 : 1 }, look.dashed ? addDashes : addPath));
   }
   if (look.shape === "particle") {
     const size = Float32Array.from(rows, (row) => Math.min(4 + 4.8 * Math.log10(1 + scale(key, row)), 14));
@@ -46,10 +46,10 @@ function spaceLayer(layer, rows, theme) {
   return [{ key, rows, trace: points3d(anchors(key, rows), { color, size: Float32Array.from(rows, (row) => Math.min(3 + 2 * Math.log10(1 + scale(key, row)), 9)), symbol: look.symbol_3d, line: { width: 0 } }, legend) }];
 }
 
-function pathTrace(key, rows, color, width, more, dash = "solid") {
+function pathTrace(key, rows, color, width, more, add = addPath) {
   const stroke = new Stroke();
-  for (const row of rows) addPath(stroke, key, row);
-  return { key, rows: stroke.rows, trace: line3d(stroke.coordinates, color, width, { ...more, line: { color, width, dash } }) };
+  for (const row of rows) add(stroke, key, row);
+  return { key, rows: stroke.rows, trace: line3d(stroke.coordinates, color, width, more) };
 }
 
 function anchors(key, rows) {

@@ -38,6 +38,14 @@ def test_the_ratio_is_taken_where_there_is_missing_momentum():
     assert summary["ratio"]["all"]["median"]["n"] == 1
 
 
+@pytest.mark.parametrize(("genmet", "number"), [(9.9, 0), (10.1, 1)])
+def test_little_missing_momentum_has_no_ratio(genmet, number):
+    sums = MissingMomentumSums()
+    events = EVENTS.with_columns({"genmet_pt": np.array([genmet, 0.0])})
+    sums.update(events, FOUND, np.zeros(2), np.zeros(2), np.zeros(2, dtype=np.int64))
+    assert sums.to_json(())["ratio"]["all"]["median"]["n"] == number
+
+
 def test_residuals_are_those_of_both_components():
     residual = summarise_met(FOUND)["residual"]
     assert residual["all"]["median"]["n"] == 4  # px and py of two events
@@ -54,7 +62,7 @@ def test_missing_momentum_is_told_apart_by_pileup_collisions():
 
 def test_ht_sums_central_jets_above_30_gev():
     offsets = np.array([0, 4, 4])
-    generated = JetSet(np.array([100.0, 50.0, 29.0, 80.0]), np.array([0.0, 2.4, 0.0, 2.6]), np.zeros(4), np.zeros(4), offsets)
+    generated = JetSet(np.array([100.0, 50.0, 29.0, 80.0]), np.array([0.0, -2.4, 0.0, -2.6]), np.zeros(4), np.zeros(4), offsets)
     assert scalar_sum(generated).tolist() == [150.0, 0.0]
     summary = summarise_met(FOUND, generated._replace(pt=generated.pt * 0.9), generated)
     assert summary["ht_ratio"]["median"] == pytest.approx({"value": 0.9, "low": None, "high": None, "n": 1})

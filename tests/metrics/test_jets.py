@@ -65,6 +65,21 @@ def test_two_candidates_of_one_jet_count_once_and_the_other_is_impure():
     assert summary["response"]["all"]["median"]["n"] == 1
 
 
+@pytest.mark.parametrize(("mass", "number"), [(0.9, 0), (1.1, 1)])
+def test_jets_almost_without_mass_have_no_mass_response(mass, number):
+    truth = jets((40, 1.0, 3.1, mass))
+    summary = summarise(truth, truth)["central"]
+    assert summary["mass_response"]["all"]["median"]["n"] == number
+    assert summary["response"]["all"]["median"]["n"] == 1
+
+
+@pytest.mark.parametrize(("eta", "region"), [(2.49, "central"), (2.5, "forward"), (-2.5, "forward"), (-4.99, "forward"), (5.0, None), (-5.0, None)])
+def test_regions_end_at_their_edges_on_both_sides(eta, region):
+    truth = jets((40, eta, 0.0, 5))
+    numbers = {name: of_region["matched"]["all"]["n"] for name, of_region in summarise(truth, truth).items()}
+    assert numbers == {name: int(name == region) for name in ("central", "forward")}
+
+
 def test_jets_of_other_events_do_not_match():
     truth, found = jets((100, 0, 1, 10), counts=[1, 0]), jets((100, 0, 1, 10), counts=[0, 1])
     assert summarise(truth, found)["central"]["matched"]["all"]["value"] == 0.0

@@ -60,7 +60,8 @@ def _of_particles(title: str, objects: Objects) -> Facts:
     pt, eta, phi, energy = (objects.columns[name][kept].astype(np.float64) for name in ("pt", "eta", "phi", "energy"))
     x, y = -(pt * np.cos(phi)).sum(), -(pt * np.sin(phi)).sum()
     jets = cluster_jets(pt, eta, phi, energy, np.array([0, len(pt)]), radius=JET_RADIUS)
-    return Facts(title, len(objects), float(pt.sum()), float(np.hypot(x, y)), float(np.arctan2(y, x)), *_hardest(jets.pt))
+    met = float(np.hypot(x, y))
+    return Facts(title, len(objects), float(pt.sum()), met, float(np.arctan2(y, x)) if met > 0 else np.nan, *_hardest(jets.pt))
 
 
 def _hardest(pt: np.ndarray) -> tuple[float, list[float]]:

@@ -124,6 +124,9 @@ def test_pointing_at_an_object_shows_its_values_and_a_click_its_links(page, even
         assert f"{pt:.{digits}f} GeV" in text
         assert f"{eta:.3f}, {phi:.3f} rad".replace("-", "−") in text
     assert page.evaluate("[-1, 0, 1].map(charge)") == ["−1", "0", "+1"]
+    assert page.evaluate("[0, 0.0004, 0.012, -1.5, 123.4, 2e6, NaN].map((value) => number(value, 'cm'))") == [
+        "0 cm", "4.00e−4 cm", "0.012 cm", "−1.50 cm", "123 cm", "2.00e+6 cm", "–",
+    ]  # fmt: skip
     page.mouse.click(x, y)
     settle(page)
     chosen = page.evaluate("chosenObjects().map(({ key, row }) => [key, objects[key].columns.pt[row]])")

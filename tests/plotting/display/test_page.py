@@ -115,7 +115,7 @@ def test_an_event_of_nothing_makes_a_page(layout, tmp_path):
     write_page(make_display(nothing, {}), tmp_path / "a.html", "a")
     page = data_of(tmp_path / "a.html")
     assert page["layers"] == []
-    assert [fact["number"] for fact in page["facts"][1:]] == [0, 0]
+    assert [(fact["number"], fact["met"], fact["met_phi"]) for fact in page["facts"][1:]] == [(0, 0.0, None)] * 2
 
 
 def test_an_ntuple_with_everything_makes_a_page(tmp_path):

@@ -189,7 +189,7 @@ function start() {
   fillLayers(state);
   fillFacts();
   const slider = plot("min_pt"), label = plot("min_pt_value");
-  const showThreshold = () => { label.textContent = state.minPt > 0 ? number(state.minPt, "GeV") : "0 GeV"; };
+  const showThreshold = () => { label.textContent = number(state.minPt, "GeV"); };
   slider.value = sliderOf(state.minPt);
   showThreshold();
   slider.addEventListener("input", () => { state.minPt = thresholdOf(Number(slider.value)); showThreshold(); draw(); });

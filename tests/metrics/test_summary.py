@@ -307,3 +307,22 @@ def test_an_absurd_truth_costs_its_own_numbers_only(events, value):
     results = metrics.results()
     json.dumps(results, allow_nan=False)
     assert results["particles"]["model"]["residuals"]["photon"]["pt_response"]["median"]["value"] == 1.0
+
+
+def test_models_beside_each_other_are_the_later_ones_where_they_are_in_both(events):
+    few = events.slice(0, 5)
+    earlier, later = collect(few, models=("one", "two")), collect(few, models=("two", "three"), scale=0.9)
+    both = earlier.beside(later)
+    assert both.models == ("one", "two", "three")
+    responses = [both.results()["met"][name]["ratio"]["all"]["median"]["value"] for name in both.models]
+    assert responses == pytest.approx([1.0, 0.9, 0.9], abs=1e-5)
+    with pytest.raises(AssertionError, match="different events"):
+        earlier.beside(collect(events.slice(1, 6)))
+
+
+def test_the_digest_tells_events_with_fewer_elements(events):
+    one = events.slice(0, 1)
+    number = one.size("element") - 1
+    columns = {name: values[:number] if len(values) == number + 1 else values for name, values in one.columns.items()}
+    shorter = Events(columns, one.offsets | {"element": np.array([0, number])}, 1, layout=schema.DATASET)
+    assert collect(shorter).events_digest != collect(one).events_digest

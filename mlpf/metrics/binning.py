@@ -9,7 +9,7 @@ PARTICLE_ETA = np.linspace(-5.0, 5.0, 21)
 JET_PT = np.array([20.0, 30.0, 50.0, 80.0, 120.0, 200.0, 400.0])  # GeV
 JET_ETA = np.array([-5.0, -4.0, -3.0, -2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0])
 MET = np.array([10.0, 20.0, 40.0, 60.0, 80.0, 100.0, 200.0])  # GeV, generated
-VERTICES = np.array([0.0, 1.0, 20.0, 40.0, 60.0, 80.0, 100.0, 140.0, 200.0])  # pileup collisions; the first bin is none
+VERTICES = np.array([0.0, 1.0, 20.0, 40.0, 60.0, 80.0, 100.0, 140.0, 200.0, 300.0])  # pileup collisions; the first bin is none
 
 RESPONSE = np.linspace(0.0, 2.0, 51)  # histograms; what lies outside is counted in the tails
 RESIDUAL = np.linspace(-100.0, 100.0, 41)  # GeV, missing momentum

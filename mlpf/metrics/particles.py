@@ -81,7 +81,7 @@ class ParticleSums:
         variables = {"pt": binning.PARTICLE_PT, "eta": binning.PARTICLE_ETA, "vertices": binning.VERTICES}
         self._fractions = {
             "efficiency": FractionSums(len(MEASURED), {**variables, "origin": _ORIGIN}),
-            "fake_rate": FractionSums(len(MEASURED), variables),
+            "fake_rate": FractionSums(len(MEASURED), {**variables, "origin": _ORIGIN}),
             "right_class": FractionSums(len(MEASURED), variables),
         }
         self._residuals = {
@@ -104,6 +104,7 @@ class ParticleSums:
         is_matched = np.zeros(len(found.pt), dtype=bool)
         is_matched[partner[matched]] = True
         candidates = _Binned.of(found, vertices)
+        candidates.bins["origin"] = _origin_of_elements(truth, found)[candidates.row]
         self._fractions["fake_rate"].add(~is_matched[candidates.row], *candidates.where())
         both = lost_or_found.select(matched[lost_or_found.row])
         t, c = both.row, partner[both.row]
@@ -116,12 +117,12 @@ class ParticleSums:
 
         Args:
             variables: those of pt, eta and vertices that are shown.
-            has_pileup: show the efficiency of targets of pileup and of others.
+            has_pileup: show the efficiency of targets of pileup and of others, and fakes by the target of their element.
         """
-        origin = ("origin",) if has_pileup else ()
-        summary = {name: _by_class(sums.to_json((*variables, *(origin if name == "efficiency" else ())))) for name, sums in self._fractions.items()}
-        if has_pileup:
-            for of_class in summary["efficiency"].values():
+        by_origin = ("efficiency", "fake_rate") if has_pileup else ()
+        summary = {name: _by_class(sums.to_json((*variables, *(("origin",) if name in by_origin else ())))) for name, sums in self._fractions.items()}
+        for name in by_origin:
+            for of_class in summary[name].values():
                 of_class["hard"], of_class["pileup"] = of_class.pop("origin")
         residuals: dict[str, dict[str, Any]] = {name: {} for name in MEASURED}
         for quantity, sums in self._residuals.items():
@@ -154,6 +155,13 @@ class _Binned(NamedTuple):
     def where(self) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Bins and categories, as sums take them."""
         return self.bins, self.position
+
+
+def _origin_of_elements(truth: Particles, found: Particles) -> np.ndarray:
+    """Bin in `_ORIGIN` of the target on each candidate's element, 0 where it has none."""
+    origin = np.zeros(1 + max(truth.element.max(initial=0), found.element.max(initial=0)), dtype=np.int64)
+    origin[truth.element] = np.where(from_pileup(truth), 2, 1)
+    return origin[found.element]
 
 
 def _residuals(truth: Particles, found: Particles, t: np.ndarray, c: np.ndarray) -> dict[str, np.ndarray]:

@@ -215,12 +215,13 @@ def has_collisions(events):
 
 def particle_numbers(events, system, bins):
     """Per particle: one-to-one matching, efficiencies, fakes and residuals."""
-    truths, found = [], []  # (number of collisions, target, candidate or None); (number of collisions, candidate, is matched)
+    truths, found = [], []  # (number of collisions, target, candidate or None); (number of collisions, candidate, is matched, target of its element or None)
     for event in events:
         matched, n = match(event, system), -1 if event.num_pileup is None else event.num_pileup
         taken = {c[0] for c in matched.values()}
         truths += [(n, t, matched[i][1] if i in matched else None) for i, t in particles_of(event, "targets")]
-        found += [(n, c, i in taken) for i, c in particles_of(event, system)]
+        target_at = dict(particles_of(event, "targets"))
+        found += [(n, c, i in taken, target_at.get(i)) for i, c in particles_of(event, system)]
     numbers = {"efficiency": {}, "fake_rate": {}, "right_class": {}, "residuals": {}}
     pileup_known = any(t.pileup > 0.5 for _, t, _ in truths)
     for name, category in classes().items():
@@ -237,6 +238,8 @@ def particle_numbers(events, system, bins):
         if pileup_known:
             numbers["efficiency"][name]["hard"] = Fraction([c is not None for _, t, c in of_class if t.pileup <= 0.5])
             numbers["efficiency"][name]["pileup"] = Fraction([c is not None for _, t, c in of_class if t.pileup > 0.5])
+            numbers["fake_rate"][name]["hard"] = Fraction([not is_matched for _, _, is_matched, t in fakes if t and t.pileup <= 0.5])
+            numbers["fake_rate"][name]["pileup"] = Fraction([not is_matched for _, _, is_matched, t in fakes if t and t.pileup > 0.5])
         numbers["residuals"][name] = _residuals(pairs, bins, has_collisions(events))
     return numbers
 

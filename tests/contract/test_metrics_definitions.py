@@ -363,7 +363,7 @@ def test_collisions_have_bins_and_no_others_where_they_are_unknown():
 
     collisions = (0, 1, 19, 20, 55, 199, -1)
     results = measure([Event(photons(lost), num_pileup=n) for lost, n in zip((0, 1, 2, 3, 4, 5, 5), collisions, strict=True)])
-    assert results["bins"]["vertices"] == [0, 1, 20, 40, 60, 80, 100, 140, 200]
+    assert results["bins"]["vertices"] == [0, 1, 20, 40, 60, 80, 100, 140, 200, 300]
     efficiency = results["particles"]["model"]["efficiency"]["photon"]["vertices"]
     assert [(e["value"], e["n"]) for e in efficiency if e["n"]] == [(1.0, 5), (0.7, 10), (0.4, 5), (pytest.approx(0.2), 5), (0.0, 5)]
     assert results["particles"]["model"]["efficiency"]["photon"]["all"]["n"] == 5 * len(collisions)

@@ -56,8 +56,8 @@ def test_residuals_are_those_of_both_components():
 
 def test_missing_momentum_is_told_apart_by_pileup_collisions():
     summary = summarise_met(FOUND, num_pileup=(70, 70))
-    assert [entry["n"] for entry in summary["residual"]["vertices"]["median"]] == [0, 0, 0, 0, 4, 0, 0, 0]
-    assert [entry["n"] for entry in summary["ratio"]["vertices"]["median"]] == [0, 0, 0, 0, 1, 0, 0, 0]
+    assert [entry["n"] for entry in summary["residual"]["vertices"]["median"]] == [0, 0, 0, 0, 4, 0, 0, 0, 0]
+    assert [entry["n"] for entry in summary["ratio"]["vertices"]["median"]] == [0, 0, 0, 0, 1, 0, 0, 0, 0]
 
 
 def test_ht_sums_central_jets_above_30_gev():

@@ -101,7 +101,7 @@ def test_jets_are_told_apart_by_eta_and_pileup_collisions():
     assert {i: entry["value"] for i, entry in enumerate(by_eta) if entry["n"]} == pytest.approx({5: 0.9, 10: 1.2})
     assert {i: entry["value"] for i, entry in enumerate(by_vertices) if entry["n"]} == pytest.approx({2: 1.0, 3: 1.3})
     assert {i: entry["n"] for i, entry in enumerate(summary["forward"]["matched"]["eta"]) if entry["n"]} == {15: 1}
-    assert [entry["n"] for entry in summary["central"]["purity"]["vertices"]] == [0, 0, 2, 1, 0, 0, 0, 0]
+    assert [entry["n"] for entry in summary["central"]["purity"]["vertices"]] == [0, 0, 2, 1, 0, 0, 0, 0, 0]
 
 
 def test_jets_of_unknown_pileup_count_overall_only():

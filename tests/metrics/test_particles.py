@@ -116,6 +116,14 @@ def test_efficiency_of_pileup_is_told_apart():
     assert "pileup" not in summarise(TRUTH, TRUTH)["efficiency"]["photon"]
 
 
+def test_fakes_are_told_apart_by_the_target_of_their_element():
+    truth = particles((0, PHOTON, 3, 0.0, 0.0), (1, PHOTON, 3, 1.0, 0.0), (2, PHOTON, 3, 2.0, 0.0), counts=[3])
+    truth = truth._replace(pileup=np.array([0.0, 0.9, 0.9], dtype=np.float32))
+    found = particles((0, PHOTON, 3, 0.0, 0.0), (1, PHOTON, 3, 1.5, 0.0), (2, PHOTON, 3, 2.0, 0.0), (3, PHOTON, 3, -2.0, 0.0), counts=[4])
+    fakes = summarise(truth, found, has_pileup=True)["fake_rate"]["photon"]
+    assert [(fakes[part]["value"], fakes[part]["n"]) for part in ("all", "hard", "pileup")] == [(0.5, 4), (0.0, 1), (0.5, 2)]  # the last has no target
+
+
 def test_residuals_are_told_apart_by_pt_eta_and_pileup_collisions():
     truth = particles((0, PHOTON, 3, -1.2, 0.0), (1, PHOTON, 3, 1.2, 0.0), (2, PHOTON, 7, -1.2, 0.0), (3, PHOTON, 3, 1.2, 0.0), counts=[2, 1, 1])
     scale = np.array([0.9, 1.1, 1.3, 0.7])
@@ -132,7 +140,7 @@ def test_residuals_are_told_apart_by_pt_eta_and_pileup_collisions():
     assert medians("energy_response", "vertices") == {2: np.mean([0.81, 1.21]), 3: 1.69}
     assert medians("delta_eta", "pt") == {3: 0.01, 4: 0.02}
     assert summary["efficiency"]["photon"]["vertices"][2]["n"] == 2
-    assert [entry["n"] for entry in summary["fake_rate"]["photon"]["vertices"]] == [0, 0, 2, 1, 0, 0, 0, 0]
+    assert [entry["n"] for entry in summary["fake_rate"]["photon"]["vertices"]] == [0, 0, 2, 1, 0, 0, 0, 0, 0]
 
 
 def test_particles_outside_all_bins_count_overall():

@@ -9,7 +9,7 @@ from mlpf.metrics import binning
 from mlpf.schema import CLASS_NAMES
 
 CLASSES = [name for name in CLASS_NAMES if name not in ("none", "tau")]
-VERTICES = [0.0, 1.0, 20.0, 40.0, 60.0, 80.0, 100.0, 140.0, 200.0]
+VERTICES = [0.0, 1.0, 20.0, 40.0, 60.0, 80.0, 100.0, 140.0, 200.0, 300.0]
 JET_ETA = [-5.0, -4.0, -3.0, -2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0]
 BINS = {
     **{name.lower(): getattr(binning, name).tolist() for name in ("PARTICLE_PT", "PARTICLE_ETA", "JET_PT", "MET", "RESPONSE", "RESIDUAL")},

@@ -64,8 +64,9 @@ def particles(entry: Results) -> list[Group]:
     section, found = entry.get("particles"), []
     for name, title in CLASSIFICATION_TITLES.items():
         rows = [row(text, section, (quantity, name, "all"), GOOD[quantity]) for quantity, text in _COUNTED.items()]
-        rows.append(row("efficiency, hard event", section, ("efficiency", name, "hard"), "high"))
-        rows.append(row("efficiency, pileup", section, ("efficiency", name, "pileup"), "high"))
+        for origin, words in (("hard", "hard event"), ("pileup", "pileup")):
+            rows.append(row(f"efficiency, {words}", section, ("efficiency", name, origin), "high"))
+            rows.append(row(f"fake rate, element of {words}", section, ("fake_rate", name, origin), "low"))
         for residual, text in (("pt_response", "pT response"), ("energy_response", "energy response"), ("delta_eta", "Δη"), ("delta_phi", "Δφ")):
             for quantity, words in _QUANTITIES.items():
                 good = "zero" if residual.startswith("delta") and quantity == "median" else GOOD[quantity]

@@ -44,13 +44,13 @@ def test_systems_come_in_their_order_and_a_missing_section_is_empty(make_entry):
 
 def test_the_range_of_pileup_is_that_of_the_bins_with_events(make_entry):
     entry = make_entry(with_pileup=True)
-    assert Summary(entry).pileup_range() == (0, 200)
+    assert Summary(entry).pileup_range() == (0, 300)
     for met in entry["met"].values():
         iqr = met["residual"]["vertices"]["iqr"]
         met["residual"]["vertices"]["iqr"] = [{**estimate, "n": 10 if i in (4, 5) else 0} for i, estimate in enumerate(iqr)]
     assert Summary(entry).pileup_range() == (60, 100)
     del entry["met"]
-    assert Summary(entry).pileup_range() == (0, 200)
+    assert Summary(entry).pileup_range() == (0, 300)
 
 
 def test_classes_are_those_among_the_targets(make_entry):

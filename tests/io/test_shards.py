@@ -112,7 +112,7 @@ def test_a_folder_without_manifest_is_no_dataset(tmp_path):
 
 def test_another_schema_is_refused(dataset):
     damage_manifest(dataset, schema_digest="0123")
-    with pytest.raises(DatasetError, match="made with schema 3 \\(0123\\)"):
+    with pytest.raises(DatasetError, match=rf"made with schema {schema.SCHEMA_VERSION} \(0123\)"):
         ShardedDataset(dataset)
 
 

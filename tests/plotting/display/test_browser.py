@@ -218,10 +218,13 @@ def test_cameras_move_the_picture(page):
     assert (pixels(page, "#space") != seen[-1]).any()
     eye = "Object.values(plot('space')._fullLayout.scene._scene.getCamera().eye)"
     turned = page.evaluate(eye)
+    while (still := page.evaluate(eye)) != pytest.approx(turned, abs=1e-3):  # a turn comes to rest slowly
+        turned = still
+        settle(page)
     for _ in range(2):  # off and on again
         page.click("[data-layer=TRACK]")
         settle(page)
-    assert page.evaluate(eye) == pytest.approx(turned, abs=0.1)  # a turn comes to rest slowly
+    assert page.evaluate(eye) == pytest.approx(turned, abs=0.1)
 
 
 def test_a_page_follows_the_systems_theme_and_may_show_nothing(open_page, tmp_path):

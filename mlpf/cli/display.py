@@ -48,7 +48,7 @@ def run(
 
     Example: [bold]mlpf display data/ttbar.root --event 87 --output output/event.html[/]
 
-    Example: [bold]mlpf display output/dataset --event 3 --predictions tiny=output/evaluation/predictions.parquet --output output/event.html[/]
+    Example: [bold]mlpf display output/dataset --event 87 --predictions tiny=output/evaluation/predictions.parquet --output output/event.html[/]
 
     Example: [bold]mlpf display data/ttbar.root --event 87 --output output/event.png[/]
 

@@ -16,14 +16,19 @@ def splitmix64(x: np.ndarray) -> np.ndarray:
     return x ^ (x >> np.uint64(31))
 
 
-def event_marks(events: Events) -> np.ndarray:
-    """``(B, 2) uint64``: a hash of run, lumi and event number; a fingerprint of the elements, 0 for events without any."""
-    numbers = np.zeros(len(events), dtype=np.uint64)
+def identity_hash(events: Events, seed: int = 0) -> np.ndarray:
+    """``(B,) uint64`` hash of run, lumi and event number; those of two seeds are independent."""
+    numbers = np.full(len(events), seed, dtype=np.uint64)
     for name in schema.IDENTITY:
         numbers = splitmix64(numbers + events[name].astype(np.int64).view(np.uint64))
+    return numbers
+
+
+def event_marks(events: Events) -> np.ndarray:
+    """``(B, 2) uint64``: a hash of run, lumi and event number; a fingerprint of the elements, 0 for events without any."""
     offsets = events.collection_offsets("element")
     energies = np.ascontiguousarray(events["element_energy"], dtype=np.float32).view(np.uint8).data
     checksums = [zlib.crc32(energies[4 * first : 4 * last]) for first, last in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)]
     counts = np.diff(offsets).astype(np.uint64)
     prints = (counts << np.uint64(32)) + np.array(checksums, dtype=np.uint64)
-    return np.stack([numbers, np.where(counts > 0, prints, np.uint64(0))], axis=1)
+    return np.stack([identity_hash(events), np.where(counts > 0, prints, np.uint64(0))], axis=1)

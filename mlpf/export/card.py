@@ -8,9 +8,8 @@ import mlpf
 from mlpf import schema
 from mlpf.export.report import ContractReport
 from mlpf.io.files import sha256
-from mlpf.producer.signature import INPUTS, OUTPUTS, PILEUP, STANDALONE_INPUTS, STANDALONE_OUTPUTS
+from mlpf.producer.signature import OUTPUTS, PILEUP, TENSORS
 
-TENSORS = {"cmssw": (INPUTS, (*OUTPUTS, PILEUP)), "standalone": (STANDALONE_INPUTS, STANDALONE_OUTPUTS)}  # inputs, outputs
 MEANINGS = {
     "features": "raw features, neither cleaned nor scaled",
     "pdgid": "signed pdgId, 0 where the element yields no candidate (all other outputs are 0 there, too)",

@@ -23,10 +23,10 @@ from mlpf.export.report import Check, ContractReport
 from mlpf.export.standalone import StandaloneModule, check_candidates
 from mlpf.io.files import atomic_file
 from mlpf.producer.producer import METADATA_FEATURES, METADATA_SCHEMA_DIGEST, METADATA_SPLIT, METADATA_VERSION
-from mlpf.producer.signature import OUTPUTS, PILEUP, STANDALONE_OUTPUTS
+from mlpf.producer.signature import TENSORS
 from mlpf.random_elements import random_elements
 
-OUTPUT_NAMES = {"cmssw": [output.name for output in (*OUTPUTS, PILEUP)], "standalone": [output.name for output in STANDALONE_OUTPUTS]}
+OUTPUT_NAMES = {target: [output.name for output in outputs] for target, (_, outputs) in TENSORS.items()}
 EXAMPLE_SHAPE = (2, 50)  # B, N of the event that the exporter traces; no size of the checks, so that a baked-in size cannot pass them
 
 

@@ -8,16 +8,17 @@ import torch
 from torch import Tensor
 
 from mlpf import schema
-from mlpf.candidates import Outputs, candidate_class, four_momenta, sigmoid, signed_pdgid
-from mlpf.export.behaviour import Runner, difference
+from mlpf.candidates import Outputs, make_candidates
+from mlpf.events import Events
+from mlpf.export.behaviour import SIZES, Runner, difference
 from mlpf.export.report import Check
 from mlpf.kinematics import PION_MASS
+from mlpf.nn.heads import ModelOutput
 from mlpf.producer.session import open_session
-from mlpf.producer.signature import STANDALONE_INPUTS
+from mlpf.producer.signature import STANDALONE_INPUTS, STANDALONE_OUTPUTS
 from mlpf.random_elements import random_elements
 from mlpf.schema import FEATURE_INDEX, CandidateClass, ElementType
 
-SIZES = (1, 2, 7, 64, 257, 1500)  # elements
 MAX_FEATURE, MAX_ETA = 1e6, 15.0  # GeV; with these no square of an energy overflows float32
 TOLERANCE = 1e-4  # of the values, which are float32 here and float64 in `mlpf.candidates`
 
@@ -106,14 +107,14 @@ def check_candidates(model: torch.nn.Module, path: Path) -> Check:
     return Check(name, "" if largest <= TOLERANCE else f"{summary}, allowed {TOLERANCE:g}", summary)
 
 
-def _expected(features: np.ndarray, output: object) -> list[np.ndarray]:
-    """The eight outputs of one event, by NumPy."""
-    binary, pid_logits, momentum, pileup = (getattr(output, name)[0].numpy() for name in ("binary", "pid", "momentum", "pileup"))
-    outputs = Outputs(binary, pid_logits, momentum, pileup[:, 0])
-    pid = candidate_class(features, outputs)
-    charge = np.where(np.isin(pid, schema.CHARGED_CLASSES), np.where(features[:, FEATURE_INDEX["charge"]] > 0, 1, -1), 0)
-    pdgid = np.where(pid == CandidateClass.TAU, 0, signed_pdgid(pid, charge))
-    columns = four_momenta(features, momentum, pid)
-    score = sigmoid(binary[:, 1].astype(np.float64) - binary[:, 0])
-    values = [pdgid, *(columns[f"mlpfcandidate_{name}"] for name in ("pt", "eta", "phi", "energy")), charge, score, sigmoid(pileup[:, 0].astype(np.float64))]
-    return [np.where(pid != 0, value, 0) for value in values]
+def _expected(features: np.ndarray, output: ModelOutput) -> list[np.ndarray]:
+    """The outputs for one event as the producer makes candidates."""
+    binary, pid, momentum, pileup = (values[0].numpy() for values in (output.binary, output.pid, output.momentum, output.pileup))
+    event = Events({name: np.ones(1, dtype=np.int64) for name in schema.IDENTITY}, {}, 1)
+    num_elements = len(features)
+    candidates = make_candidates(event, features, np.arange(num_elements), np.array([0, num_elements]), Outputs(binary, pid, momentum, pileup[:, 0]))
+    expected = []
+    for tensor in STANDALONE_OUTPUTS:
+        expected.append(np.zeros(num_elements, dtype=tensor.dtype))
+        expected[-1][candidates["mlpfcandidate_element"]] = candidates[f"mlpfcandidate_{tensor.name}"]
+    return expected

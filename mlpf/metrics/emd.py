@@ -2,17 +2,15 @@
 
 from typing import Any
 
-import numba
 import numpy as np
 from scipy.sparse import coo_array
 
 from mlpf.events import Events, event_index
-from mlpf.hashes import splitmix64
-from mlpf.kinematics import delta_r
+from mlpf.hashes import identity_hash
 from mlpf.metrics import binning
+from mlpf.metrics.matching import nearby_pairs
 from mlpf.metrics.sums import ALL, MeanSums, Sums
 from mlpf.metrics.systems import Particles
-from mlpf.schema import IDENTITY
 
 RADIUS = 0.4  # as jets
 ONE_IN = 10  # events are compared: a few milliseconds each and system, with pileup twenty, against two for all other metrics
@@ -33,7 +31,8 @@ def event_emd(pt_a: np.ndarray, eta_a: np.ndarray, phi_a: np.ndarray, pt_b: np.n
     """
     a, b = (_positive(*columns) for columns in ((pt_a, eta_a, phi_a), (pt_b, eta_b, phi_b)))
     sum_a, sum_b = a[0].sum(), b[0].sum()
-    i, j, distance = _near_pairs(*a[1:], *b[1:], 2.0 * RADIUS)
+    offsets_a, offsets_b = (np.array([0, len(side[0])]) for side in (a, b))
+    i, j, distance = nearby_pairs(*a[1:], offsets_a, *b[1:], offsets_b, 2.0 * RADIUS)
     if not len(i):
         return float(sum_a + sum_b)
     from ot import emd  # here, since it imports PyTorch where there is one
@@ -50,34 +49,14 @@ def event_emd(pt_a: np.ndarray, eta_a: np.ndarray, phi_a: np.ndarray, pt_b: np.n
 
 
 def _positive(pt: np.ndarray, eta: np.ndarray, phi: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Particles with pt above 0, by eta."""
-    kept = np.flatnonzero(pt > 0)
-    kept = kept[np.argsort(eta[kept], kind="stable")]
-    pt, eta, phi = (values[kept].astype(np.float64) for values in (pt, eta, phi))
-    return pt, eta, phi
-
-
-@numba.njit(cache=True)
-def _near_pairs(eta_a: np.ndarray, phi_a: np.ndarray, eta_b: np.ndarray, phi_b: np.ndarray, limit: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs of particles, both in ascending eta, that are closer than the limit, and how close."""
-    first = np.searchsorted(eta_b, eta_a - limit)
-    last = np.searchsorted(eta_b, eta_a + limit, side="right")
-    i, j, distance = np.empty((last - first).sum(), np.int64), np.empty((last - first).sum(), np.int64), np.empty((last - first).sum())
-    size = 0
-    for p in range(len(eta_a)):
-        for q in range(first[p], last[p]):
-            d = delta_r(eta_a[p], phi_a[p], eta_b[q], phi_b[q])
-            if d < limit:
-                i[size], j[size], distance[size] = p, q, d
-                size += 1
-    return i[:size], j[:size], distance[:size]
+    """Particles with pt above 0."""
+    kept = pt > 0
+    return pt[kept].astype(np.float64), eta[kept].astype(np.float64), phi[kept].astype(np.float64)
 
 
 def compared_events(events: Events) -> np.ndarray:
     """Positions of the events of a dataset that are compared: one in ten of those with generated pt, by a hash of run, lumi and event number."""
-    numbers = np.full(len(events), ONE_IN, dtype=np.uint64)  # any but the 0 of other hashes, so that this choice is independent of theirs
-    for name in IDENTITY:
-        numbers = splitmix64(numbers + events[name].astype(np.int64).view(np.uint64))
+    numbers = identity_hash(events, seed=ONE_IN)  # any but the 0 of other hashes, so that this choice is independent of theirs
     has_pt = np.zeros(len(events), dtype=np.bool_)
     has_pt[event_index(events.collection_offsets("particle"))[events["particle_pt"] > 0]] = True
     return np.flatnonzero((numbers % np.uint64(ONE_IN) == 0) & has_pt)

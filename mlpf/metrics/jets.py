@@ -9,11 +9,11 @@ from mlpf.events import Events, event_index
 from mlpf.jets import cluster_jets
 from mlpf.metrics import binning
 from mlpf.metrics.matching import closest_first, nearby_pairs
-from mlpf.metrics.particles import Table
 from mlpf.metrics.sums import FractionSums, SpreadSums, Sums
 from mlpf.metrics.systems import Particles
 
 MIN_PT = 20.0  # GeV
+Table = dict[str, np.ndarray]  # columns of equal length
 MAX_DELTA_R, WIDE_DELTA_R = 0.1, 0.2
 REGIONS = {"central": (0.0, 2.5), "forward": (2.5, 5.0)}  # |eta|
 

@@ -22,7 +22,6 @@ MAX_DELTA_R = 0.15
 MIN_RESPONSE, MAX_RESPONSE = 0.2, 5.0
 RESPONSES, ANGLES = ("pt_response", "energy_response"), ("delta_eta", "delta_phi")
 _ORIGIN = np.array([-0.5, 0.5, 1.5])  # hard event, pileup
-Table = dict[str, np.ndarray]  # columns of equal length
 
 
 def match_particles(truth: Particles, found: Particles, element_type: np.ndarray) -> np.ndarray:

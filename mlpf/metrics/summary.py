@@ -9,7 +9,7 @@ import numpy as np
 from mlpf.candidates import Prediction
 from mlpf.events import Events
 from mlpf.features import consumer_elements
-from mlpf.hashes import splitmix64
+from mlpf.hashes import identity_hash, splitmix64
 from mlpf.metrics import binning, systems
 from mlpf.metrics.elements import ElementCounts, count_elements
 from mlpf.metrics.emd import EmdSums, compared_events
@@ -20,7 +20,6 @@ from mlpf.metrics.scores import DecisionCounts, ScoreCounts, Truth, by_class
 from mlpf.metrics.sums import CountSums, Sums
 from mlpf.metrics.sums_file import read_sums, restore_parts, write_sums
 from mlpf.metrics.systems import HARD, RULE_BASED, TARGETS, Particles, system_titles, without_pileup
-from mlpf.schema import IDENTITY
 
 
 class HasParts(Protocol):
@@ -250,7 +249,4 @@ class Metrics:
 
 def _event_hashes(events: Events) -> np.ndarray:
     """``(B,) uint64`` hash of run, lumi, event and number of elements; their sum tells sets of events apart."""
-    numbers = np.zeros(len(events), dtype=np.uint64)
-    for values in (*(events[name] for name in IDENTITY), events.counts("element")):
-        numbers = splitmix64(numbers + values.astype(np.int64).view(np.uint64))
-    return numbers
+    return splitmix64(identity_hash(events) + events.counts("element").astype(np.uint64))

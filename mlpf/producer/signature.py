@@ -38,6 +38,8 @@ STANDALONE_OUTPUTS = tuple(
     Tensor(name, "int32" if name in ("pdgid", "charge") else "float32", (None, None))
     for name in ("pdgid", "pt", "eta", "phi", "energy", "charge", "score", "pileup")
 )
+TENSORS = {"cmssw": (INPUTS, (*OUTPUTS, PILEUP)), "standalone": (STANDALONE_INPUTS, STANDALONE_OUTPUTS)}
+"""Inputs and outputs that `mlpf export` gives the files of each target."""
 
 
 def signature_problems(inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> list[str]:

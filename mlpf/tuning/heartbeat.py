@@ -36,12 +36,16 @@ class Heartbeat:
         self.path.unlink(missing_ok=True)
 
 
-def seconds_since_beat(path: Path) -> float:
-    """By the clock of the file system, so that those of the machines may differ; infinite where there is no file."""
+def last_beat(path: Path) -> float:
+    """When it was touched last [s], by the clock of the file system; minus infinity where there is no file."""
     try:
         with path.open() as stream:  # to open makes NFS ask the server
-            beat = os.fstat(stream.fileno()).st_mtime
+            return os.fstat(stream.fileno()).st_mtime
     except FileNotFoundError:
-        return math.inf
-    with tempfile.TemporaryFile(dir=path.parent) as stream:
-        return os.fstat(stream.fileno()).st_mtime - beat
+        return -math.inf
+
+
+def file_system_time(folder: Path) -> float:
+    """Now [s], by the clock of the file system of a folder: those of the machines that share it may differ."""
+    with tempfile.TemporaryFile(dir=folder) as stream:
+        return os.fstat(stream.fileno()).st_mtime

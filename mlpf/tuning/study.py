@@ -108,16 +108,16 @@ class Study:
         Raises:
             MlpfError: too many have failed.
         """
-        idle_since = None
-        while (now := time.monotonic()) < stop_at:
+        first_beats = None
+        while time.monotonic() < stop_at:
             with _alone(self._optuna, self.folder):
-                silence = self._redo_lost()
+                beats = self._redo_lost()
                 rows = self.rows()
                 self._check_failures(rows)
                 if sum(row.state in ("complete", "pruned", "failed", "running") for row in rows) < self.config.trials:
                     return self._ask(len(rows))
-            idle_since = idle_since or now
-            if silence <= now - idle_since:
+            first_beats = beats if first_beats is None else first_beats
+            if all(beat != first_beats.get(number) for number, beat in beats.items()):
                 return None
             time.sleep(heartbeat.BEAT_SECONDS / 4)
         return None
@@ -133,16 +133,16 @@ class Study:
     def _alive(self, number: int) -> Path:
         return self.folder / TRIALS / f"{number:04d}.alive"
 
-    def _redo_lost(self) -> float:
-        """Queue the trials of dead processes again; the longest silence [s] of the others, 0 if there are none."""
-        silence = 0.0
+    def _redo_lost(self) -> dict[int, float]:
+        """Queue the trials of dead processes again; the last beats of the others."""
+        beats = {}
         for trial in self._study.get_trials(deepcopy=False, states=(self._states.RUNNING,)):
-            seconds = heartbeat.seconds_since_beat(self._alive(trial.number))
-            if seconds > LOST_SECONDS:
+            beat = heartbeat.last_beat(self._alive(trial.number))
+            if heartbeat.file_system_time(self.folder / TRIALS) - beat > LOST_SECONDS:
                 self._lose(trial.number, trial.params)
             else:
-                silence = max(silence, seconds)
-        return silence
+                beats[trial.number] = beat
+        return beats
 
     def _lose(self, number: int, params: dict[str, Any]) -> None:
         self._study.tell(number, state=self._states.FAIL, skip_if_finished=True)

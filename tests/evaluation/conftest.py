@@ -6,6 +6,7 @@ from mlpf.candidates import Outputs, Prediction
 from mlpf.evaluation.timing import Timing
 from mlpf.events import Events, offsets_from_counts
 from mlpf.features import consumer_elements
+from mlpf.io.shards import ShardedDataset
 from mlpf.nn.message_passing import MessagePassingConfig
 from mlpf.nn.model import GravNetConfig, build_model
 from mlpf.nn.saved import ModelInfo, save_model
@@ -126,3 +127,8 @@ def without_figures(monkeypatch):
     """Figures and report take seconds; the report is an empty file."""
     monkeypatch.setattr("mlpf.evaluation.folder.draw_summary", lambda *_: ["jets"])
     monkeypatch.setattr("mlpf.evaluation.folder.write_report", lambda path, *_: path.write_text("report"))
+
+
+@pytest.fixture
+def other_dataset(random_dataset, write_dataset):
+    return ShardedDataset(write_dataset(random_dataset(40, 30, seed=1), "other"))

@@ -18,11 +18,6 @@ def dataset(random_dataset, write_dataset):
 
 
 @pytest.fixture
-def other_dataset(random_dataset, write_dataset):
-    return ShardedDataset(write_dataset(random_dataset(40, 30, seed=1), "other"))
-
-
-@pytest.fixture
 def models(target_predictor):
     return {"one": target_predictor(), "two": target_predictor(scale=1.1)}
 

@@ -18,11 +18,6 @@ def dataset(random_dataset, write_dataset):
     return ShardedDataset(write_dataset(random_dataset(60, 20)))
 
 
-@pytest.fixture
-def other_dataset(random_dataset, write_dataset):
-    return ShardedDataset(write_dataset(random_dataset(40, 30, seed=1), "other"))
-
-
 def read_predictions(path):
     return table_to_events(pq.read_table(path), schema.CANDIDATES)
 

@@ -175,6 +175,18 @@ def test_the_trial_of_a_killed_process_is_done_again(tmp_path, monkeypatch):
     assert [row.state for row in killed.rows()] == ["lost", "complete", "complete"]
 
 
+def test_a_clock_that_steps_back_is_no_sign_of_life(tmp_path, monkeypatch):
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.2)
+    monkeypatch.setattr(study, "LOST_SECONDS", 2.0)
+    killed = make(tmp_path / "a")
+    x = suggest(killed.next_trial(FOREVER), "model.x", killed.config.search["model.x"])
+    killed._heartbeat._stopped.set()
+    killed._heartbeat._thread.join()
+    beat = time.time() + 3.0  # the file was touched before the clock was set
+    os.utime(tmp_path / "a" / "trials" / "0000.alive", (beat, beat))
+    assert x in work(make(tmp_path / "a", trials=2))
+
+
 def test_living_processes_keep_their_trials(tmp_path, monkeypatch):
     monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.2)
     monkeypatch.setattr(study, "LOST_SECONDS", 5.0)

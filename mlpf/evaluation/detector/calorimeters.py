@@ -10,7 +10,7 @@ from mlpf.evaluation.detector.samples import Sample, energy_gun, gun
 from mlpf.evaluation.detector.singles import single_particles
 from mlpf.evaluation.detector.statements import Check, Findings, checks_of, curve, scaled
 from mlpf.evaluation.detector.widths import width
-from mlpf.metrics.particles import Table
+from mlpf.metrics.jets import Table
 from mlpf.metrics.uncertainty import Estimate, fraction_per_bin, mean_per_bin, per_bin
 
 ENERGY_EDGES = np.array([2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0])  # GeV

@@ -4,7 +4,7 @@ import numpy as np
 
 from mlpf.evaluation.detector.samples import Sample, gun
 from mlpf.evaluation.detector.statements import Check, Findings
-from mlpf.metrics.particles import Table
+from mlpf.metrics.jets import Table
 from mlpf.metrics.uncertainty import Estimate
 from mlpf.simulation.closure import EnergyBudget, energy_budget, generated_energy
 from mlpf.simulation.config import SimulationConfig

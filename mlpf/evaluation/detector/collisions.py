@@ -9,9 +9,8 @@ from mlpf.evaluation.detector.singles import tracking_tables
 from mlpf.events import Events, event_index, offsets_from_counts
 from mlpf.jets import cluster_jets
 from mlpf.kinematics import momentum_from_pt_eta_phi
-from mlpf.metrics.jets import JetSet, compare_jets, generated_jets
+from mlpf.metrics.jets import JetSet, Table, compare_jets, generated_jets
 from mlpf.metrics.matching import nearby_pairs
-from mlpf.metrics.particles import Table
 from mlpf.schema import CHARGED_CLASSES, CandidateClass, ElementType
 from mlpf.simulation.config import SimulationConfig
 from mlpf.simulation.particles import NEUTRINOS

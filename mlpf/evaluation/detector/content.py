@@ -3,7 +3,7 @@
 import numpy as np
 
 from mlpf.evaluation.detector.statements import Check, Findings, scaled
-from mlpf.metrics.particles import Table
+from mlpf.metrics.jets import Table
 from mlpf.metrics.uncertainty import Estimate, mean, spread
 from mlpf.plotting.style import CLASS_TITLES
 from mlpf.schema import CandidateClass, ElementType

@@ -6,8 +6,7 @@ from mlpf.evaluation.detector.collisions import SHARES, collisions
 from mlpf.evaluation.detector.samples import Sample
 from mlpf.evaluation.detector.statements import Check, Findings, checks_of, curve, scaled
 from mlpf.evaluation.detector.widths import IQR_OF_GAUSSIAN, width
-from mlpf.metrics.jets import MAX_DELTA_R
-from mlpf.metrics.particles import Table
+from mlpf.metrics.jets import MAX_DELTA_R, Table
 from mlpf.metrics.uncertainty import Estimate, fraction_per_bin, mean, mean_per_bin, per_bin, spread
 from mlpf.simulation.config import PileupConfig, SimulationConfig
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from mlpf.evaluation.detector.samples import gun
 from mlpf.evaluation.detector.statements import Check, Findings, checks_of, curve
-from mlpf.metrics.particles import Table
+from mlpf.metrics.jets import Table
 from mlpf.metrics.uncertainty import Estimate, fraction_per_bin, mean, mean_per_bin
 from mlpf.simulation.particles import Particles
 from mlpf.simulation.simulate import event_generator

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mlpf.io.workers import map_in_order
-from mlpf.metrics.particles import Table
+from mlpf.metrics.jets import Table
 from mlpf.simulation.config import GunConfig, SimulationConfig
 
 

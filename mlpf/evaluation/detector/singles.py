@@ -5,7 +5,7 @@ import numpy as np
 from mlpf.classical.particle_flow import rule_based_particle_flow
 from mlpf.evaluation.detector.samples import join
 from mlpf.events import Events, event_index
-from mlpf.metrics.particles import Table
+from mlpf.metrics.jets import Table
 from mlpf.postprocess.association import to_chunk
 from mlpf.schema import CandidateClass, ElementType
 from mlpf.simulation.config import SimulationConfig

@@ -6,7 +6,7 @@ from mlpf.evaluation.detector.collisions import taus
 from mlpf.evaluation.detector.samples import Sample
 from mlpf.evaluation.detector.statements import Check, Findings
 from mlpf.evaluation.detector.widths import width
-from mlpf.metrics.particles import Table
+from mlpf.metrics.jets import Table
 from mlpf.metrics.uncertainty import fraction, spread
 from mlpf.simulation.config import SimulationConfig
 

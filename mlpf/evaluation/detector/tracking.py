@@ -6,7 +6,7 @@ from mlpf.evaluation.detector.samples import Sample, gun
 from mlpf.evaluation.detector.singles import tracked_particles
 from mlpf.evaluation.detector.statements import Check, Findings, curve, scaled
 from mlpf.evaluation.detector.widths import width
-from mlpf.metrics.particles import Table
+from mlpf.metrics.jets import Table
 from mlpf.metrics.uncertainty import fraction, fraction_per_bin, mean_per_bin, per_bin
 
 PT_EDGES = np.array([0.3, 0.5, 0.7, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0])  # GeV

@@ -7,7 +7,7 @@ import mlpf
 from mlpf.evaluation.detector import calorimeters, closure, content, jets, material, taus, tracking
 from mlpf.evaluation.detector.samples import Sample, collect
 from mlpf.evaluation.detector.statements import Findings
-from mlpf.metrics.particles import Table
+from mlpf.metrics.jets import Table
 from mlpf.simulation.simulate import event_generator
 
 SEED = 77

@@ -1,4 +1,4 @@
-"""A folder that several runs of a command make: what one run finished, the next one finds; complete or absent under its name all the same."""
+"""A folder, or one file, that several runs of a command make: what one run finished, the next one finds; complete or absent under its name all the same."""
 
 import errno
 import fcntl
@@ -17,11 +17,11 @@ _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)  # what
 
 
 class Unfinished:
-    """A folder in the making, see `resumable_directory`.
+    """A folder or a file in the making, see `resumable_directory`.
 
     Attributes:
         final: its name when it is done.
-        new: what is there of it.
+        new: what is there of the folder; of a file, the parts.
         notes: folder for whatever tells what is in ``new``; it goes when ``final`` comes.
     """
 
@@ -57,6 +57,18 @@ class Unfinished:
             flush_to_disk(self.final.parent)
         self.discard()
 
+    def publish_file(self, whole: Path) -> None:
+        """Give a file that was made of all parts its name, in the place of an older one, and forget the parts.
+
+        Raises:
+            MlpfError: the file system refuses.
+        """
+        with writing(self.final):
+            flush_to_disk(whole)
+            whole.replace(self.final)
+            flush_to_disk(self.final.parent)
+        self.discard()
+
     def discard(self) -> None:
         """Forget what was made."""
         for folder in (self.notes, self.new, self._old):
@@ -65,9 +77,9 @@ class Unfinished:
 
 @contextmanager
 def resumable_directory(final: str | Path) -> Iterator[Unfinished]:
-    """Make a folder over several runs: what one leaves in ``.<name>.partial`` beside it, by an error, Ctrl-C, a kill or a power cut, the next one finds.
+    """Make a folder or a file over several runs: what one leaves in ``.<name>.partial`` beside it, by an error, Ctrl-C, a kill or a power cut, the next finds.
 
-    The block calls `Unfinished.publish` when the folder is complete. Where the notes are empty at its end, nothing stays.
+    The block calls `Unfinished.publish` when the folder is complete, or `Unfinished.publish_file`. Where the notes are empty at its end, nothing stays.
 
     Raises:
         MlpfError: another process makes the same folder, or the file system refuses.

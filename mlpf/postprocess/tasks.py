@@ -1,7 +1,5 @@
 """One part of one file -> one shard: what a worker does, and the note that says what a finished shard was made of."""
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -13,13 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-import mlpf
 from mlpf import schema
 from mlpf.errors import NtupleError
 from mlpf.events import Events
 from mlpf.hashes import event_marks
-from mlpf.io.files import flush_to_disk, sha256, write_text, writing
+from mlpf.io import notes
+from mlpf.io.files import flush_to_disk, sha256, writing
 from mlpf.io.inputs import Input, open_input
+from mlpf.io.notes import key_of, write_note
 from mlpf.io.resumable import Unfinished
 from mlpf.io.shards import Shard, table_to_events, write_parquet
 from mlpf.io.workers import NO_PROCESS_SURVIVES
@@ -68,9 +67,8 @@ class ShardTask:
         made_of = {
             "input": [self.source.uuid, self.source.size, self.start, self.stop, self.source.index],
             "policy": [self.policy.name, self.policy.model_dump(mode="json"), self.nonfinite],
-            "program": [mlpf.__version__, schema.digest()],
         }
-        return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
+        return key_of(made_of)
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ class Note:
 
     def write(self, path: Path) -> None:
         """Write it, whole or not at all."""
-        write_text(path, json.dumps({"key": self.key, "shard": vars(self.shard), "summary": vars(self.summary)}))
+        write_note(path, self.key, {"shard": vars(self.shard), "summary": vars(self.summary)})
 
 
 @dataclass(frozen=True)
@@ -121,12 +119,8 @@ def plan(sources: Sequence[Source], policy: AnyPolicy, nonfinite: NonFinite, unf
 
 def read_note(task: ShardTask) -> Note | None:
     """The note on the task's shard, if both are there and it was made of the same."""
-    try:
-        content = json.loads(task.note.read_text())
-        note = Note(content["key"], Shard(**content["shard"]), summary_from(content["summary"]))
-    except (OSError, ValueError, KeyError, TypeError):  # no note, or one from a power cut or another version
-        return None
-    return note if note.key == task.key and task.shard.is_file() else None
+    content = notes.read_note(task.note, task.key, task.shard)
+    return None if content is None else Note(content["key"], Shard(**content["shard"]), summary_from(content["summary"]))
 
 
 def summary_from(content: Mapping[str, Any]) -> Summary:

@@ -8,7 +8,8 @@ from pathlib import Path
 import mlpf
 from mlpf import schema
 from mlpf.errors import DatasetError
-from mlpf.io.files import flush_to_disk, sha256, write_text, writing
+from mlpf.io.files import flush_to_disk, sha256, writing
+from mlpf.io.notes import read_note, write_note
 from mlpf.io.shards import Shard, ShardedDataset, fingerprint, write_parquet
 from mlpf.samples.mixing.plan import Plan
 from mlpf.samples.mixing.read import read_plan
@@ -65,26 +66,16 @@ class ShardDone:
 def make_shard(task: ShardTask) -> ShardDone:
     """Make a shard and its note, unless they are there."""
     key = task.key
-    shard = _read_note(task, key)
-    if shard is not None and sha256(task.shard) == shard.sha256:
-        return ShardDone(shard, found=True)
+    note = read_note(task.note, key, task.shard)
+    if note is not None and sha256(task.shard) == note["shard"]["sha256"]:
+        return ShardDone(Shard(**note["shard"]), found=True)
     _close_others(task)
     num_events, num_elements = write_parquet(task.shard, read_plan(task.plan, lambda number: _open_input(task.inputs[number]), task.columns))
     with writing(task.shard):
         flush_to_disk(task.shard)
     shard = Shard(task.shard.name, num_events, num_elements, sha256(task.shard))
-    write_text(task.note, json.dumps({"key": key, "shard": vars(shard)}))
+    write_note(task.note, key, {"shard": vars(shard)})
     return ShardDone(shard)
-
-
-def _read_note(task: ShardTask, key: str) -> Shard | None:
-    """The shard that the task's note describes, if both are there and it was made of the same."""
-    try:
-        note = json.loads(task.note.read_text())
-        shard = Shard(**note["shard"])
-    except (OSError, ValueError, KeyError, TypeError):  # no note, or one from a power cut or another version
-        return None
-    return shard if note["key"] == key and task.shard.is_file() else None
 
 
 _opened: dict[Input, ShardedDataset] = {}  # by this process: tasks that follow each other read the same shards, and what stands at their ends is long to parse

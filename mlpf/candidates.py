@@ -31,6 +31,26 @@ class Outputs(NamedTuple):
     momentum: np.ndarray
     pileup: np.ndarray
 
+    def probabilities(self) -> "Probabilities":
+        """What the logits mean."""
+        binary, pid = (values.astype(np.float64) for values in (self.binary, self.pid))
+        weights = np.exp(pid - pid.max(axis=1, keepdims=True, initial=-np.inf))
+        return Probabilities(sigmoid(binary[:, 1] - binary[:, 0]), weights / weights.sum(axis=1, keepdims=True), sigmoid(self.pileup.astype(np.float64)))
+
+
+class Probabilities(NamedTuple):
+    """What a model says of N elements, as float64 arrays of values from 0 to 1.
+
+    Attributes:
+        particle: ``(N,)`` the element yields a particle; the score of its candidate.
+        classes: ``(N, 9)`` of which class it would be, in the order of `schema.CLASSES`; they sum to 1.
+        pileup: ``(N,)`` it comes from pileup.
+    """
+
+    particle: np.ndarray
+    classes: np.ndarray
+    pileup: np.ndarray
+
 
 class Prediction(NamedTuple):
     """What a model says of B events.

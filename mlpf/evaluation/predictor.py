@@ -3,20 +3,20 @@
 import functools
 import operator
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import onnxruntime
 
-from mlpf import schema
 from mlpf.candidates import Outputs, Prediction, make_candidates
 from mlpf.errors import ModelError
 from mlpf.evaluation.timing import Stopwatch, Timing
 from mlpf.events import Events
 from mlpf.io.files import sha256
 from mlpf.io.model_file import MODEL_FILE
+from mlpf.producer.batches import pad, plan_batches
 from mlpf.producer.hardware import processor_name
 from mlpf.producer.producer import METADATA_SPLIT, ConsumerInput, Producer, consumer_input, empty_outputs
 from mlpf.samples.split import SplitConfig, fold_index
@@ -52,7 +52,7 @@ class Predictor(Protocol):
 
 
 class OnnxPredictor:
-    """An ONNX model, one event per call as the consumer runs it; a file of other origin does not say which events it has seen."""
+    """An ONNX model, run by the `Producer` with its defaults; a file of other origin does not say which events it has seen."""
 
     needs_edges = False
 
@@ -68,10 +68,10 @@ class OnnxPredictor:
         """See `Predictor`."""
         selected = consumer_input(events)
         calls_before = len(self._producer.call_seconds)
-        outputs = self._producer.run_events(selected)
+        outputs = self._producer.run_events(selected, events)
         counts = np.diff(selected.offsets)
-        for num_elements, seconds in zip(counts[counts > 0], self._producer.call_seconds[calls_before:], strict=True):
-            self._stopwatch.add(np.array([num_elements]), seconds)
+        for batch, seconds in zip(self._producer.batches(counts), self._producer.call_seconds[calls_before:], strict=True):
+            self._stopwatch.add(counts[batch], seconds)
         return Prediction(make_candidates(events, *selected, outputs), outputs)
 
     def take_timing(self) -> Timing:
@@ -112,7 +112,7 @@ class TorchPredictor:
     def __call__(self, events: Events) -> Prediction:
         """See `Predictor`."""
         selected = consumer_input(events)
-        outputs = _zeros(len(selected.features))
+        outputs = empty_outputs(len(selected.features))
         self.predict(events, selected, np.arange(len(events)), outputs)
         return Prediction(make_candidates(events, *selected, outputs), outputs)
 
@@ -132,7 +132,7 @@ class TorchPredictor:
         if self.needs_edges:
             require_edges(events)
             edges = EventEdges.of(events)
-        for batch in batches_of_similar_size(np.diff(selected.offsets)[chosen], MAX_ELEMENTS):
+        for batch in plan_batches(np.diff(selected.offsets)[chosen], MAX_ELEMENTS):
             start = time.perf_counter()
             self._predict(selected.features, selected.offsets, edges, chosen[batch], outputs)
             self._stopwatch.add(np.diff(selected.offsets)[chosen[batch]], time.perf_counter() - start)
@@ -143,17 +143,14 @@ class TorchPredictor:
 
         from mlpf.dataset.batch import Batch, Edges
 
-        counts = offsets[batch + 1] - offsets[batch]
-        mask = np.arange(counts.max()) < counts[:, None]
-        padded = np.zeros((*mask.shape, schema.NUM_FEATURES), dtype=np.float32)
-        own = np.concatenate([np.arange(offsets[event], offsets[event + 1]) for event in batch])
-        padded[mask] = features[own]
-        between = None if edges is None else Edges(*(values.to(self._device) for values in edges.in_rows(batch, np.arange(len(batch)) * counts.max())))
-        inputs, real = (torch.from_numpy(values).to(self._device) for values in (padded, mask.astype(np.float32)))
+        padded = pad(features, offsets, batch)
+        length = padded.is_real.shape[1]
+        between = None if edges is None else Edges(*(values.to(self._device) for values in edges.in_rows(batch, np.arange(len(batch)) * length)))
+        inputs, real = (torch.from_numpy(values).to(self._device) for values in (padded.features, padded.is_real.astype(np.float32)))
         with torch.inference_mode():
             result = self._model.predict(Batch.without_targets(inputs, real, between))
         for name, values in {"binary": result.binary, "pid": result.pid, "momentum": result.momentum, "pileup": result.pileup[..., 0]}.items():
-            getattr(outputs, name)[own] = values.cpu().numpy()[mask]
+            getattr(outputs, name)[padded.rows] = values.cpu().numpy()[padded.is_real]
 
 
 class FoldPredictor:
@@ -189,7 +186,7 @@ class FoldPredictor:
     def __call__(self, events: Events) -> Prediction:
         """See `Predictor`."""
         selected = consumer_input(events)
-        outputs = _zeros(len(selected.features))
+        outputs = empty_outputs(len(selected.features))
         fold = fold_index(events["run"], events["lumi"], events["event"], self._config)
         for own, predictor in self._predictors.items():
             predictor.predict(events, selected, np.flatnonzero(fold == own), outputs)
@@ -217,24 +214,6 @@ def _check_folds(splits: Mapping[Path, SplitConfig]) -> None:
     missing = [str(fold) for fold in range(first.folds or 0) if fold not in owner]
     if missing:
         raise ModelError(f"{first_run.parent}: no finished run of fold {', '.join(missing)} of {first.folds}; train it, or evaluate the others one by one")
-
-
-def _zeros(num_elements: int) -> Outputs:
-    """Outputs to be filled."""
-    return Outputs(*(np.zeros((num_elements, *empty.shape[1:]), dtype=np.float32) for empty in empty_outputs()))
-
-
-def batches_of_similar_size(counts: np.ndarray, max_elements: int) -> Iterator[np.ndarray]:
-    """Indices of events, by size, in batches whose padded size stays below ``max_elements``; a larger event goes alone, an empty one not at all."""
-    order = np.argsort(counts, kind="stable")
-    batch: list[int] = []
-    for event in order[counts[order] > 0]:
-        if batch and counts[event] * (len(batch) + 1) > max_elements:
-            yield np.array(batch)
-            batch = []
-        batch.append(int(event))
-    if batch:
-        yield np.array(batch)
 
 
 def load_predictor(path: str | Path, device: str = "cpu") -> Predictor:

@@ -11,7 +11,16 @@ from pathlib import Path
 
 from mlpf.errors import MlpfError
 
+CACHE_VARIABLE = "MLPF_CACHE"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def cache_folder() -> Path:
+    """Where what can be made again is kept: ``$MLPF_CACHE``, else ``$XDG_CACHE_HOME/mlpf``, else ``~/.cache/mlpf``."""
+    base = os.environ.get(CACHE_VARIABLE)
+    if base:
+        return Path(base)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mlpf"
 
 
 @contextmanager

@@ -8,8 +8,8 @@ GPU_INFO = Path("/proc/driver/nvidia/gpus")
 
 
 def processor_name(device: str) -> str | None:
-    """Name of the machine's processor (``"cpu"``) or of its GPUs (``"cuda"``); None where it cannot be told."""
-    if device == "cuda":
+    """Name of the machine's processor (``"cpu"``) or of its GPUs (``"cuda"``, ``"tensorrt"``); None where it cannot be told."""
+    if device in ("cuda", "tensorrt"):
         return ", ".join(sorted({name for info in GPU_INFO.glob("*/information") if (name := _value(info, "Model"))})) or None
     return _value(CPU_INFO, "model name") or platform.processor() or None
 

@@ -1,12 +1,11 @@
 """What is known of every event of a dataset without its elements: identity, size and the variables that samples are binned in.
 
-Made by one pass over a few columns, shard by shard, and kept for the next time in the user's cache (``$MLPF_CACHE``, else ``$XDG_CACHE_HOME/mlpf``, else
-``~/.cache/mlpf``) as long as path, size and modification time of the shard are the same, and its checksum in the manifest.
+Made by one pass over a few columns, shard by shard, and kept for the next time in the user's cache (`cache_folder`) as long as path, size and modification time
+of the shard are the same, and its checksum in the manifest.
 """
 
 import hashlib
 import io
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
@@ -21,12 +20,11 @@ from mlpf.errors import DatasetError, MlpfError
 from mlpf.events import Events, event_index
 from mlpf.features import consumer_elements
 from mlpf.hashes import event_marks
-from mlpf.io.files import atomic_file
+from mlpf.io.files import atomic_file, cache_folder
 from mlpf.io.shards import ShardedDataset
 from mlpf.io.workers import map_in_order
 from mlpf.jets import HT_MAX_ETA, HT_MIN_PT
 
-CACHE_VARIABLE = "MLPF_CACHE"
 VERSION = 3  # of the cached files; raised whenever older ones would be wrong
 _CHECKSUM_BYTES = 16  # in front of a cached file: NumPy's own reader meets damage with exceptions of any kind
 COLUMNS = (*schema.IDENTITY, "source", "element_type", "element_energy", "genjet_pt", "genjet_eta", "targetjet_pt", "targetjet_eta")
@@ -161,14 +159,6 @@ def join_indices(parts: Sequence[EventIndex]) -> EventIndex:
     """Events of several indices, one after the other."""
     parts = parts or [_index_events(Events({}, {}, 0, layout=schema.DATASET))]
     return EventIndex(**{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(EventIndex)})
-
-
-def cache_folder() -> Path:
-    """Where what can be made again is kept."""
-    base = os.environ.get(CACHE_VARIABLE)
-    if base:
-        return Path(base)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mlpf"
 
 
 def _key(dataset: ShardedDataset, number: int) -> str:

@@ -12,7 +12,7 @@ from mlpf.candidates import Outputs, compare_candidates, make_candidates
 from mlpf.dataset.loader import Loader
 from mlpf.dataset.sample import select_split
 from mlpf.errors import DatasetError, ModelError
-from mlpf.evaluation.predictor import FoldPredictor, OnnxPredictor, TorchPredictor, batches_of_similar_size, load_predictor
+from mlpf.evaluation.predictor import FoldPredictor, OnnxPredictor, TorchPredictor, load_predictor
 from mlpf.events import concatenate, offsets_from_counts
 from mlpf.graph.knn import knn_graph
 from mlpf.io.candidates import read_candidates
@@ -21,14 +21,6 @@ from mlpf.nn.saved import load_model, save_model
 from mlpf.producer.producer import consumer_input, empty_outputs
 from mlpf.samples.split import SPLITS, SplitConfig, fold_index, split_index
 from mlpf.schema import ElementType
-
-
-def test_batches_hold_every_event_once_and_stay_below_the_limit():
-    counts = np.array([5, 0, 100, 7, 7, 300, 1])
-    batches = list(batches_of_similar_size(counts, 100))
-    assert sorted(np.concatenate(batches).tolist()) == [0, 2, 3, 4, 5, 6]  # not the empty one
-    for batch in batches:
-        assert len(batch) == 1 or counts[batch].max() * len(batch) <= 100
 
 
 def test_batched_torch_predictions_are_those_of_each_event_alone(run, random_dataset):

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from mlpf import schema
 from mlpf.errors import DatasetError
 from mlpf.events import Events, concatenate
-from mlpf.io.files import sha256
+from mlpf.io.files import cache_folder, sha256
 from mlpf.io.shards import Shard, ShardedDataset, write_manifest, write_parquet
-from mlpf.samples.index import EventIndex, cache_folder, index_dataset, index_datasets, join_indices
+from mlpf.samples.index import EventIndex, index_dataset, index_datasets, join_indices
 
 
 @pytest.fixture(autouse=True)

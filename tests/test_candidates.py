@@ -134,6 +134,22 @@ def test_score_and_pileup_are_probabilities():
     assert found["pileup"] == pytest.approx(0.75)
 
 
+def test_probabilities_are_those_of_the_candidates():
+    outputs = says(22, binary=(-1.0, 1.0), pileup=np.log(3.0))
+    found, probabilities = one(element(ElementType.ECAL), outputs), outputs.probabilities()
+    assert probabilities.particle.tolist() == pytest.approx([found["score"]])
+    assert probabilities.pileup.tolist() == pytest.approx([found["pileup"]])
+    weights = [np.e if c == 22 else 1.0 for c in CLASS_IDS]
+    assert probabilities.classes[0].tolist() == pytest.approx([weight / sum(weights) for weight in weights])
+
+
+def test_probabilities_of_extreme_logits_are_0_and_1():
+    logits = np.array([[-1e30, 3e4, 0, 0, 0, 0, 0, 0, 0]], dtype=np.float32)
+    found = Outputs(np.array([[1e5, -1e5]], np.float32), logits, np.zeros((1, 5)), np.array([-1e5], np.float32)).probabilities()
+    assert (found.particle.tolist(), found.pileup.tolist(), found.classes.tolist()) == ([0.0], [0.0], [[0, 1, 0, 0, 0, 0, 0, 0, 0]])
+    assert Outputs(np.zeros((0, 2)), np.zeros((0, 9)), np.zeros((0, 5)), np.zeros(0)).probabilities().classes.shape == (0, 9)
+
+
 def test_candidates_stay_in_their_events_with_their_elements():
     features = np.concatenate([element(ElementType.ECAL, pt=pt) for pt in (1.0, 2.0, 3.0, 4.0)])
     outputs = Outputs(*(np.concatenate([column] * 4) for column in says(22)))

@@ -148,7 +148,7 @@ class Producer:
         offsets = np.array([0, len(features)]) if offsets is None else _boundaries(offsets, len(features))
         events = Events({"event": np.arange(len(offsets) - 1)}, {}, len(offsets) - 1, "features")
         selected = _select(features, features[:, schema.FEATURE_INDEX["type"]], _positions(offsets), offsets)
-        return make_candidates(events, *selected, self.run_events(selected, events))
+        return make_candidates(events, *selected, self.run_events(selected))
 
     def run(self, features: np.ndarray) -> Outputs:
         """Outputs for one event, all of whose elements reach the model.

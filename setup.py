@@ -59,7 +59,15 @@ setup(
     license="Apache-2.0",
     packages=find_packages(include=["mlpf", "mlpf.*"]),
     package_data={
-        "mlpf": ["py.typed", "classical/calibration.json", "simulation/calorimeter/calibration.json", "plotting/report/page.*", "plotting/display/assets/*"]
+        "mlpf": [
+            "py.typed",
+            "classical/calibration.json",
+            "export/contract_events.npz",
+            "simulation/calorimeter/calibration.json",
+            "plotting/report/page.*",
+            "plotting/display/assets/*",
+            "producer/cpp/*",
+        ]
     },
     python_requires=">=3.11",
     install_requires=CORE,

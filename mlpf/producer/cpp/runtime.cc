@@ -15,7 +15,7 @@ namespace {
 Ort::Env makeEnvironment() {
   if (OrtGetApiBase()->GetApi(ORT_API_VERSION) == nullptr) {
     throw std::runtime_error("ONNX Runtime " + std::string(OrtGetApiBase()->GetVersionString()) + " was found at run time, but this program was built for 1." +
-                             std::to_string(ORT_API_VERSION) + "; build it again, or set LD_LIBRARY_PATH");
+                             std::to_string(ORT_API_VERSION) + "; build it again with the headers of that version");
   }
   return Ort::Env(ORT_LOGGING_LEVEL_FATAL, "mlpf");
 }

@@ -126,3 +126,14 @@ def test_a_place_where_nothing_can_be_made_is_a_clear_error(tmp_path):
     (tmp_path / "f").touch()
     with pytest.raises(MlpfError, match=r"cannot make the folder"), resumable_directory(tmp_path / "f" / "d"):
         pass
+
+
+def test_a_file_replaces_an_older_one_and_its_parts_go(tmp_path):
+    (tmp_path / "f.root").write_text("old")
+    with resumable_directory(tmp_path / "f.root") as unfinished:
+        (unfinished.notes / "part").touch()
+        (unfinished.new / "whole").write_text("new")
+        assert (tmp_path / "f.root").read_text() == "old"
+        unfinished.publish_file(unfinished.new / "whole")
+    assert names(tmp_path) == ["f.root"]
+    assert (tmp_path / "f.root").read_text() == "new"

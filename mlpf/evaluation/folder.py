@@ -8,6 +8,7 @@ from typing import Any
 
 from mlpf.errors import MlpfError
 from mlpf.evaluation.timing import Timing
+from mlpf.io.readable_json import readable_json
 from mlpf.metrics.definitions import DEFINITIONS
 from mlpf.metrics.scores import DEFINITIONS as CLASSIFICATION
 from mlpf.metrics.summary import Metrics
@@ -101,18 +102,6 @@ def write_documents(folder: Path, metrics: Mapping[str, Any], performance: Mappi
     """Write both documents."""
     for name, document in ((METRICS, metrics), (PERFORMANCE, performance)):
         (folder / name).write_text(readable_json(document) + "\n")
-
-
-def readable_json(value: Any, indent: str = "") -> str:
-    """JSON with a line for every estimate and every list of numbers."""
-    inner = indent + " "
-    parts = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
-    if not any(isinstance(part, dict | list) for part in parts):
-        return json.dumps(value, allow_nan=False)
-    keys = [f"{json.dumps(key)}: " for key in value] if isinstance(value, dict) else [""] * len(parts)
-    lines = ",\n".join(f"{inner}{key}{readable_json(part, inner)}" for key, part in zip(keys, parts, strict=True))
-    first, last = "{}" if isinstance(value, dict) else "[]"
-    return f"{first}\n{lines}\n{indent}{last}"
 
 
 def save_sums(folder: Path, dataset: str, metrics: Metrics, timing: Mapping[str, Timing]) -> None:

@@ -3,6 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/environment.sh
+scripts/onnxruntimes.sh
 
 echo "== ruff"
 ruff check .

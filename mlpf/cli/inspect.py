@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
@@ -25,6 +26,9 @@ def run(
     ],
     columns: Annotated[bool, typer.Option("--columns", help="List every column with unit, range and meaning.")] = False,
     contract: Annotated[bool, typer.Option("--contract", help="Run the consumer's contract on an ONNX model.")] = False,
+    events: Annotated[
+        Path | None, typer.Option(help="With --contract: take the first 10 events of this file or dataset in place of the simulated ones of the library.")
+    ] = None,
 ) -> None:
     """Say what a file holds: events, collections, columns, what is missing, what is not finite.
 
@@ -32,10 +36,14 @@ def run(
     """
     if contract and path.suffix != ".onnx":
         raise MlpfError(f"{path}: --contract applies to ONNX models")
+    if events is not None and not contract:
+        raise MlpfError("--events says what --contract runs the model on; pass both")
     if path.suffix == ".root":
         _inspect_root(path, columns)
     elif path.suffix == ".onnx":
-        _inspect_onnx(path, contract)
+        _inspect_onnx(path)
+        if contract:
+            _check_contract(path, events)
     elif path.suffix == ".parquet" and path.is_file():
         _inspect_candidates(path, columns)
     elif (path / "manifest.json").is_file():
@@ -157,24 +165,35 @@ def _inspect_run(path: Path) -> None:
     console.print_json(header.description)
 
 
-def _inspect_onnx(path: Path, contract: bool) -> None:
-    from mlpf.export.contract import check_contract, default_opset, read_model
+def _inspect_onnx(path: Path) -> None:
+    from mlpf.export.graph import default_opset, input_tensors, output_tensors, precision_of, read_model, variant_of
     from mlpf.producer.producer import METADATA_FEATURES
-    from mlpf.producer.session import open_session, session_tensors
 
     model = read_model(path)
-    session = open_session(path)
-    console.print(f"{escape(str(path))}: ONNX model, opset {default_opset(model)}, IR {model.ir_version}, {path.stat().st_size / 1e6:.2f} MB")
-    for kind, arguments in (("input", session.get_inputs()), ("output", session.get_outputs())):
-        for tensor in session_tensors(arguments):
-            console.print(f"  {kind:6} {tensor}")
-    for key, value in session.get_modelmeta().custom_metadata_map.items():
-        is_ours = key == METADATA_FEATURES and value == json.dumps(schema.FEATURES)
-        console.print(f"  {key}: {f'the {len(schema.FEATURES)} of mlpf.schema.FEATURES, in this order' if is_ours else value}", markup=False)
-    if contract:
-        report = check_contract(path)
-        table = Table("clause", "holds", "measured, or what is wrong", title="the consumer's contract (CMSSW MLPFProducer)", title_justify="left")
-        for check in report.checks:
-            table.add_row(check.name, "[green]yes[/]" if check.passed else "[bold red]no[/]", check.measured or check.problem)
-        console.print(table)
-        report.require()
+    kind = f"{variant_of(model)} operators, {precision_of(model)} inside"
+    console.print(f"{escape(str(path))}: ONNX model, opset {default_opset(model)}, IR {model.ir_version}, {kind}, {path.stat().st_size / 1e6:.2f} MB")
+    for which, tensors in (("input", input_tensors(model)), ("output", output_tensors(model))):
+        for tensor in tensors:
+            console.print(f"  {which:6} {tensor}")
+    for entry in model.metadata_props:
+        is_ours = entry.key == METADATA_FEATURES and entry.value == json.dumps(schema.FEATURES)
+        text = f"the {len(schema.FEATURES)} of mlpf.schema.FEATURES, in this order" if is_ours else entry.value
+        console.print(f"  {entry.key}: {text}", markup=False)
+
+
+def _check_contract(path: Path, source: Path | None) -> None:
+    from mlpf.export.contract import check_contract, target_of
+    from mlpf.export.events import contract_events, read_events
+    from mlpf.export.graph import read_model
+
+    start = time.perf_counter()
+    events = contract_events() if source is None else read_events(source)
+    report = check_contract(path, events)
+    origin = "simulated by this library" if source is None else f"of {source}"
+    title = f"the contract of the target {target_of(read_model(path))}, on {len(events)} events of {len(events[0])} to {len(events[-1])} elements {origin}"
+    table = Table("clause", "holds", "measured, or what is wrong", title=escape(title), title_justify="left")
+    for check in report.checks:
+        table.add_row(check.name, "[green]yes[/]" if check.passed else "[bold red]no[/]", escape(check.problem or check.measured))
+    console.print(table)
+    console.print(f"{sum(check.passed for check in report.checks)} of {len(report.checks)} clauses hold, {time.perf_counter() - start:.1f} s")
+    report.require()

@@ -1,23 +1,34 @@
 """What the consumer relies on when it runs a model: clauses that are checked by running it.
 
-Each check takes a `Runner` and returns a `Finding`. Two results agree if they differ by no more than `TOLERANCE` (absolute up to 1, relative above): room for
-the rounding of another summation order, far below what moves a candidate.
+Each check takes a `Runner` and events, and returns a `Finding`. The events are those that physics makes; every check adds random elements, which are hostile:
+all types anywhere, no energy, noise in every column.
 """
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import onnxruntime
 
 from mlpf import schema
+from mlpf.export.events import joined
+from mlpf.export.graph import precision_of, read_model
+from mlpf.producer.session import open_session
 from mlpf.random_elements import random_elements
 from mlpf.schema import FEATURE_INDEX, ElementType
 
-TOLERANCE = 1e-3
-SIZES = (1, 2, 7, 64, 257, 1500)  # elements per event; 0 is tried in a process of its own
+# Two results agree if they differ by no more (absolute up to 1, relative above). float32: room for another order of a sum, far below what moves a candidate.
+# float16: a product is rounded to 5e-4; after the window model's four layers that is 5e-3 at most (26 000 elements), so there is room for deeper ones.
+TOLERANCES = {"float32": 1e-3, "float16": 3e-2}
+SIZES = (1, 2, 7, 64, 257, 1500)  # random elements per event; 0 is tried in a process of its own
+LARGEST = 12_000  # elements, of several events joined: more than any crossing has
+MAX_SECONDS = 30.0  # for one event; attention over 12 000 elements in plain operators takes longer, and 19 GB
 PROBE_SIZE = 64
-POISONS = (np.nan, np.inf, -np.inf, 1e30)
+POISONS = (np.nan, np.inf, -np.inf, 1e30, -1e30)
+# exp() of it times any momentum of a collider (1e6 GeV) is still a float32
+MAX_LOG_RATIO = float(np.log(np.finfo(np.float32).max / 1e6))
 
 
 class Finding(NamedTuple):
@@ -28,23 +39,41 @@ class Finding(NamedTuple):
 
 
 class Runner:
-    """A model on batches of padded events.
+    """A model on batches of padded events, in ONNX Runtime with one thread.
 
     Args:
-        session: of the model.
+        path: of the model.
         inputs: names of features and mask.
+
+    Attributes:
+        precision: inside the graph.
+        tolerance: within which two results agree.
+
+    Raises:
+        ModelError: it does not load.
     """
 
-    def __init__(self, session: onnxruntime.InferenceSession, inputs: Sequence[str] = schema.ONNX_INPUTS) -> None:
-        self._session = session
+    def __init__(self, path: str | Path, inputs: Sequence[str] = schema.ONNX_INPUTS) -> None:
+        self.path = path
+        self.precision = precision_of(read_model(path))
+        self.tolerance = TOLERANCES[self.precision]
+        self._session = open_session(path)
         self._inputs = tuple(inputs)
-        self.output_names = [output.name for output in session.get_outputs()]
-        self.output_widths = [tuple(output.shape[2:]) for output in session.get_outputs()]
+        self._alone: dict[bytes, list[np.ndarray]] = {}
+        self.output_names = [output.name for output in self._session.get_outputs()]
+        self.output_widths = [tuple(output.shape[2:]) for output in self._session.get_outputs()]
 
     def __call__(self, features: np.ndarray, mask: np.ndarray | None = None) -> list[np.ndarray]:
         """All outputs for ``(B, N, 55)`` features; every element is real where no ``(B, N)`` mask is given."""
         mask = np.ones(features.shape[:2]) if mask is None else mask
         return self._session.run(None, dict(zip(self._inputs, (features.astype(np.float32), mask.astype(np.float32)), strict=True)))
+
+    def alone(self, features: np.ndarray) -> list[np.ndarray]:
+        """All outputs ``(1, N, ...)`` for one event ``(N, 55)``; remembered, since most checks ask for the same events."""
+        key = features.tobytes()
+        if key not in self._alone:
+            self._alone[key] = self(features[None])
+        return self._alone[key]
 
 
 def difference(a: list[np.ndarray], b: list[np.ndarray]) -> float:
@@ -56,57 +85,89 @@ def difference(a: list[np.ndarray], b: list[np.ndarray]) -> float:
     return largest
 
 
-def any_size(model: Runner) -> Finding:
-    """Every N gives finite outputs of N rows."""
+def run_ascending(model: Runner, events: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
+    """``(N, 55)`` features of random events, of the given ones and of all of these joined, and their outputs; N ascending.
+
+    Ends early where the next event would take more than `MAX_SECONDS`, if time grows with the square of N.
+    """
     rng = np.random.default_rng(1)
-    for num_elements in SIZES:
-        outputs = model(random_elements(rng, num_elements)[None])
+    per_square = 0.0
+    for features in sorted([*(random_elements(rng, n) for n in SIZES), *events, joined(events, LARGEST)], key=len):
+        if per_square * len(features) ** 2 > MAX_SECONDS:
+            return
+        start = time.perf_counter()
+        outputs = model.alone(features)
+        seconds = time.perf_counter() - start
+        per_square = seconds / len(features) ** 2 if seconds > 0.1 else 0.0  # below that it is not yet the square that costs
+        yield features, outputs
+
+
+def any_size(model: Runner, events: Sequence[np.ndarray]) -> Finding:
+    """Every N gives finite outputs of N rows."""
+    sizes = []
+    for features, outputs in run_ascending(model, events):
+        sizes.append(len(features))
         for name, output, width in zip(model.output_names, outputs, model.output_widths, strict=True):
-            declared = tuple(found if isinstance(axis, str) else axis for axis, found in zip(width, output.shape[2:], strict=False))  # free axes have names
-            if output.shape != (1, num_elements, *declared):
-                return Finding(f"{name} has shape {output.shape} for {num_elements} elements", "")
+            declared = tuple(axis if isinstance(axis, int) else found for axis, found in zip(width, output.shape[2:], strict=False))
+            if output.shape != (1, len(features), *declared):
+                return Finding(f"{name} has shape {output.shape} for {len(features)} elements", "")
             if not np.isfinite(output).all():
-                return Finding(f"{name} has {np.count_nonzero(~np.isfinite(output))} non-finite values for {num_elements} elements", "")
-    return Finding("", f"N = {', '.join(map(str, SIZES))}")
+                return Finding(f"{name} has {np.count_nonzero(~np.isfinite(output))} non-finite values for {len(features)} elements", "")
+    left_out = len(SIZES) + len(events) + 1 - len(sizes)
+    return Finding("", f"N = {', '.join(map(str, sizes))}" + f"; {left_out} larger ones would take over {MAX_SECONDS:.0f} s each" * bool(left_out))
 
 
-def order(model: Runner) -> Finding:
+def order(model: Runner, events: Sequence[np.ndarray]) -> Finding:
     """Permuted elements give permuted outputs."""
     rng = np.random.default_rng(2)
-    features = random_elements(rng, 4 * PROBE_SIZE)
-    permutation = rng.permutation(len(features))
-    permuted = model(features[None, permutation])
-    return _agree(difference(permuted, [output[:, permutation] for output in model(features[None])]), "outputs depend on the order of the elements")
+    largest = 0.0
+    for features in (random_elements(rng, 4 * PROBE_SIZE), *events):
+        permutation = rng.permutation(len(features))
+        permuted = model(features[None, permutation])
+        largest = max(largest, difference(permuted, [output[:, permutation] for output in model.alone(features)]))
+    return _agree(model, largest, "outputs depend on the order of the elements")
 
 
-def padding(model: Runner) -> Finding:
+def padding(model: Runner, events: Sequence[np.ndarray]) -> Finding:
     """Rows of mask 0 change nothing, whatever they hold, nor do other events of the batch."""
     rng = np.random.default_rng(3)
-    short, long = random_elements(rng, PROBE_SIZE), random_elements(rng, PROBE_SIZE + 37)
+    contents = (np.zeros(schema.NUM_FEATURES), random_elements(rng, 1)[0], np.full(schema.NUM_FEATURES, np.nan))
+    pair = (random_elements(rng, PROBE_SIZE), random_elements(rng, PROBE_SIZE + 37))
+    cases = [(*pair, content) for content in contents]
+    cases += [(short, long, contents[i % len(contents)]) for i, (short, long) in enumerate(pairwise(events))]
+    largest = max(_padded_difference(model, *case) for case in cases)
+    return _agree(model, largest, "outputs depend on padding or on other events of the batch")
+
+
+def _padded_difference(model: Runner, short: np.ndarray, long: np.ndarray, content: np.ndarray) -> float:
+    """How far two events in one batch, the shorter one padded with a row's content, are from each alone."""
+    batch = np.stack([np.tile(content, (len(long), 1)).astype(np.float32), long])
+    batch[0, : len(short)] = short
+    mask = np.ones(batch.shape[:2])
+    mask[0, len(short) :] = 0.0
+    both = model(batch, mask)
+    return max(difference([output[:1, : len(short)] for output in both], model.alone(short)), difference([output[1:] for output in both], model.alone(long)))
+
+
+def poison(model: Runner, events: Sequence[np.ndarray]) -> Finding:
+    """A non-finite feature counts as 0 (as CMSSW once made it, before it passed raw values), an absurd one keeps outputs finite, in all rows.
+
+    Tried on each feature of one element, on random ones and on the event whose size is the nearest to theirs, and on all features of all elements at once.
+    """
     largest = 0.0
-    for content in (np.zeros(schema.NUM_FEATURES), random_elements(rng, 1)[0], np.full(schema.NUM_FEATURES, np.nan)):
-        batch = np.stack([np.tile(content, (len(long), 1)).astype(np.float32), long])
-        batch[0, : len(short)] = short
-        mask = np.ones(batch.shape[:2])
-        mask[0, len(short) :] = 0.0
-        both = model(batch, mask)
-        largest = max(largest, difference([output[:1, : len(short)] for output in both], model(short[None])))
-        largest = max(largest, difference([output[1:] for output in both], model(long[None])))
-    return _agree(largest, "outputs depend on padding or on other events of the batch")
-
-
-def poison(model: Runner) -> Finding:
-    """A non-finite feature counts as 0 (as CMSSW once made it, before it passed raw values), an absurd one keeps outputs finite, in all rows."""
-    features = random_elements(np.random.default_rng(4), PROBE_SIZE)
-    zeroed, poisoned = _with_each_feature(features, 0.0), {value: model(_with_each_feature(features, value)) for value in POISONS}
-    for value, outputs in poisoned.items():
-        for name, output in zip(model.output_names, outputs, strict=True):
-            bad = np.flatnonzero(~np.isfinite(output).reshape(len(output), -1).all(axis=1))
-            if len(bad):
-                return Finding(f"{name} is not finite where {schema.FEATURES[bad[0]]} of one element is {value} ({len(bad)} such features)", "")
-    reference = model(zeroed)
-    largest = max(difference(outputs, reference) for value, outputs in poisoned.items() if not np.isfinite(value))
-    return _agree(largest, "one non-finite feature changes outputs otherwise than a 0 in its place")
+    for features in (random_elements(np.random.default_rng(4), PROBE_SIZE), min(events, key=lambda event: abs(len(event) - PROBE_SIZE))):
+        reference = model(_with_each_feature(features, 0.0))
+        for value in (0.0, *POISONS):
+            for events_of_it, what in ((_with_each_feature(features, value), "one element"), (np.full_like(features, value)[None], "all elements")):
+                outputs = model(events_of_it)
+                for name, output in zip(model.output_names, outputs, strict=True):
+                    bad = np.flatnonzero(~np.isfinite(output).reshape(len(output), -1).all(axis=1))
+                    if len(bad):
+                        feature = schema.FEATURES[bad[0]] if len(output) > 1 else "every feature"
+                        return Finding(f"{name} is not finite where {feature} of {what} is {value} ({len(bad)} such features)", "")
+                if not np.isfinite(value) and what == "one element":
+                    largest = max(largest, difference(outputs, reference))
+    return _agree(model, largest, "one non-finite feature changes outputs otherwise than a 0 in its place")
 
 
 def _with_each_feature(features: np.ndarray, value: float) -> np.ndarray:
@@ -117,37 +178,50 @@ def _with_each_feature(features: np.ndarray, value: float) -> np.ndarray:
     return events
 
 
-def superclusters(model: Runner) -> Finding:
+def superclusters(model: Runner, events: Sequence[np.ndarray]) -> Finding:
     """No particle from a supercluster: its pt would be 0, since the consumer scales the element's."""
-    features = _many_elements()
-    binary = model(features)[0]
-    is_sc = features[..., FEATURE_INDEX["type"]] == ElementType.SC
-    particles = int(np.count_nonzero((binary[..., 1] > binary[..., 0])[is_sc]))
-    return Finding(f"{particles} of {is_sc.sum()} superclusters become particles of pt 0" if particles else "", f"{is_sc.sum()} superclusters")
+    particles = total = 0
+    for features, (binary, *_) in _many_elements(model, events):
+        is_sc = features[:, FEATURE_INDEX["type"]] == ElementType.SC
+        particles += int(np.count_nonzero((binary[..., 1] > binary[..., 0])[0, is_sc]))
+        total += int(is_sc.sum())
+    return Finding(f"{particles} of {total} superclusters become particles of pt 0" if particles else "", f"{total} superclusters")
 
 
-def class_none(model: Runner) -> Finding:
+def class_none(model: Runner, events: Sequence[np.ndarray]) -> Finding:
     """Class 0 never wins, or the class head vetoes what the binary head decided."""
-    pid = model(_many_elements())[1]
-    vetoes = int(np.count_nonzero(pid.argmax(axis=-1) == 0))
-    return Finding(f"class 0 wins for {vetoes} of {pid.shape[0] * pid.shape[1]} elements" if vetoes else "", f"{pid.shape[0] * pid.shape[1]} elements")
+    vetoes = total = 0
+    for features, (_, pid, *_) in _many_elements(model, events):
+        vetoes += int(np.count_nonzero(pid.argmax(axis=-1) == 0))
+        total += len(features)
+    return Finding(f"class 0 wins for {vetoes} of {total} elements" if vetoes else "", f"{total} elements")
 
 
-def _many_elements() -> np.ndarray:
+def ratios(model: Runner, events: Sequence[np.ndarray]) -> Finding:
+    """The consumer takes exp() of the momentum ratios: it must not overflow, whatever the features are."""
+    highest = max(float(momentum[..., [0, -1]].max()) for _, (_, _, momentum, *_) in _many_elements(model, events))
+    poisoned = [model(_with_each_feature(random_elements(np.random.default_rng(4), PROBE_SIZE), value))[2] for value in POISONS]
+    highest = max(highest, *(float(momentum[..., [0, -1]].max()) for momentum in poisoned))
+    summary = f"largest log ratio {highest:.3g}"
+    return Finding(f"{summary}: its exponential overflows float32 ({MAX_LOG_RATIO:.0f} allowed)" if highest > MAX_LOG_RATIO else "", summary)
+
+
+def _many_elements(model: Runner, events: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
     rng = np.random.default_rng(5)
-    return np.stack([random_elements(rng, 10 * PROBE_SIZE) for _ in range(4)])
+    for features in (*(random_elements(rng, 10 * PROBE_SIZE) for _ in range(4)), *events):
+        yield features, model.alone(features)
 
 
-def _agree(largest: float, problem: str) -> Finding:
+def _agree(model: Runner, largest: float, problem: str) -> Finding:
     measured = f"largest difference {largest:.2g}"
-    return Finding("" if largest <= TOLERANCE else f"{problem} ({measured}, allowed {TOLERANCE:g})", measured)
+    return Finding("" if largest <= model.tolerance else f"{problem} ({measured}, allowed {model.tolerance:g})", measured)
 
 
-Checks = dict[str, Callable[[Runner], Finding]]
+Checks = dict[str, Callable[[Runner, Sequence[np.ndarray]], Finding]]
 CHECKS: Checks = {
     "any number of elements": any_size,
     "order of elements": order,
     "padding and batch": padding,
     "non-finite and absurd features": poison,
 }
-CONSUMER_CHECKS: Checks = {**CHECKS, "superclusters": superclusters, "class none": class_none}  # of the raw outputs that CMSSW decodes
+RAW_OUTPUT_CHECKS: Checks = {"superclusters": superclusters, "class none": class_none, "momentum ratios": ratios}  # of what CMSSW decodes

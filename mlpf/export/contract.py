@@ -15,8 +15,11 @@ import onnxruntime
 
 from mlpf.errors import ModelError
 from mlpf.export import behaviour
+from mlpf.export.decisions import consumer_candidates
+from mlpf.export.events import contract_events
+from mlpf.export.graph import default_opset, input_tensors, output_tensors, precision_of, reaches_output, read_model, variant_of
 from mlpf.export.report import Check, ContractReport
-from mlpf.producer.session import open_session, reason
+from mlpf.producer.session import reason
 from mlpf.producer.signature import INPUTS, STANDALONE_INPUTS, Tensor, signature_problems, standalone_problems
 
 # ONNX Runtime 1.17.1 (CMSSW 14_1) reads up to these.
@@ -41,22 +44,27 @@ class Target:
     checks: behaviour.Checks
 
 
+CONSUMER_CHECKS: behaviour.Checks = {**behaviour.CHECKS, **behaviour.RAW_OUTPUT_CHECKS, "candidates of the consumer": consumer_candidates}
 TARGETS = {
-    "cmssw": Target(tuple(tensor.name for tensor in INPUTS), signature_problems, behaviour.CONSUMER_CHECKS),
+    "cmssw": Target(tuple(tensor.name for tensor in INPUTS), signature_problems, CONSUMER_CHECKS),
     "standalone": Target(tuple(tensor.name for tensor in STANDALONE_INPUTS), standalone_problems, behaviour.CHECKS),
 }
 
 
 def target_of(model: onnx.ModelProto) -> str:
     """The target that a file was made for, as the names of its inputs tell: ``standalone`` if they are those, else ``cmssw``."""
-    return "standalone" if {tensor.name for tensor in _inputs(model)} == set(TARGETS["standalone"].inputs) else "cmssw"
+    return "standalone" if {tensor.name for tensor in input_tensors(model)} == set(TARGETS["standalone"].inputs) else "cmssw"
 
 
-def check_contract(path: str | Path) -> ContractReport:
+def check_contract(path: str | Path, events: Sequence[np.ndarray] | None = None) -> ContractReport:
     """Check every clause that needs nothing but the file.
 
     The file: ONNX checker, opset and IR, one file, inputs and outputs. What it does, in ONNX Runtime with one thread: any number of elements, none included,
-    padding, company in a batch, order of the elements, non-finite features, decisions that the consumer cannot use.
+    padding, company in a batch, order of the elements, non-finite features, decisions that the consumer cannot use, the consumer's own steps.
+
+    Args:
+        path: ONNX file, whoever made it.
+        events: ``(N, 55)`` features each, N ascending, on which it is run, beside random ones; None: `mlpf.export.events.contract_events`.
 
     Raises:
         ModelError: the file cannot be read as ONNX at all.
@@ -66,27 +74,8 @@ def check_contract(path: str | Path) -> ContractReport:
     target = TARGETS[target_of(model)]
     checks = [_checker(path), _opset(model), _ir_version(model), _single_file(model), _signature(model, target), _live_mask(model)]
     if all(check.passed for check in checks):
-        checks += _behaviour(path, target)
+        checks += _behaviour(path, model, target, contract_events() if events is None else events)
     return ContractReport(path, default_opset(model), model.ir_version, tuple(checks))
-
-
-def read_model(path: Path) -> onnx.ModelProto:
-    """The graph of a file, without the content of external data.
-
-    Raises:
-        ModelError: no such file, or not ONNX.
-    """
-    try:
-        return onnx.load(path, load_external_data=False)
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
-    except Exception as error:  # protobuf's DecodeError, or whatever else damaged bytes lead to
-        raise ModelError(f"{path}: not an ONNX file, damaged or truncated? ({reason(error)})") from error
-
-
-def default_opset(model: onnx.ModelProto) -> int:
-    """Version of the default operator set, 0 where the file names none."""
-    return max((opset.version for opset in model.opset_import if opset.domain in ("", "ai.onnx")), default=0)
 
 
 def _checker(path: Path) -> Check:
@@ -118,45 +107,35 @@ def _single_file(model: onnx.ModelProto) -> Check:
 
 
 def _signature(model: onnx.ModelProto, target: Target) -> Check:
-    problems = target.signature_problems(_inputs(model), [_tensor(value) for value in model.graph.output])
+    problems = target.signature_problems(input_tensors(model), output_tensors(model))
     return Check("inputs and outputs", "; ".join(problems))
 
 
-def _inputs(model: onnx.ModelProto) -> list[Tensor]:
-    weights = {initializer.name for initializer in model.graph.initializer}
-    return [_tensor(value) for value in model.graph.input if value.name not in weights]
-
-
-def _tensor(value: onnx.ValueInfoProto) -> Tensor:
-    kind = value.type.tensor_type
-    dtype = "unknown" if kind.elem_type == 0 else str(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
-    shape = tuple(axis.dim_value if axis.HasField("dim_value") else None for axis in kind.shape.dim) if kind.HasField("shape") else None
-    return Tensor(value.name, dtype, shape)
-
-
 def _live_mask(model: onnx.ModelProto) -> Check:
-    used = {name for node in model.graph.node for name in node.input}
-    return Check("mask is used", "" if "mask" in used else "no node reads the input mask, so padded elements count as real ones")
+    used = reaches_output(model, "mask")
+    return Check("mask is used", "" if used else "no output depends on the input mask, so padded elements count as real ones")
 
 
-def _behaviour(path: Path, target: Target) -> list[Check]:
+def _behaviour(path: Path, graph: onnx.ModelProto, target: Target, events: Sequence[np.ndarray]) -> list[Check]:
+    name, kind = "loads in ONNX Runtime", f"{variant_of(graph)} operators, {precision_of(graph)} inside"
     try:
-        session = open_session(path)
+        model = behaviour.Runner(path, target.inputs)
     except ModelError as error:
-        return [Check("loads in ONNX Runtime", str(error))]
-    checks = [Check("loads in ONNX Runtime", measured=f"ONNX Runtime {onnxruntime.__version__}"), _empty_event(path, target)]
-    model = behaviour.Runner(session, target.inputs)
+        return [Check(name, str(error))]
+    checks = [Check(name, measured=f"ONNX Runtime {onnxruntime.__version__}; {kind}"), _empty_event(path, target)]
     for name, check in target.checks.items():
-        checks.append(_attempt(name, check, model))
+        checks.append(_attempt(name, check, model, events))
         if not checks[-1].passed and check is behaviour.any_size:  # the others would only repeat it
             break
     return checks
 
 
-def _attempt(name: str, check: Callable[[behaviour.Runner], behaviour.Finding], model: behaviour.Runner) -> Check:
+def _attempt(
+    name: str, check: Callable[[behaviour.Runner, Sequence[np.ndarray]], behaviour.Finding], model: behaviour.Runner, events: Sequence[np.ndarray]
+) -> Check:
     try:
         with np.errstate(invalid="ignore", over="ignore"):  # broken models give NaN, which is what the checks look for
-            finding = check(model)
+            finding = check(model, events)
     except Exception as error:  # noqa: BLE001  # ONNX Runtime's errors share no base class
         return Check(name, f"the model fails: {reason(error)}")
     return Check(name, finding.problem, finding.measured)

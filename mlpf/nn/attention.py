@@ -6,7 +6,7 @@ import pydantic
 import torch
 from torch import Tensor, nn
 
-from mlpf.nn.base import Model, append_padding
+from mlpf.nn.base import LastNorm, Model, append_padding
 from mlpf.nn.heads import Heads, ModelOutput
 from mlpf.nn.mlp import MLP
 from mlpf.nn.preprocess import FeaturePreprocessor
@@ -34,7 +34,7 @@ class AttentionModel(Model):
         self.preprocess = FeaturePreprocessor(config.embedding_dim)
         self.encode = MLP(self.preprocess.output_dim + 3, 2 * config.width, config.width, config.dropout)
         self.layers = nn.ModuleList(AttentionLayer(config) for _ in range(config.num_layers))
-        self.last_norm = nn.LayerNorm(config.width)
+        self.last_norm = LastNorm(config.width)
         self.heads = Heads(config.width, config.dropout)
 
     def forward(self, features: Tensor, mask: Tensor) -> ModelOutput:

@@ -6,7 +6,7 @@ import pydantic
 import torch
 from torch import Tensor, nn
 
-from mlpf.nn.base import Model, ModelConfig, append_padding
+from mlpf.nn.base import LastNorm, Model, ModelConfig, append_padding
 from mlpf.nn.hashing import Bins, hash_into_bins
 from mlpf.nn.heads import Heads, ModelOutput
 from mlpf.nn.mlp import MLP
@@ -57,7 +57,7 @@ class GNNLSHModel(Model):
         self.encode = MLP(self.preprocess.output_dim + 3, 2 * config.width, config.width, config.dropout)
         self.layers = nn.ModuleList(GNNLSHLayer(config) for _ in range(config.num_layers))
         self.norms = nn.ModuleList(nn.LayerNorm(config.width) for _ in range(config.num_layers))
-        self.last_norm = nn.LayerNorm(config.width)
+        self.last_norm = LastNorm(config.width)
         self.heads = Heads(config.width, config.dropout)
 
     def forward(self, features: Tensor, mask: Tensor) -> ModelOutput:

@@ -6,7 +6,7 @@ import pydantic
 import torch
 from torch import Tensor, nn
 
-from mlpf.nn.base import Model, ModelConfig, append_padding
+from mlpf.nn.base import LastNorm, Model, ModelConfig, append_padding
 from mlpf.nn.gather import gather_rows
 from mlpf.nn.heads import Heads, ModelOutput
 from mlpf.nn.mlp import MLP
@@ -49,7 +49,7 @@ class GravNetModel(Model):
             GravNetLayer(config.width, config.space_dim, config.propagate_dim, config.num_neighbors, config.dropout) for _ in range(config.num_layers)
         )
         self.norms = nn.ModuleList(nn.LayerNorm(config.width) for _ in range(config.num_layers))
-        self.last_norm = nn.LayerNorm(config.width)
+        self.last_norm = LastNorm(config.width)
         self.heads = Heads(config.width, config.dropout)
 
     def forward(self, features: Tensor, mask: Tensor) -> ModelOutput:

@@ -12,6 +12,16 @@ from mlpf.samples.statistics import FeatureStatistics
 from mlpf.schema import FEATURE_INDEX, ElementType
 
 
+def _runs(columns: list[int]) -> list[tuple[int, int]]:
+    """First and last + 1 of ascending columns that follow each other."""
+    starts = [column for column in columns if column - 1 not in columns]
+    stops = [column + 1 for column in columns if column + 1 not in columns]
+    return list(zip(starts, stops, strict=True))
+
+
+SCALED_COLUMNS = _runs([FEATURE_INDEX[name] for name in SCALED_FEATURES])  # in slices: one by one they take 2 (torch) to 4 (ONNX Runtime) times as long
+
+
 class Preprocessed(NamedTuple):
     """What the other blocks see of an event's elements.
 
@@ -40,7 +50,6 @@ class FeaturePreprocessor(nn.Module):
     """
 
     limits: Tensor
-    scaled_columns: Tensor
     angle_columns: Tensor
     logarithmic: Tensor
     shift: Tensor
@@ -53,7 +62,6 @@ class FeaturePreprocessor(nn.Module):
         self.embedding = nn.Embedding(schema.NUM_ELEMENT_TYPES, embedding_dim)
         self.output_dim = len(SCALED_FEATURES) + 2 * len(ANGLE_FEATURES) + embedding_dim
         self.register_buffer("limits", torch.tensor(FEATURE_LIMITS), persistent=False)
-        self.register_buffer("scaled_columns", torch.tensor([FEATURE_INDEX[name] for name in SCALED_FEATURES]), persistent=False)
         self.register_buffer("angle_columns", torch.tensor([FEATURE_INDEX[name] for name in ANGLE_FEATURES]), persistent=False)
         for name, values in make_scaling(FeatureStatistics(), ScalingConfig())._asdict().items():
             self.register_buffer(name, torch.from_numpy(values))
@@ -87,7 +95,7 @@ class FeaturePreprocessor(nn.Module):
         return torch.minimum(torch.maximum(features, -self.limits), self.limits)
 
     def _transform(self, clean: Tensor) -> Tensor:
-        values = clean.index_select(-1, self.scaled_columns)
+        values = torch.cat([clean[..., first:stop] for first, stop in SCALED_COLUMNS], dim=-1)
         return torch.where(self.logarithmic, values.sign() * values.abs().log1p(), values)
 
 

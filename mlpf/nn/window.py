@@ -6,7 +6,7 @@ import pydantic
 import torch
 from torch import Tensor, nn
 
-from mlpf.nn.base import Model, append_padding
+from mlpf.nn.base import LastNorm, Model, append_padding
 from mlpf.nn.curves import CurveKeys
 from mlpf.nn.heads import Heads, ModelOutput
 from mlpf.nn.mlp import MLP
@@ -52,7 +52,7 @@ class WindowModel(Model):
         self.encode = MLP(self.preprocess.output_dim + 3, 2 * config.width, config.width, config.dropout)
         self.locality = nn.ModuleList(Locality(config.num_heads) for _ in range(config.num_curves))
         self.layers = nn.ModuleList(WindowLayer(config) for _ in range(config.num_layers))
-        self.last_norm = nn.LayerNorm(config.width)
+        self.last_norm = LastNorm(config.width)
         self.heads = Heads(config.width, config.dropout)
 
     def forward(self, features: Tensor, mask: Tensor) -> ModelOutput:
@@ -91,7 +91,8 @@ class Locality(nn.Module):
             difference = coordinate.unsqueeze(2) - coordinate.unsqueeze(1)
             distance2 = distance2 + difference * difference
         steepness = 0.5 * torch.exp(-2.0 * self.log_radius.clamp(min=MIN_LOG_RADIUS)).view(-1, 1, 1)
-        return torch.where(window.exists.flatten(0, 1)[:, None, None, :], -steepness * distance2.unsqueeze(1), IGNORED_LOGIT)
+        ignored = torch.where(window.exists, 0.0, IGNORED_LOGIT).flatten(0, 1)[:, None, None, :]
+        return ignored - steepness * distance2.unsqueeze(1)
 
 
 class WindowLayer(nn.Module):

@@ -19,15 +19,6 @@ from mlpf.io.workers import NO_PROCESS_SURVIVES
 from mlpf.producer import Producer, parts, produce_files
 from mlpf.producer.files import BAD_LIST_SUFFIX, FAILURES_SHOWN
 
-# An index that is 1, and outside its one-element table, where any feature of the event is NaN.
-FAILS_ON_NAN = [
-    (
-        "pu = MatMul(clean, w_pileup)",
-        "flags = Cast<to = 7>(nan) worst = ReduceMax<keepdims = 0>(flags) table = Constant<value_floats = [1.0]>() "
-        "factor = Gather(table, worst) w = Mul(w_pileup, factor) pu = MatMul(clean, w)",
-    )
-]
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -181,14 +172,10 @@ def test_a_truncated_input_is_an_error_or_left_out(model, inputs, folder, tmp_pa
 
 
 @pytest.fixture
-def failing(tmp_path):
+def failing(write_failing_model, events_with_nan, tmp_path):
     """A model that fails on NaN, and ten events of which two have one."""
-    write_toy_model(tmp_path / "failing.onnx", FAILS_ON_NAN)
-    events = toy_events([20] * 10, dropped_share=0.0, first_event=50)
-    pterror = events["element_pterror"].copy()
-    pterror[[3 * 20 + 5, 8 * 20]] = np.nan
-    write_ntuple(tmp_path / "nan.root", [events.with_columns({"element_pterror": pterror})])
-    return tmp_path / "failing.onnx", tmp_path / "nan.root"
+    write_ntuple(tmp_path / "nan.root", [events_with_nan(10, [3, 8])])
+    return write_failing_model(tmp_path / "failing.onnx"), tmp_path / "nan.root"
 
 
 def test_an_event_on_which_the_model_fails_is_named_in_the_error(failing, tmp_path):
@@ -332,3 +319,14 @@ def test_an_older_output_stays_until_the_new_one_is_complete(failing, model, inp
         produce_files(failing[0], [failing[1]], tmp_path / "out.root")
     assert (tmp_path / "out.root").read_bytes() == before
     assert not (tmp_path / f"out.root{BAD_LIST_SUFFIX}").exists()
+
+
+def test_the_command_names_the_first_events_that_fail(mlpf_cli, write_failing_model, events_with_nan, tmp_path):
+    write_ntuple(tmp_path / "nan.root", [events_with_nan(12, range(FAILURES_SHOWN + 2))])
+    model = write_failing_model(tmp_path / "f.onnx")
+    status, out, _ = mlpf_cli("produce", model, tmp_path / "nan.root", "--output", tmp_path / "out.root", "--skip-bad")
+    assert status == 0
+    assert f"without candidates: {tmp_path / 'nan.root'}, entry 0 (run 3, lumi 7, event 50): {model}: fails on" in out
+    assert out.count("without candidates: ") == FAILURES_SHOWN + 1
+    assert "without candidates: 2 more events\n" in out
+    assert f"0 files left out, {FAILURES_SHOWN + 2} events failed: listed in {tmp_path / 'out.root.skipped.txt'}" in out

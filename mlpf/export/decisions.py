@@ -78,8 +78,9 @@ def consumer_candidates(model: Runner, events: Sequence[np.ndarray]) -> Finding:
         if bad:
             return Finding(f"{len(bad)} of {len(found)} candidates are not finite (first: {bad[0]})", "")
         outputs = as_outputs(model.alone(features))
-        other, momentum = compare(decoded(features, outputs), library_candidates(features, outputs), np.ones(len(features), dtype=bool))
-        if other or momentum > ROUNDING or len(decoded(features, outputs)) != len(found):
+        mirrored = decoded(features, outputs)
+        other, momentum = compare(mirrored, library_candidates(features, outputs), np.ones(len(features), dtype=bool))
+        if other or momentum > ROUNDING or len(mirrored) != len(found):
             return Finding(f"{other} of {len(found)} candidates are not those of mlpf.candidates (largest difference {momentum:.2g})", "")
         total, largest = total + len(found), max(largest, momentum)
     return Finding("", f"{total} candidates of {len(events) + 1} events")

@@ -1,7 +1,5 @@
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -9,8 +7,9 @@ import pytest
 from toy_graph import BROKEN, BROKEN_SIGNATURE, toy_model, write_toy_model
 
 from mlpf.errors import ModelError
-from mlpf.export import contract
+from mlpf.export import behaviour, contract
 from mlpf.export.contract import check_contract
+from mlpf.random_elements import random_elements
 
 
 def failures(path):
@@ -102,24 +101,79 @@ def test_the_contract_needs_no_torch(tmp_path):
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.skipif("MLPF_ONNXRUNTIME_1_17_PYTHON" not in os.environ, reason="MLPF_ONNXRUNTIME_1_17_PYTHON names no interpreter with onnxruntime 1.17.1")
-def test_the_oldest_runtime_agrees_with_the_newest(tmp_path):
-    from mlpf.export.behaviour import SIZES, TOLERANCE, Runner, difference
-    from mlpf.producer.session import open_session
-    from mlpf.random_elements import random_elements
+def test_the_mask_counts_as_used_only_if_an_output_depends_on_it(tmp_path):
+    read_for_nothing = [("column = Unsqueeze(mask, last)", "unused = Unsqueeze(mask, last) column = Constant<value_float = 1.0>()")]
+    assert "mask is used" in failures(write_toy_model(tmp_path / "dead.onnx", read_for_nothing))
+    in_a_branch = """
+        yes_always = Constant<value = bool {1}>()
+        column = If (yes_always) <
+            then_branch = inside () => (float[a, b, 1] c) { c = Unsqueeze(mask, last) },
+            else_branch = beside () => (float[a, b, 1] d) { d = Unsqueeze(mask, last) }
+        >"""
+    assert not failures(write_toy_model(tmp_path / "branch.onnx", [("column = Unsqueeze(mask, last)", in_a_branch)]))
 
-    path = Path(os.environ["MLPF_ONNX_MODEL"]) if "MLPF_ONNX_MODEL" in os.environ else write_toy_model(tmp_path / "toy.onnx")
-    events = {str(n): random_elements(np.random.default_rng(n), n)[None] for n in (0, *SIZES)}
-    np.savez(tmp_path / "in.npz", **events)
-    code = (
-        "import sys, numpy as np, onnxruntime as ort\nassert ort.__version__ == '1.17.1'\n"
-        "model, events = ort.InferenceSession(sys.argv[1], providers=['CPUExecutionProvider']), np.load(sys.argv[2])\n"
-        "runs = {n: model.run(None, {'Xfeat_normed': x, 'mask': np.ones(x.shape[:2], np.float32)}) for n, x in events.items()}\n"
-        "np.savez(sys.argv[3], **{f'{n}_{i}': output for n, outputs in runs.items() for i, output in enumerate(outputs)})\n"
-    )
-    old = os.environ["MLPF_ONNXRUNTIME_1_17_PYTHON"]
-    subprocess.run([old, "-c", code, str(path), str(tmp_path / "in.npz"), str(tmp_path / "out.npz")], check=True)
-    found, model = np.load(tmp_path / "out.npz"), Runner(open_session(path))
-    for size, features in events.items():
-        expected = model(features)
-        assert difference([found[f"{size}_{i}"] for i in range(len(expected))], expected) < TOLERANCE
+
+OTHER_AXES = [  # as torch's older exporter names those of inputs, and of outputs by the operation that made them
+    (
+        "(float[batch, elements, 55] Xfeat_normed, float[batch, elements] mask)",
+        "(float[num_batch, num_elements, 55] Xfeat_normed, float[num_batch, num_elements] mask)",
+    ),
+    ("float[batch, elements, 2] bid", "float[Where_0, Where_1, 2] bid"),
+    ("float[batch, elements, 9] id", "float[Addid_dim_0, Addid_dim_1, 9] id"),
+    (", float[batch, elements, 1] pu", ", float[a, b, c] pu"),
+]
+
+
+def test_a_file_that_others_made_is_checked_by_the_same_clauses(tmp_path):
+    assert not failures(write_toy_model(tmp_path / "others.onnx", OTHER_AXES))
+    found = failures(write_toy_model(tmp_path / "poisoned.onnx", OTHER_AXES + BROKEN["non-finite and absurd features"]))
+    assert set(found) == {"non-finite and absurd features"}
+
+
+AT_MOST_4000 = (
+    "start = Constant<value_ints = [0]>() axis = Constant<value_ints = [1]>() end = Constant<value_ints = [4000]>() "
+    "few = Slice(p4, start, end, axis) momentum = Tanh(few)"
+)
+
+
+def test_real_events_find_what_random_elements_do_not(tmp_path):
+    """A model that fails on events with more elements than random ones have."""
+    path = write_toy_model(tmp_path / "long.onnx", [("momentum = Tanh(p4)", AT_MOST_4000)])
+    assert failures(path) == {"any number of elements": "momentum has shape (1, 4000, 5) for 4755 elements"}
+    assert check_contract(path, [random_elements(np.random.default_rng(1), 30)]).passed
+
+
+def test_events_of_the_user_take_the_place_of_the_simulated_ones(tmp_path):
+    events = [random_elements(np.random.default_rng(n), n) for n in (3, 40)]
+    measured = {check.name: check.measured for check in check_contract(write_toy_model(tmp_path / "toy.onnx"), events).checks}
+    assert measured["any number of elements"] == "N = 1, 2, 3, 7, 40, 43, 64, 257, 1500"
+
+
+def test_sizes_that_would_take_too_long_are_left_out_and_said_so(tmp_path, monkeypatch):
+    path = write_toy_model(tmp_path / "toy.onnx")
+    monkeypatch.setattr(behaviour, "MAX_SECONDS", 60.0)
+    clock = iter(range(10_000))
+    monkeypatch.setattr(behaviour.time, "perf_counter", lambda: float(next(clock)))  # every call takes a second
+    finding = behaviour.any_size(behaviour.Runner(path), [random_elements(np.random.default_rng(1), 3000)])
+    assert finding == ("", "N = 1, 2, 7; 5 larger ones would take over 60 s each")
+
+
+@pytest.mark.parametrize(("text", "precision", "variant"), [
+    ("z = Relu(x)", "float32", "plain"),
+    ("h = Cast<to = 10>(x) z = Cast<to = 1>(h)", "float16", "plain"),
+    ("h = Cast<to = 1>(x) z = Cast<to = 1>(h)", "float32", "plain"),
+    ("h = Constant<value = float16[1] {1}>() i = Cast<to = 1>(h) z = Add(x, i)", "float16", "plain"),
+    ("z = com.microsoft.Gelu(x)", "float32", "fused"),
+    ("y = Constant<value = bool {1}>() z = If (y) <then_branch = a () => (float[1] b) { b = com.microsoft.Gelu(x) }, else_branch = c () => (float[1] d) "
+     "{ h = Cast<to = 10>(x) d = Cast<to = 1>(h) }>", "float16", "fused"),
+])  # fmt: skip
+def test_precision_and_variant_are_read_from_the_graph(text, precision, variant):
+    model = onnx.parser.parse_model(f'<ir_version: 9, opset_import: ["" : 20, "com.microsoft" : 1]> g (float[1] x) => (float[1] z) {{ {text} }}')
+    assert (contract.precision_of(model), contract.variant_of(model)) == (precision, variant)
+
+
+def test_weights_in_half_precision_make_a_model_of_half_precision():
+    model = toy_model()
+    assert contract.precision_of(model) == "float32"
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros(3, dtype=np.float16), "half"))
+    assert contract.precision_of(model) == "float16"

@@ -55,6 +55,10 @@ BROKEN = {
     "non-finite and absurd features": [("bad = Or(nan, inf)", "bad = And(nan, inf)")],
     "superclusters": [("bid = Where(is_sc, yes, binary)", "bid = Identity(binary)")],
     "class none": [("id = Add(pid, class_none)", "id = Sub(pid, class_none)")],
+    "momentum ratios": [("momentum = Tanh(p4)", "t = Tanh(p4) far = Constant<value_floats = [0.0, 0.0, 0.0, 0.0, 80.0]>() momentum = Add(t, far)")],
+    "candidates of the consumer": [  # eta 1000: no energy is finite there
+        ("momentum = Tanh(p4)", "t = Tanh(p4) far = Constant<value_floats = [0.0, 1000.0, 0.0, 0.0, 0.0]>() momentum = Add(t, far)")
+    ],
     "any number of elements": [("momentum = Tanh(p4)", DIVISION_BY_OTHERS)],
     "an event without elements": [
         (

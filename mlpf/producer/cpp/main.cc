@@ -47,7 +47,7 @@ Arguments parse(const std::vector<std::string>& words) {
     }
   }
   if (arguments.help) return arguments;
-  if (paths.size() != 2) throw std::runtime_error(std::to_string(paths.size()) + " files, expected MODEL.onnx and EVENTS; see --help");
+  if (paths.size() != 2) throw std::runtime_error(std::to_string(paths.size()) + " words, expected MODEL.onnx and EVENTS; see --help");
   arguments.model = paths[0];
   arguments.events = paths[1];
   return arguments;

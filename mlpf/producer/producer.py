@@ -24,8 +24,8 @@ METADATA_SCHEMA_DIGEST = "mlpf.schema_digest"
 METADATA_SPLIT = "mlpf.split"  # which events the model was trained on, a SplitConfig in JSON
 METADATA_VERSION = "mlpf.version"
 
-# Padded elements per call unless told; 0 is one event per call, as the consumer does. On a CPU a batch is 1.3 to 1.9 times as fast as its events alone at 20
-# elements each, as fast at 500 and 0.7 to 0.9 times at 5000; on a GPU small events cost the start of each operator rather than its arithmetic.
+# Padded elements per call unless told; 0 is one event per call, as the consumer does. On a CPU a batch is two to three times as fast as its events alone where
+# these have 20 elements, but at 500 as fast at best and 0.6 to 0.8 times where many share a call; on a GPU small events cost the start of each operator.
 BATCH_ELEMENTS = {"cpu": 0, "cuda": 16_384, "tensorrt": 0}
 # TensorRT builds its engine again, for minutes, whenever a size is outside the range of those before; with both ends first it is built twice at most.
 ENGINE_RANGE = {"tensorrt": (1, 16_384)}

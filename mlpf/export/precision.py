@@ -15,12 +15,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from mlpf.errors import ModelError
 
-PRODUCTS = {"MatMul", "Gemm"}
+PRODUCTS = {"MatMul", "Gemm", "MultiHeadAttention"}  # the last is ONNX Runtime's own
 NORMS = {"LayerNormalization", "SkipLayerNormalization"}  # whatever came before is forgotten but for its direction
 ORDERS = {"TopK"}
 LAYOUT = {"Concat", "Expand", "Gather", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"}  # move values, change none
 ELEMENTWISE = {"Add", "Mul", "Sigmoid", "Sub"}  # biases and activations
-ALL_INPUTS = {*PRODUCTS, "Add", "Concat", "Mul", "Sub"}  # of which each is a value; of all others only the first
+NUM_VALUES = {"MatMul": 2, "Gemm": 3, "MultiHeadAttention": 3, "Add": 2, "Mul": 2, "Sub": 2}  # inputs that are numbers; Concat: all; of others the first
 HALF_MAX = float(np.finfo(np.float16).max)
 
 
@@ -133,5 +133,6 @@ class _Graph:
 
 
 def values_of(node: onnx.NodeProto) -> list[str]:
-    """Inputs of a node that are numbers to compute with or to move, not shapes or positions."""
-    return [name for name in (node.input if node.op_type in ALL_INPUTS else node.input[:1]) if name]
+    """Inputs of a node that are numbers to compute with or to move, not shapes, positions or masks."""
+    count = len(node.input) if node.op_type == "Concat" else NUM_VALUES.get(node.op_type, 1)
+    return [name for name in node.input[:count] if name]

@@ -158,16 +158,24 @@ def poison(model: Runner, events: Sequence[np.ndarray]) -> Finding:
     for features in (random_elements(np.random.default_rng(4), PROBE_SIZE), min(events, key=lambda event: abs(len(event) - PROBE_SIZE))):
         reference = model(_with_each_feature(features, 0.0))
         for value in (0.0, *POISONS):
-            for events_of_it, what in ((_with_each_feature(features, value), "one element"), (np.full_like(features, value)[None], "all elements")):
-                outputs = model(events_of_it)
-                for name, output in zip(model.output_names, outputs, strict=True):
-                    bad = np.flatnonzero(~np.isfinite(output).reshape(len(output), -1).all(axis=1))
-                    if len(bad):
-                        feature = schema.FEATURES[bad[0]] if len(output) > 1 else "every feature"
-                        return Finding(f"{name} is not finite where {feature} of {what} is {value} ({len(bad)} such features)", "")
-                if not np.isfinite(value) and what == "one element":
-                    largest = max(largest, difference(outputs, reference))
+            single, everywhere = model(_with_each_feature(features, value)), model(np.full_like(features, value)[None])
+            problem = _first_non_finite(model, single, value) or _first_non_finite(model, everywhere, value)
+            if problem:
+                return Finding(problem, "")
+            if not np.isfinite(value):
+                largest = max(largest, difference(single, reference))
     return _agree(model, largest, "one non-finite feature changes outputs otherwise than a 0 in its place")
+
+
+def _first_non_finite(model: Runner, outputs: list[np.ndarray], value: float) -> str:
+    """What is wrong with the outputs for 55 events, each with one feature of one element replaced, or for one event in which all are."""
+    for name, output in zip(model.output_names, outputs, strict=True):
+        bad = np.flatnonzero(~np.isfinite(output).reshape(len(output), -1).all(axis=1))
+        if len(bad) and len(output) == 1:
+            return f"{name} is not finite where all features of all elements are {value}"
+        if len(bad):
+            return f"{name} is not finite where {schema.FEATURES[bad[0]]} of one element is {value} ({len(bad)} such features)"
+    return ""
 
 
 def _with_each_feature(features: np.ndarray, value: float) -> np.ndarray:

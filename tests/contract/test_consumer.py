@@ -14,6 +14,7 @@ from mlpf import schema
 from mlpf.candidates import Outputs, make_candidates
 from mlpf.errors import ModelError
 from mlpf.export.consumer import NUM_FEATURES, ConsumerSession, decode, selected_rows
+from mlpf.io.ntuple import read_ntuple, write_ntuple
 from mlpf.producer import Producer, consumer_input
 from mlpf.random_elements import random_elements
 from mlpf.schema import FEATURE_INDEX, ElementType
@@ -82,12 +83,13 @@ def as_array(events):
     return np.stack([special[name] if name in special else events[f"element_{name}"] for name in order], axis=1).astype(np.float32)
 
 
-def test_features_reach_the_model_in_the_consumers_order_and_selection():
+def test_features_reach_the_model_in_the_consumers_order_and_selection(tmp_path):
     events = toy_events([30, 5], seed=8)
     rng = np.random.default_rng(0)
     names = [name for name in schema.NTUPLE.names("element") if name != "element_type"]
     events = events.with_columns({name: rng.integers(1, 100, events.size("element")) for name in names})  # no feature is 0 by chance
-    selected = consumer_input(events)
+    write_ntuple(tmp_path / "events.root", [events])
+    selected = consumer_input(read_ntuple(tmp_path / "events.root"))
     rows = selected_rows(events["element_type"].tolist())
     np.testing.assert_array_equal(selected.features, as_array(events)[rows])
     assert selected.features.shape[1] == 55

@@ -15,7 +15,7 @@ from mlpf.export.behaviour import Runner, difference
 from mlpf.export.contract import check_contract
 from mlpf.export.decisions import as_outputs, certain, compare, decoded, library_candidates
 from mlpf.export.events import contract_events, joined
-from mlpf.export.exporter import ConsumerModule, to_onnx
+from mlpf.export.exporter import ConsumerModule, make_graph
 from mlpf.export.precision import to_half
 from mlpf.nn.model import AttentionConfig, WindowConfig, build_model
 from mlpf.random_elements import random_elements
@@ -24,18 +24,20 @@ HERE = Path(__file__).parent
 RUNTIMES = Path(os.environ.get("MLPF_ONNXRUNTIMES", HERE.parents[1] / ".onnxruntime"))
 VERSIONS = ("1.17.1", "1.20.1")
 SIZES = (1, 2, 7, 257, 5000, 12_000)
-ATTENTION_SIZES = SIZES[:4]  # quadratic in plain operators
-CONFIGS = {"window": WindowConfig(width=32, num_layers=2, num_curves=2), "attention": AttentionConfig(width=32, num_layers=1)}
+ATTENTION_SIZES = SIZES[:4]  # quadratic
+ATTENTION = AttentionConfig(width=32, num_layers=1)
+MADE_OF = {"window": WindowConfig(width=32, num_layers=2, num_curves=2), "attention": ATTENTION, "fused attention": ATTENTION}
+MODELS = ("toy", "window", "window in half precision", "fused attention", pytest.param("attention", marks=pytest.mark.slow))
 
 
 def graph_of(name):
     """A fresh model that is not the one of the start: there momenta are the element's own."""
     torch.manual_seed(3)
-    model = build_model(CONFIGS[name])
+    model = build_model(MADE_OF[name])
     for parameter in model.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)
     model.preprocess.fit(torch.from_numpy(np.concatenate(contract_events())))
-    return to_onnx(ConsumerModule(model.eval()))
+    return make_graph(ConsumerModule(model.eval()), "cmssw", "fused" if "fused" in name else "plain")
 
 
 class Case(NamedTuple):
@@ -47,7 +49,7 @@ class Case(NamedTuple):
 
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory):
-    """Models by name, each made when first asked for: `window`, `window in half precision`, `attention`, `toy`."""
+    """Models by name, each made when first asked for."""
     made, folder = {}, tmp_path_factory.mktemp("models")
 
     def case(name):
@@ -55,11 +57,11 @@ def cases(tmp_path_factory):
             if name == "window in half precision":
                 graph = to_half(onnx.load(case("window").path))
             else:
-                graph = graph_of(name) if name in CONFIGS else toy_model()
+                graph = graph_of(name) if name in MADE_OF else toy_model()
             path = folder / f"{name}.onnx"
             onnx.save(graph, path)
             everything = joined(contract_events(), max(SIZES))
-            events = {str(n): everything[:n] for n in (ATTENTION_SIZES if name == "attention" else SIZES)}
+            events = {str(n): everything[:n] for n in (ATTENTION_SIZES if "attention" in name else SIZES)}
             events["random"] = random_elements(np.random.default_rng(1), 1500)
             model = Runner(path)
             made[name] = Case(path, events, {key: model.alone(features) for key, features in events.items()}, model.tolerance)
@@ -85,9 +87,6 @@ def runtime(request):
             return {name: [found[f"{name}_{i}"] for i in range(4)] for name in events}
 
     return run
-
-
-MODELS = ("window", "window in half precision", "attention", "toy")
 
 
 @pytest.mark.parametrize("name", MODELS)

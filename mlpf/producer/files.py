@@ -23,13 +23,15 @@ from mlpf.io.resumable import Unfinished, resumable_directory
 from mlpf.io.shards import table_to_events, write_parquet
 from mlpf.io.workers import LocalWorkers
 from mlpf.producer.ahead import ahead
-from mlpf.producer.parts import Model, PartDone, PartTask, close_all, lost_part, make_part, read_done
+from mlpf.producer.making import close_all, lost_part, make_part, make_parts
+from mlpf.producer.parts import Model, PartDone, PartTask, read_done
 from mlpf.producer.producer import METADATA_SCHEMA_DIGEST, Producer
 from mlpf.producer.report import Counts, Failure, Latency, ProduceReport, Work
 from mlpf.producer.sources import Source, survey
 
 FORMATS = (".root", ".parquet")
-PART_BYTES = 36_000_000  # of ntuple columns: seconds of work on a CPU, so that little is lost, and many processes end at about the same time
+PART_BYTES = 18_000_000  # of ntuple columns: a second of work on a CPU, so that little is lost, and processes end at about the same time
+SURVEYED_ALONE = 20  # inputs; a tenth of a second each, which is about the time that a process takes to start
 BAD_LIST_SUFFIX = ".skipped.txt"
 FAILURES_SHOWN = 5
 
@@ -89,17 +91,17 @@ def produce_files(
     """
     output = _checked(Path(output), inputs)
     start = time.perf_counter()
-    Producer(model, device if workers == 1 else "cpu", threads)  # so that what is wrong with it is said first; processes open it for themselves
+    Producer(model, "cpu")  # so that what is wrong with it is said first; processes open it for themselves
     choice = Model(Path(model), sha256(model), device, threads, batch_elements)
     try:
         with resumable_directory(output) as unfinished, LocalWorkers(workers) as crew:
-            sources = survey(inputs, crew, part_bytes, max_events)
+            sources = survey(inputs, crew if len(inputs) > SURVEYED_ALONE else LocalWorkers(1), part_bytes, max_events)
             on_survey(sources)
             _check(sources, skip_bad)
             tasks = _plan(sources, choice, skip_bad, unfinished)
             _remove_strays(unfinished, tasks)
-            made = crew.map_in_order(make_part, tasks, lost_part if skip_bad else None)
-            with closing(ahead(made) if workers == 1 else made) as parts:
+            made = ahead(make_parts(tasks)) if workers == 1 else crew.map_in_order(make_part, tasks, lost_part if skip_bad else None)
+            with closing(made) as parts:
                 report = _assemble(unfinished, sources, tasks, parts, _metadata(choice), on_progress)
     finally:
         close_all()

@@ -16,7 +16,7 @@ from mlpf.events import Events, concatenate
 from mlpf.io.candidates import read_candidates
 from mlpf.io.ntuple import read_ntuple, write_ntuple
 from mlpf.io.workers import NO_PROCESS_SURVIVES
-from mlpf.producer import Producer, parts, produce_files
+from mlpf.producer import Producer, making, produce_files
 from mlpf.producer.files import BAD_LIST_SUFFIX, FAILURES_SHOWN
 
 
@@ -267,7 +267,7 @@ def test_numbers_that_cannot_be_read_are_zero(model, tmp_path):
 def die_of_event_102(task):
     if task.start <= 2 < task.stop and task.input.name == "a.root":
         os.kill(os.getpid(), signal.SIGKILL)
-    return parts.make_part(task)
+    return making.make_part(task)
 
 
 @pytest.mark.slow

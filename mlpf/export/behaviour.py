@@ -24,7 +24,7 @@ from mlpf.schema import FEATURE_INDEX, ElementType
 TOLERANCES = {"float32": 1e-3, "float16": 3e-2}
 SIZES = (1, 2, 7, 64, 257, 1500)  # random elements per event; 0 is tried in a process of its own
 LARGEST = 12_000  # elements, of several events joined: more than any crossing has
-MAX_SECONDS = 30.0  # for one event; attention over 12 000 elements in plain operators takes longer, and 19 GB
+MAX_SECONDS = 30.0  # for one event: attention of all elements to each other in plain operators may take longer at 12 000, and 7 to 19 GB
 PROBE_SIZE = 64
 POISONS = (np.nan, np.inf, -np.inf, 1e30, -1e30)
 # exp() of it times any momentum of a collider (1e6 GeV) is still a float32

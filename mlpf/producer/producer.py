@@ -176,10 +176,10 @@ class Producer:
         Raises:
             ModelError: the features have another shape, or the model fails on an event, which is named.
         """
-        features = _raw_features(selected.features)
-        outputs = empty_outputs(len(features))
+        selected = selected._replace(features=_raw_features(selected.features))
+        outputs = empty_outputs(len(selected.features))
         for batch in self.batches(np.diff(selected.offsets)):
-            padded = pad(features, selected.offsets, batch)
+            padded = pad(selected.features, selected.offsets, batch)
             try:
                 results = self._call(padded.features, padded.is_real)
             except _CallError as error:

@@ -21,6 +21,7 @@ from mlpf.export.cmssw_files import SUFFIXES as CMSSW_SUFFIXES
 from mlpf.export.cmssw_files import check_name, files_for_cmssw
 from mlpf.export.contract import MAX_IR_VERSION, MAX_OPSET, TARGETS, check_contract
 from mlpf.export.evaluated import Evaluation, Identity, summarize
+from mlpf.export.fused import with_fused_attention
 from mlpf.export.graph import precision_of, variant_of
 from mlpf.export.parity import check_parity, check_same_candidates
 from mlpf.export.precision import to_half
@@ -74,7 +75,7 @@ def export_model(
     Args:
         model: trained; ``forward(features (B, N, 55), mask (B, N))`` returns a `mlpf.nn.heads.ModelOutput`. It is copied, not changed.
         path: the file to write, suffix ``.onnx``; an existing one is replaced once the new one has passed.
-        training: how the model was made (`mlpf.export.training_record`); its ``split``, if any, goes into the file too, so that `mlpf evaluate` takes unseen events.
+        training: how the model was made (`mlpf.export.training_record`); its ``split``, if any, goes into the file too, for `mlpf evaluate`.
         target: one of `mlpf.export.contract.TARGETS`: ``cmssw``, or ``standalone`` for candidates as outputs.
         variant: ``plain``, standard operators only, or ``fused``, with ONNX Runtime's own.
         precision: inside the graph: ``float32``, or ``float16`` (see `mlpf.export.precision`); inputs and outputs are float32.
@@ -119,7 +120,7 @@ def make_graph(module: torch.nn.Module, target: str, variant: str = "plain", pre
         ModelError: it cannot be made.
     """
     if variant == "fused":
-        raise ModelError("variant 'fused': not to be had for this model; choose plain")
+        module = with_fused_attention(module)
     graph = to_onnx(module, TARGETS[target].inputs, OUTPUT_NAMES[target])
     return to_half(graph) if precision == "float16" else graph
 

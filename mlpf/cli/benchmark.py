@@ -13,8 +13,8 @@ import numpy as np
 import typer
 from rich.table import Table
 
+from mlpf.cli.benchmark_inference import measure_inference
 from mlpf.cli.console import console
-from mlpf.errors import MlpfError
 
 SIZES = (500, 1000, 2000, 5000)
 CLUE_SIZES = (10_000, 100_000)
@@ -35,21 +35,30 @@ class Stage(StrEnum):
 
 def run(
     stage: Annotated[Stage, typer.Argument(help="What to measure.")],
-    model: Annotated[Path | None, typer.Option(help="ONNX model, for inference.")] = None,
+    models: Annotated[list[Path] | None, typer.Option("--model", help="Inference: ONNX model, may be repeated.")] = None,
+    inputs: Annotated[Path | None, typer.Option("--input", help="Inference: file whose events to take instead of random ones.")] = None,
+    figure: Annotated[Path | None, typer.Option(help="Inference: draw time against size and its operators, .png, .pdf or .svg.")] = None,
     parameters: Annotated[Path | None, typer.Option("-p", "--parameters", help="Parameter file of the model or the simulation.")] = None,
     sizes: Annotated[
-        list[int] | None, typer.Option("--size", min=1, help=f"Elements (CLUE: points) per event, may be repeated; by default {SIZES}, CLUE: {CLUE_SIZES}.")
+        list[int] | None,
+        typer.Option(
+            "--size", min=1, help=f"Elements (CLUE: points) per event, may be repeated; by default {SIZES}, CLUE: {CLUE_SIZES}, inference also 10000."
+        ),
     ] = None,
-    events: Annotated[int, typer.Option(min=1, help="Events per size.")] = 20,
+    events: Annotated[int, typer.Option(min=1, help="Events per size; inference: one.")] = 20,
     repeats: Annotated[int, typer.Option(min=1, help="Repetitions, of which the median counts; one more goes first and does not.")] = 5,
     threads: Annotated[int, typer.Option(min=1, help="Threads of CLUE, particle flow, torch or ONNX Runtime.")] = 1,
 ) -> None:
     """Measure a stage on random events of given sizes; medians, and the peak memory of the process.
 
-    Simulation is measured on what its parameters make, classical on events of a particle gun.
+    Simulation is measured on what its parameters make, classical on events of a particle gun. Inference is one event per call on every device that is there:
+    time, memory, and time per kind of operator.
 
     Example: [bold]mlpf benchmark postprocess --size 5000[/]
     """
+    if stage is Stage.INFERENCE:
+        measure_inference(models or [], inputs, sizes, repeats, threads, figure)
+        return
     table = Table(title=f"{stage.value}: {events} events a size, median of {repeats}, {threads} thread(s)", title_justify="left")
     for name in ("elements", "step", "ms per event", "events/s", "peak memory [MB]"):
         table.add_column(name, justify="left" if name == "step" else "right")
@@ -69,10 +78,8 @@ def run(
                 _clue(size, events, threads, measure)
             elif stage is Stage.POSTPROCESS:
                 _postprocess(size, events, measure)
-            elif stage is Stage.TRAINING:
-                _training(parameters, size, events, threads, measure)
             else:
-                _inference(model, size, events, threads, measure)
+                _training(parameters, size, events, threads, measure)
     console.print(table)
 
 
@@ -165,17 +172,6 @@ def _training(parameters: Path | None, size: int, events: int, threads: int, mea
     cost = ModelCost(run_parameters(load_parameters(parameters) if parameters else {}, parameters or "parameters"), size, events)
     measure(size, "forward", cost.forward)
     measure(size, "forward, backward, step", cost.training)
-
-
-def _inference(model: Path | None, size: int, events: int, threads: int, measure: Measure) -> None:
-    from mlpf.producer import Producer
-    from mlpf.random_ntuple import random_events
-
-    if model is None:
-        raise MlpfError("benchmark inference: pass --model MODEL.onnx, as mlpf export writes it")
-    producer = Producer(model, threads=threads)
-    made = random_events(np.random.default_rng(1), events, size)
-    measure(size, "features, model, candidates", lambda: producer(made))
 
 
 def _seconds(action: Callable[[], object]) -> float:

@@ -30,7 +30,7 @@ from mlpf.producer.report import Counts, Failure, Latency, ProduceReport, Work
 from mlpf.producer.sources import Source, survey
 
 FORMATS = (".root", ".parquet")
-PART_BYTES = 18_000_000  # of ntuple columns: a second of work on a CPU, so that little is lost, and processes end at about the same time
+PART_BYTES = 20_000_000  # of ntuple columns: a second of work on a CPU, so that little is lost, and processes end at about the same time
 SURVEYED_ALONE = 20  # inputs; a tenth of a second each, which is about the time that a process takes to start
 BAD_LIST_SUFFIX = ".skipped.txt"
 FAILURES_SHOWN = 5

@@ -4,6 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/environment.sh
 scripts/onnxruntimes.sh
+scripts/onnxruntime_headers.sh
 
 echo "== ruff"
 ruff check .

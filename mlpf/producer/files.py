@@ -87,7 +87,7 @@ def produce_files(
 
     Raises:
         MlpfError: the output has another suffix, is one of the inputs, is being made by another process or cannot be written; an input or an event cannot be
-            used (with ``skip_bad``: no input can); what `Producer` raises. What was finished stays for the next run.
+            used (with ``skip_bad``: no input, or no event, can); what `Producer` raises. What was finished stays for the next run.
     """
     output = _checked(Path(output), inputs)
     start = time.perf_counter()
@@ -95,7 +95,7 @@ def produce_files(
     choice = Model(Path(model), sha256(model), device, threads, batch_elements)
     try:
         with resumable_directory(output) as unfinished, LocalWorkers(workers) as crew:
-            sources = survey(inputs, crew if len(inputs) > SURVEYED_ALONE else LocalWorkers(1), part_bytes, max_events)
+            sources = survey(inputs, crew if len(inputs) > SURVEYED_ALONE else None, part_bytes, max_events)
             on_survey(sources)
             _check(sources, skip_bad)
             tasks = _plan(sources, choice, skip_bad, unfinished)
@@ -168,6 +168,9 @@ def _assemble(
             write_ntuple(whole, chunks, tree_path=schema.CANDIDATES_TREE)
         else:
             write_parquet(whole, chunks, metadata)
+    if tally.all_failed:
+        unfinished.discard()  # whatever it was, the next try is to be a new one
+        raise MlpfError(f"{output}: all events failed, so it is not written; the first one: {tally.first_failure.reason}")
     with writing(bad_list):
         if tally.any_bad:
             listed.replace(bad_list)
@@ -208,6 +211,16 @@ class _Tally:
     def any_bad(self) -> bool:
         """Whether the list holds anything."""
         return bool(self._left_out) or self._counts.num_failed > 0
+
+    @property
+    def all_failed(self) -> bool:
+        """Whether there were events, but not one without an error."""
+        return self._counts.num_failed == self._counts.num_events > 0
+
+    @property
+    def first_failure(self) -> Failure:
+        """The first event that failed."""
+        return self._failures[0][1]
 
     def count(self, parts: Iterator[PartDone]) -> Iterator[PartTask]:
         """The tasks in order, each when its part is there."""

@@ -164,18 +164,19 @@ class Source:
         return replace(self, parts=parts, num_events=min(num_events, self.num_events))
 
 
-def survey(inputs: Sequence[str | Path], workers: Workers, part_bytes: int, max_events: int | None = None) -> list[Source]:
+def survey(inputs: Sequence[str | Path], workers: Workers | None, part_bytes: int, max_events: int | None = None) -> list[Source]:
     """Look at all inputs; problems do not end it.
 
     Args:
         inputs: files and dataset folders.
-        workers: who looks.
+        workers: who looks; None: this process alone.
         part_bytes: size of one part.
         max_events: use only so many events of all inputs together, the first ones.
     """
     look: Callable[[Path], Source] = partial(_look, part_bytes=part_bytes)
+    paths = [Path(path) for path in inputs]
     sources = []
-    for source in workers.map_in_order(look, [Path(path) for path in inputs]):
+    for source in map(look, paths) if workers is None else workers.map_in_order(look, paths):
         sources.append(source if max_events is None else source.first(max_events))
         if max_events is not None:
             max_events -= sources[-1].num_events

@@ -205,6 +205,14 @@ def test_an_event_on_which_the_model_fails_keeps_its_entry(failing, tmp_path, op
     assert all("failing.onnx: fails on" in line[5] for line in lines)
 
 
+def test_a_model_that_fails_on_all_events_makes_no_file(write_failing_model, events_with_nan, tmp_path):
+    model = write_failing_model(tmp_path / "failing.onnx")
+    write_ntuple(tmp_path / "nan.root", [events_with_nan(4, range(4))])
+    with pytest.raises(MlpfError, match=r"out\.root: all events failed, so it is not written; the first one: .*failing\.onnx: fails on .*entry 0"):
+        produce_files(model, [tmp_path / "nan.root"], tmp_path / "out.root", skip_bad=True)
+    assert names(tmp_path) == ["failing.onnx", "nan.root"]
+
+
 def test_parts_with_failures_are_not_taken_over_where_none_may_be(failing, tmp_path):
     model, path = failing
 

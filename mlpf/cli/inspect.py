@@ -174,7 +174,7 @@ def _inspect_onnx(path: Path) -> None:
     console.print(f"{escape(str(path))}: ONNX model, opset {default_opset(model)}, IR {model.ir_version}, {kind}, {path.stat().st_size / 1e6:.2f} MB")
     for which, tensors in (("input", input_tensors(model)), ("output", output_tensors(model))):
         for tensor in tensors:
-            console.print(f"  {which:6} {tensor}")
+            console.print(f"  {which:6} {tensor}", markup=False)
     for entry in model.metadata_props:
         is_ours = entry.key == METADATA_FEATURES and entry.value == json.dumps(schema.FEATURES)
         text = f"the {len(schema.FEATURES)} of mlpf.schema.FEATURES, in this order" if is_ours else entry.value

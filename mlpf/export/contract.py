@@ -17,7 +17,17 @@ from mlpf.errors import ModelError
 from mlpf.export import behaviour
 from mlpf.export.decisions import consumer_candidates
 from mlpf.export.events import contract_events
-from mlpf.export.graph import default_opset, input_tensors, output_tensors, precision_of, reaches_output, read_model, variant_of
+from mlpf.export.graph import (
+    default_opset,
+    external_weights,
+    foreign_domains,
+    input_tensors,
+    output_tensors,
+    precision_of,
+    reaches_output,
+    read_model,
+    variant_of,
+)
 from mlpf.export.report import Check, ContractReport
 from mlpf.producer.session import reason
 from mlpf.producer.signature import INPUTS, STANDALONE_INPUTS, Tensor, signature_problems, standalone_problems
@@ -88,7 +98,7 @@ def _checker(path: Path) -> Check:
 
 def _opset(model: onnx.ModelProto) -> Check:
     name = f"opset <= {MAX_OPSET}"
-    foreign = sorted({opset.domain for opset in model.opset_import} - DOMAINS)
+    foreign = foreign_domains(model, DOMAINS)
     opset = default_opset(model)
     if foreign:
         return Check(name, f"needs operators of {', '.join(foreign)}, which the consumer's runtime lacks")
@@ -102,7 +112,7 @@ def _ir_version(model: onnx.ModelProto) -> Check:
 
 
 def _single_file(model: onnx.ModelProto) -> Check:
-    external = [weights.name for weights in model.graph.initializer if weights.data_location == onnx.TensorProto.EXTERNAL]
+    external = external_weights(model)
     return Check("one self-contained file", f"{len(external)} weights lie in another file (first: {external[0]})" if external else "")
 
 
@@ -125,8 +135,10 @@ def _behaviour(path: Path, graph: onnx.ModelProto, target: Target, events: Seque
     checks = [Check(name, measured=f"ONNX Runtime {onnxruntime.__version__}; {kind}"), _empty_event(path, target)]
     for name, check in target.checks.items():
         checks.append(_attempt(name, check, model, events))
-        if not checks[-1].passed and check is behaviour.any_size:  # the others would only repeat it
-            break
+        if check is behaviour.any_size:
+            if not checks[-1].passed:  # the others would only repeat it
+                break
+            events = [features for features in events if model.has_run(features)]  # not those that take too long or too much memory
     return checks
 
 

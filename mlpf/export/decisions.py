@@ -74,7 +74,7 @@ def consumer_candidates(model: Runner, events: Sequence[np.ndarray]) -> Finding:
     total, largest = 0, 0.0
     for features in (random_elements(np.random.default_rng(8), 4 * PROBE_SIZE), *events):
         found = session.produce(features)
-        bad = [c for c in found if not np.isfinite([c.pt, c.eta, c.phi, c.energy]).all()]
+        bad = [c for c in found if not np.isfinite(np.array(c[3:], dtype=np.float32)).all()]
         if bad:
             return Finding(f"{len(bad)} of {len(found)} candidates are not finite (first: {bad[0]})", "")
         outputs = as_outputs(model.alone(features))

@@ -28,8 +28,9 @@ def read_model(path: str | Path) -> onnx.ModelProto:
 
 
 def default_opset(model: onnx.ModelProto) -> int:
-    """Version of the default operator set, 0 where the file names none."""
-    return max((opset.version for opset in model.opset_import if opset.domain in ("", "ai.onnx")), default=0)
+    """Version of the default operator set, the newest where functions of the file have another one; 0 where it names none."""
+    imports = [*model.opset_import, *(opset for function in model.functions for opset in function.opset_import)]
+    return max((opset.version for opset in imports if opset.domain in ("", "ai.onnx")), default=0)
 
 
 def input_tensors(model: onnx.ModelProto) -> list[Tensor]:
@@ -45,7 +46,8 @@ def output_tensors(model: onnx.ModelProto) -> list[Tensor]:
 
 def _tensor(value: onnx.ValueInfoProto) -> Tensor:
     kind = value.type.tensor_type
-    dtype = "unknown" if kind.elem_type == 0 else str(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
+    known = kind.elem_type != onnx.TensorProto.UNDEFINED and kind.elem_type in onnx.TensorProto.DataType.values()
+    dtype = str(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)) if known else "unknown"
     shape = tuple(axis.dim_value if axis.HasField("dim_value") else None for axis in kind.shape.dim) if kind.HasField("shape") else None
     return Tensor(value.name, dtype, shape)
 
@@ -61,6 +63,23 @@ def graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto | onnx.FunctionPr
 
 def _bodies(node: onnx.NodeProto) -> list[onnx.GraphProto]:
     return [body for attribute in node.attribute for body in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else []))]
+
+
+def foreign_domains(model: onnx.ModelProto, domains: set[str]) -> list[str]:
+    """Operator sets beyond ``domains`` that nodes use and that the file does not define itself, as functions."""
+    used = {node.domain for graph in graphs(model) for node in graph.node}
+    return sorted(used - domains - {function.domain for function in model.functions})
+
+
+def external_weights(model: onnx.ModelProto) -> list[str]:
+    """Names of weights that lie in another file."""
+    return [
+        weights.name
+        for graph in graphs(model)
+        if isinstance(graph, onnx.GraphProto)
+        for weights in graph.initializer
+        if weights.data_location == onnx.TensorProto.EXTERNAL
+    ]
 
 
 def variant_of(model: onnx.ModelProto) -> str:

@@ -33,6 +33,12 @@ def test_a_model_says_what_it_is_without_being_run(mlpf_cli, tmp_path):
     for text in ("opset 20, IR 9, plain operators, float32 inside", "input  Xfeat_normed float32 (?, ?, 55)", "output momentum float32 (?, ?, 5)"):
         assert text in out
     assert "note: [bold]mine[/]" in out
+    model = toy_model()
+    model.graph.input[0].name = "[/bold]x"
+    onnx.save(model, tmp_path / "odd.onnx")
+    status, out, _ = mlpf_cli("inspect", tmp_path / "odd.onnx")
+    assert status == 0
+    assert "[/bold]x float32" in out
 
 
 def test_a_model_of_others_that_keeps_the_contract_passes(mlpf_cli, tmp_path):

@@ -1,19 +1,22 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-from toy_graph import BROKEN, BROKEN_SIGNATURE, toy_model, write_toy_model
+from toy_graph import BROKEN, BROKEN_SIGNATURE, CLASS_NONE_OF_REJECTED, toy_model, write_toy_model
 
 from mlpf.errors import ModelError
 from mlpf.export import behaviour, contract
 from mlpf.export.contract import check_contract
 from mlpf.random_elements import random_elements
 
+FEW = [random_elements(np.random.default_rng(n), n) for n in (3, 40)]  # where the events are not what a test is about
 
-def failures(path):
-    return {check.name: check.problem for check in check_contract(path).checks if not check.passed}
+
+def failures(path, events=None):
+    return {check.name: check.problem for check in check_contract(path, events).checks if not check.passed}
 
 
 def test_a_model_that_keeps_the_contract_passes_every_clause(tmp_path):
@@ -56,7 +59,11 @@ def test_operators_that_the_consumer_lacks_are_found(tmp_path):
     model = toy_model()
     model.opset_import.append(onnx.helper.make_opsetid("ai.onnx.ml", 3))
     onnx.save(model, tmp_path / "toy.onnx")
-    assert "ai.onnx.ml" in failures(tmp_path / "toy.onnx")["opset <= 20"]
+    assert not failures(tmp_path / "toy.onnx", FEW)  # named, but not used
+    next(node for node in model.graph.node if node.output[0] == "pu").output[0] = "all"
+    model.graph.node.append(onnx.helper.make_node("Scaler", ["all"], ["pu"], domain="ai.onnx.ml", offset=[0.0], scale=[1.0]))
+    onnx.save(model, tmp_path / "toy.onnx")
+    assert "needs operators of ai.onnx.ml" in failures(tmp_path / "toy.onnx", FEW)["opset <= 20"]
 
 
 def test_a_model_that_dies_of_an_empty_event_does_not_take_us_with_it(tmp_path, monkeypatch):
@@ -155,7 +162,76 @@ def test_sizes_that_would_take_too_long_are_left_out_and_said_so(tmp_path, monke
     clock = iter(range(10_000))
     monkeypatch.setattr(behaviour.time, "perf_counter", lambda: float(next(clock)))  # every call takes a second
     finding = behaviour.any_size(behaviour.Runner(path), [random_elements(np.random.default_rng(1), 3000)])
-    assert finding == ("", "N = 1, 2, 7; 5 larger ones would take over 60 s each")
+    assert finding == ("", "N = 1, 2, 7; 5 larger ones would take over 60 s or 4 GB each")
+
+
+def test_sizes_that_would_take_too_much_memory_are_left_out_of_all_checks_and_said_so(tmp_path, monkeypatch):
+    runner, asked = behaviour.Runner, []
+
+    class Greedy(runner):
+        """As attention of all elements to each other, in what it says and in what the process then takes: 400 bytes per pair."""
+
+        def __call__(self, features, mask=None):
+            asked.append(features.shape[1])
+            return super().__call__(features, mask)
+
+    monkeypatch.setattr(behaviour, "Runner", Greedy)
+    monkeypatch.setattr(behaviour, "resident_bytes", lambda: 400 * max(asked, default=0) ** 2)
+    events = [random_elements(np.random.default_rng(n), n) for n in (30, 2500, 4000)]
+    report = check_contract(write_toy_model(tmp_path / "toy.onnx"), events)
+    assert report.passed
+    assert "N = 1, 2, 7, 30, 64, 257, 1500, 2500; 2 larger ones would take over 30 s or 4 GB each" in {check.measured for check in report.checks}
+    assert max(asked) == 2500
+
+
+def test_large_events_alone_make_no_huge_batch(tmp_path):
+    model = behaviour.Runner(write_toy_model(tmp_path / "toy.onnx"))
+    sizes = []
+
+    def noting(features, mask=None):
+        sizes.append(features.shape)
+        return model(features, mask)
+
+    noting.output_names, noting.difference, noting.tolerance = model.output_names, model.difference, model.tolerance
+    assert not behaviour.poison(noting, [random_elements(np.random.default_rng(1), 3000)]).problem
+    assert max(n for _, n, _ in sizes) == 256
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="Linux only")
+def test_the_memory_of_the_process_is_seen():
+    before = behaviour.resident_bytes()
+    block = np.ones(50_000_000, dtype=np.uint8)
+    assert len(block) * 0.8 < behaviour.resident_bytes() - before < len(block) * 1.5
+
+
+def test_class_none_may_win_where_the_binary_head_says_no_particle(tmp_path):
+    says_both = [("id = Add(pid, class_none)", CLASS_NONE_OF_REJECTED)]
+    assert not failures(write_toy_model(tmp_path / "toy.onnx", says_both), FEW)
+    vetoes = [(old, new.replace("Less", "Greater")) for old, new in says_both]
+    found = failures(write_toy_model(tmp_path / "vetoes.onnx", vetoes), FEW)
+    assert set(found) == {"class none"}
+    assert "of the" in found["class none"]
+
+
+def test_functions_that_the_file_defines_itself_are_no_foreign_operators(tmp_path):
+    path = write_toy_model(tmp_path / "toy.onnx", [("momentum = Tanh(p4)", "momentum = mine.Bounded(p4)")])
+    assert "needs operators of mine" in failures(path, FEW)["opset <= 20"]
+    model = onnx.load(path)
+    body = onnx.helper.make_node("Tanh", ["x"], ["y"])
+    model.opset_import.append(onnx.helper.make_opsetid("mine", 1))
+    for version, name in ((20, "own.onnx"), (21, "newer.onnx")):
+        del model.functions[:]
+        model.functions.append(onnx.helper.make_function("mine", "Bounded", ["x"], ["y"], [body], [onnx.helper.make_opsetid("", version)]))
+        onnx.save(model, tmp_path / name)
+    assert not failures(tmp_path / "own.onnx", FEW)
+    assert "opset 21" in failures(tmp_path / "newer.onnx", FEW)["opset <= 20"]
+
+
+def test_types_of_values_that_onnx_does_not_know_are_a_broken_clause(tmp_path):
+    model = toy_model()
+    model.graph.output[0].type.tensor_type.elem_type = 99
+    onnx.save(model, tmp_path / "toy.onnx")
+    assert "output 0 is bid unknown" in failures(tmp_path / "toy.onnx", FEW)["inputs and outputs"]
 
 
 @pytest.mark.parametrize(("text", "precision", "variant"), [

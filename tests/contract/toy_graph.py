@@ -44,6 +44,10 @@ RUNNING_SUM = "axis = Constant<value_int = 1>() sums = CumSum(binary, axis) bid 
 DIVISION_BY_OTHERS = (  # by N - 1
     "shape = Shape<start = 1>(mask) n = Cast<to = 1>(shape) one = Constant<value_float = 1.0>() others = Sub(n, one) momentum = Div(p4, others)"
 )
+CLASS_NONE_OF_REJECTED = (  # class 0 wins exactly there
+    "first = Constant<value_ints = [0]>() second = Constant<value_ints = [1]>() no = Gather<axis = 2>(bid, first) so = Gather<axis = 2>(bid, second) "
+    "rejected = Less(so, no) pushed = Neg(class_none) up = Add(pid, pushed) down = Add(pid, class_none) id = Where(rejected, up, down)"
+)
 PADDED_FEATURES = "pads = Constant<value_ints = [0, 0, 0, 0, 0, 14]>() wide = Pad(finite, pads) bounded = Clip(wide, low, high)"
 # Clause that breaks -> replacements in the text.
 BROKEN = {

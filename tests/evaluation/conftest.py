@@ -43,13 +43,14 @@ def edges_run(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def onnx_file(run, tmp_path_factory):
-    """The same model as an ONNX file."""
+    """The same model as an ONNX file, checked on two small events."""
     from mlpf.export.exporter import export_model
     from mlpf.nn.saved import load_model
+    from mlpf.random_elements import random_elements
 
     path = tmp_path_factory.mktemp("onnx") / "model.onnx"
     model, info = load_model(run)
-    export_model(model, path, info.model_dump(mode="json"))
+    export_model(model, path, info.model_dump(mode="json"), events=[random_elements(np.random.default_rng(n), n) for n in (3, 40)])
     return path
 
 

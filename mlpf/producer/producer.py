@@ -142,9 +142,10 @@ class Producer:
             B events in `schema.CANDIDATES`, numbered from 0; ``mlpfcandidate_element`` is the position in the event's features.
 
         Raises:
-            ModelError: shapes do not fit, or the model fails.
+            ModelError: these are no such numbers, shapes do not fit, a type is none of `schema.ElementType`, or the model fails.
         """
         features = _raw_features(features)
+        _check_types(features[:, schema.FEATURE_INDEX["type"]])
         offsets = np.array([0, len(features)]) if offsets is None else _boundaries(offsets, len(features))
         events = Events({"event": np.arange(len(offsets) - 1)}, {}, len(offsets) - 1, "features")
         selected = _select(features, features[:, schema.FEATURE_INDEX["type"]], _positions(offsets), offsets)
@@ -226,10 +227,21 @@ def _name(events: Events, position: int) -> str:
 
 def _raw_features(features: np.ndarray) -> np.ndarray:
     """``(N, 55) float32``, or `ModelError`."""
-    features = np.ascontiguousarray(features, dtype=np.float32)
+    try:
+        features = np.ascontiguousarray(features, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"features: not an array of numbers, (N, {schema.NUM_FEATURES}) is expected ({error})") from error
     if features.ndim != 2 or features.shape[1] != schema.NUM_FEATURES:
         raise ModelError(f"features: shape {features.shape}, expected (N, {schema.NUM_FEATURES})")
     return features
+
+
+def _check_types(types: np.ndarray) -> None:
+    """Raise `ModelError` for what is no type of an element, as of features that were scaled already, or in another order."""
+    bad = np.flatnonzero(~((types >= 0) & (types < schema.NUM_ELEMENT_TYPES) & (types == np.floor(types))))
+    if len(bad):
+        last = schema.NUM_ELEMENT_TYPES - 1
+        raise ModelError(f"features: row {bad[0]}: type {types[bad[0]]:g} is none of 0 to {last}; features go in raw, in the order of mlpf.schema.FEATURES")
 
 
 def _boundaries(offsets: np.ndarray, num_elements: int) -> np.ndarray:

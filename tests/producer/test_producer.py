@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 import tracemalloc
@@ -90,6 +91,20 @@ def test_arrays_without_elements_or_events_give_none(model_path):
     for offsets, num_events in ((None, 1), ([0, 0, 0], 2), ([0], 0)):
         found = producer.candidates(np.zeros((0, 55)), offsets)
         assert (len(found), found.size("mlpfcandidate")) == (num_events, 0)
+
+
+@pytest.mark.parametrize("kind", [np.nan, np.inf, 1e30, -1.0, 1.5, 12.0])
+def test_arrays_with_types_that_no_element_has_are_refused(model_path, kind):
+    features = np.zeros((3, 55))
+    features[2, 0] = kind
+    with pytest.raises(ModelError, match=rf"features: row 2: type {re.escape(f'{kind:g}')} is none of 0 to 11; features go in raw"):
+        Producer(model_path).candidates(features)
+
+
+@pytest.mark.parametrize("features", [[["a"] * 55], [[1.0], [2.0, 3.0]], [[None] * 54 + [{}]]])
+def test_what_is_no_array_of_numbers_is_refused(model_path, features):
+    with pytest.raises(ModelError, match=r"features: not an array of numbers, \(N, 55\) is expected"):
+        Producer(model_path).candidates(features)
 
 
 @pytest.mark.parametrize("offsets", [[0, 3], [1, 4], [0, 3, 2, 4], [], [0.0, 4.0], [[0, 4]], np.array([0, 3, 2, 4], dtype=np.uint64)])

@@ -100,7 +100,7 @@ def names(folder):
 
 
 def notes_of(output):
-    return list(output.parent.glob(f".{output.name}.partial/notes/*.json"))
+    return list(output.parent.glob(f".{output.name}.partial/notes/part_*.json"))
 
 
 def assert_same(found, whole):

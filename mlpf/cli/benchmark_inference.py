@@ -38,7 +38,7 @@ def measure_inference(models: Sequence[Path], inputs: Path | None, sizes: Sequen
     if not models:
         raise MlpfError("benchmark inference: pass --model MODEL.onnx, as mlpf export writes it")
     sizes = sorted(set(sizes or SIZES))
-    pool = _pool(inputs, sizes[-1])
+    pool = pool_of(inputs, sizes[-1])
     if pool_size(pool) < sizes[-1]:
         raise MlpfError(f"{inputs}: {pool_size(pool)} elements that the consumer selects; choose a --size of no more, or a larger file")
     events = [event_of_size(pool, size) for size in sizes]
@@ -63,7 +63,7 @@ def measure_inference(models: Sequence[Path], inputs: Path | None, sizes: Sequen
         console.print(f"wrote {figure}")
 
 
-def _pool(inputs: Path | None, num_elements: int) -> "Events":
+def pool_of(inputs: Path | None, num_elements: int) -> "Events":
     """Events with at least so many elements of the consumer together, if the file has them."""
     from mlpf.events import concatenate
     from mlpf.io.inputs import open_input
@@ -93,8 +93,8 @@ def _print_times(cost: "InferenceCost") -> None:
         table.add_row(str(size), f"{median:.4g}", f"{low:.4g} - {high:.4g}", f"{cpu:.4g}", f"{around:.2g} ms", *megabytes)
     console.print(table)
     if REFERENCE_SIZE in cost.sizes[:-1]:
-        large, reference = (np.median(cost.latencies[cost.sizes.index(size)]) for size in (cost.sizes[-1], REFERENCE_SIZE))
-        console.print(f"{cost.sizes[-1]} elements take {large / reference:.1f} times as long as {REFERENCE_SIZE}")
+        ratios = cost.latencies[-1] / cost.latencies[cost.sizes.index(REFERENCE_SIZE)]  # each of two calls shortly after each other
+        console.print(f"{cost.sizes[-1]} elements take {np.median(ratios):.1f} times as long as {REFERENCE_SIZE}")
 
 
 def _print_operators(cost: "InferenceCost") -> None:

@@ -29,11 +29,15 @@ def draw_inference(costs: Sequence[InferenceCost], path: str | Path) -> None:
     check_format(path)
     profiled = [cost for cost in costs if cost.operators]
     with style(), atomic_file(path) as temporary:
-        figure = new_figure(4.4 * (1 + len(profiled)), 3.8)
-        first, *others = np.atleast_1d(figure.subplots(1, 1 + len(profiled)))
+        columns = 2 if profiled else 1
+        rows = -(-(1 + len(profiled)) // columns)
+        figure = new_figure(5.2 * columns, 3.5 * rows)
+        first, *others = figure.subplots(rows, columns, squeeze=False).flat
         _draw_times(first, costs)
-        for axes, cost in zip(others, profiled, strict=True):
+        for axes, cost in zip(others, profiled, strict=False):
             _draw_operators(axes, cost)
+        for axes in others[len(profiled) :]:
+            axes.set_axis_off()
         figure.savefig(temporary)
 
 

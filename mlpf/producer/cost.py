@@ -87,7 +87,7 @@ class InferenceCost:
             ModelError: it cannot be loaded or run on the device.
         """
         producer = Producer(path, device, threads)
-        calls = [call_cost(producer, event, repeats) for event in events]
+        calls = call_costs(producer, events, repeats)
         features = [consumer_input(event).features for event in events]
         on_cpu = device == "cpu"
         return cls(
@@ -124,18 +124,21 @@ def pool_size(pool: Events) -> int:
     return int(np.count_nonzero(consumer_elements(pool["element_type"])))
 
 
-def call_cost(producer: Producer, event: Events, repeats: int) -> CallCost:
-    """Time ``repeats`` passes over one event, after one that does not count."""
-    times = np.empty((repeats + 1, 3))
-    for row in times:
-        start = time.perf_counter()
-        selected = consumer_input(event)
-        before, cpu = time.perf_counter(), time.process_time()
-        outputs = producer.run_events(selected)
-        after, cpu = time.perf_counter(), time.process_time() - cpu
-        make_candidates(event, *selected, outputs)
-        row[:] = after - before, cpu, before - start + time.perf_counter() - after
-    return CallCost(*times[1:].T)
+def call_costs(producer: Producer, events: Sequence[Events], repeats: int) -> list[CallCost]:
+    """Time single events, ``repeats`` rounds of all of them after one that does not count, so that what else the machine does meets all sizes alike."""
+    times = np.array([[_times(producer, event) for event in events] for _ in range(repeats + 1)])
+    return [CallCost(*times[1:, i].T) for i in range(len(events))]
+
+
+def _times(producer: Producer, event: Events) -> tuple[float, float, float]:
+    """Fields of `CallCost`, of one pass."""
+    start = time.perf_counter()
+    selected = consumer_input(event)
+    before, cpu = time.perf_counter(), time.process_time()
+    outputs = producer.run_events(selected)
+    after, cpu = time.perf_counter(), time.process_time() - cpu
+    make_candidates(event, *selected, outputs)
+    return after - before, cpu, before - start + time.perf_counter() - after
 
 
 def operator_seconds(path: str | Path, features: np.ndarray, repeats: int, threads: int = 1) -> dict[str, float]:

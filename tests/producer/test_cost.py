@@ -10,7 +10,7 @@ from mlpf.errors import ModelError
 from mlpf.events import concatenate
 from mlpf.features import consumer_elements
 from mlpf.producer import Producer
-from mlpf.producer.cost import InferenceCost, call_cost, event_of_size, memory, operator_seconds, pool_size
+from mlpf.producer.cost import InferenceCost, call_costs, event_of_size, memory, operator_seconds, pool_size
 from mlpf.random_elements import random_elements
 from mlpf.random_ntuple import random_events
 
@@ -62,12 +62,14 @@ def test_an_event_has_the_size_asked_for_and_elements_of_the_first_events_that_h
 
 
 def test_every_pass_is_timed(model_path, pool):
-    cost = call_cost(Producer(model_path), event_of_size(pool, 30), 4)
-    for times in cost:
-        assert times.shape == (4,)
-        assert (times >= 0).all()
-    assert (cost.model > 0).all()
-    assert (cost.around > 0).all()
+    producer = Producer(model_path)
+    costs = call_costs(producer, [event_of_size(pool, 30), event_of_size(pool, 60)], 4)
+    assert len(producer.call_seconds) == 2 * (4 + 1)
+    for cost, calls in zip(costs, np.reshape(producer.call_seconds, (5, 2)).T, strict=True):
+        assert [times.shape for times in cost] == 3 * [(4,)]
+        assert (cost.model > calls[1:]).all()
+        assert (cost.model < calls[1:] + 0.1).all()
+        assert (cost.around > 0).all()
 
 
 def test_operators_are_those_of_the_graph_and_the_largest_comes_first(square):

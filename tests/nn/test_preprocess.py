@@ -150,8 +150,8 @@ def test_an_exported_model_scales_by_every_method_as_torch_does(tmp_path):
     torch.manual_seed(0)
     model = build_model(GravNetConfig(width=8, num_layers=1, num_neighbors=4, propagate_dim=4)).eval()
     model.preprocess.set_scaling(scaling_of(random_features(500), EVERY_METHOD))
-    export_model(model, tmp_path / "model.onnx")
     features = random_features(33, seed=5)
+    export_model(model, tmp_path / "model.onnx", events=[features])
     with torch.no_grad():
         expected = model(torch.from_numpy(features)[None], torch.ones(1, 33))
     for column, tensor in zip(Producer(tmp_path / "model.onnx").run(features), expected[:4], strict=True):

@@ -151,8 +151,8 @@ class ModelCard(Config):
     opset: int
     ir_version: int
     mlpf_version: str
-    license: str | None
-    """Of the software that made the file."""
+    software_license: str | None
+    """Of mlpf, which made the file; that of the weights is for whoever trained them to say."""
     schema_version: int
     schema_digest: str
     decision: Decision
@@ -201,7 +201,7 @@ def model_card(name: str, path: Path, report: ContractReport, about: Description
         "opset": report.opset,
         "ir_version": report.ir_version,
         "mlpf_version": mlpf.__version__,
-        "license": _license(),
+        "software_license": _license(),
         "schema_version": schema.SCHEMA_VERSION,
         "schema_digest": schema.digest(),
         "decision": {"rule": rule, "score": score, "threshold": 0.5},

@@ -71,7 +71,8 @@ The process modifier `mlpf` puts `MLPFProducer` in the place of `particleFlowTmp
 --procModifiers mlpf --customise {customise}
 ```
 
-`edmConfigDump STEP3.py | grep model_path` must then name `{name}.onnx`.
+`edmConfigDump STEP3.py | grep model_path` must then name `{name}.onnx`. The producer runs the model on an NVIDIA GPU where the job
+has one, else on the CPU with one thread.
 
 Whole workflows, 11834.13 (ttbar with pileup) and 11843.13 (QCD with pileup), which switch the modifier on themselves:
 
@@ -94,8 +95,9 @@ REPOSITORY/{triton}/config.pbtxt    = {name}.pbtxt
 REPOSITORY/{triton}/1/{name}.onnx
 ```
 
-The client (`MLPFSONICProducer`) sends one event per request, tensors by name; its `modelName` is `{triton}`, its
-`modelConfigPath` a copy of the same configuration, by default `{data_folder}/config.pbtxt`.
+The client, `MLPFSONICProducer`, is not in cms-sw/cmssw yet, but in branches of its developers. It sends one event per request,
+tensors by name; its `modelName` is `{triton}`, its `modelConfigPath` a copy of the same configuration, by default
+`{data_folder}/config.pbtxt`.
 
 ## To make it official
 

@@ -1,7 +1,7 @@
-"""Half precision inside a graph: the matrix products and what lies between them; everything that decides, sums up or leaves the graph stays float32.
+"""Half precision inside a graph: the matrix products and what lies between them; everything that decides or leaves the graph stays float32.
 
-The division is that of mixed-precision training (`torch.autocast`): products of matrices in half precision, norms, softmax, exponentials and the sums of the
-residual connections in float32. In addition these products stay float32:
+The division is that of mixed-precision training (`torch.autocast`): products of matrices, biases, activations and the sums of residual connections in half
+precision, norms, softmax, exponentials and distances in float32. In addition these products stay float32:
 
 - those that lead to an order (a space in which neighbours are looked for), so that no element changes its group by rounding;
 - the last ones before an output, so that logits and momenta are not rounded.
@@ -19,7 +19,7 @@ PRODUCTS = {"MatMul", "Gemm", "MultiHeadAttention"}  # the last is ONNX Runtime'
 NORMS = {"LayerNormalization", "SkipLayerNormalization"}  # whatever came before is forgotten but for its direction
 ORDERS = {"TopK"}
 LAYOUT = {"Concat", "Expand", "Gather", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"}  # move values, change none
-ELEMENTWISE = {"Add", "Mul", "Sigmoid", "Sub"}  # biases and activations
+ELEMENTWISE = {"Add", "Mul", "Sigmoid", "Sub"}  # biases, activations, residual connections (of which exact sums make no output more exact)
 NUM_VALUES = {"MatMul": 2, "Gemm": 3, "MultiHeadAttention": 3, "Add": 2, "Mul": 2, "Sub": 2}  # inputs that are numbers; Concat: all; of others the first
 HALF_MAX = float(np.finfo(np.float16).max)
 
@@ -28,7 +28,8 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy of a model that computes in half precision where that does no harm; its inputs and outputs keep their types.
 
     Weights become float16, which halves the file. Values beyond 65504 would become infinite: what enters a product is bounded by the model itself (scaled
-    features, norms, weights of an attention), and a product one of whose weights is larger stays float32.
+    features, norms, weights of an attention), a product one of whose weights is larger stays float32, and `mlpf export` checks that outputs are finite
+    whatever the features.
 
     Raises:
         ModelError: the graph has no product that could be in half precision.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from mlpf.io.files import atomic_file
 from mlpf.plotting.event import check_format
@@ -53,8 +53,9 @@ def _draw_times(axes: Axes, costs: Sequence[InferenceCost]) -> None:
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("elements")
-    axes.set_ylabel("ms per event")
+    axes.set_ylabel("time per event [ms]")
     axes.legend(loc="upper left", frameon=False)
 
 
@@ -69,7 +70,7 @@ def _draw_operators(axes: Axes, cost: InferenceCost) -> None:
         bottom += height
     axes.set_xticks(positions, [str(size) for size in cost.sizes])
     axes.set_xlabel("elements")
-    axes.set_ylabel(r"$\mu$s per element")
+    axes.set_ylabel(r"time per element [$\mu$s]")
     axes.set_ylim(0.0, 1.05 * bottom.max())
     axes.set_title(cost.path.stem, pad=6)
     handles, labels = axes.get_legend_handles_labels()

@@ -60,8 +60,8 @@ def test_the_checks_are_in_the_card(exported_toy, document):
     assert {"same numbers as torch", "padding and batch"} <= set(names)
 
 
-def test_the_license_is_that_of_the_repository(document, request):
-    assert document["license"] == "Apache-2.0"
+def test_the_license_of_the_software_is_that_of_the_repository(document, request):
+    assert document["software_license"] == "Apache-2.0"
     assert "Apache License" in (request.config.rootpath / "LICENSE").read_text()
 
 

@@ -91,6 +91,14 @@ def test_weights_of_the_inner_products_are_halves_and_nothing_else_is(weights):
         assert value.type.tensor_type.elem_type == TensorProto.FLOAT
 
 
+def test_a_residual_connection_of_halves_is_one_and_a_norm_of_it_is_not(weights):
+    residual = [("MatMul", ["z", "u"], ["update"]), ("Add", ["z", "update"], ["sum"]), ("LayerNormalization", ["sum", "gain"], ["n"])]
+    weights |= {"u": np.eye(8, dtype=np.float32), "gain": np.ones(8, dtype=np.float32)}
+    half = to_half(network([*HIDDEN_AND_HEAD[:-1], *residual, ("MatMul", ["n", "v"], ["y"])], weights))
+    casts = {node.output[0] for node in half.graph.node if node.op_type == "Cast"}
+    assert casts == {"x_half", "sum_float"}  # on entry, and before the norm
+
+
 def test_the_graph_that_was_given_is_not_changed(weights):
     model = network(HIDDEN_AND_HEAD, weights)
     before = model.SerializeToString()

@@ -12,6 +12,6 @@ ruff format --check .
 echo "== mypy"
 mypy
 echo "== pytest"
-# Two workers with one thread each: the tests are many and small.
+# Two workers with one thread each: the tests are many and small. A file stays with one worker, so that what its tests share is made once.
 export OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1
-exec python -m pytest -n "${MLPF_TEST_WORKERS:-2}" -m "not slow" "$@" # of several -m the last counts
+exec python -m pytest -n "${MLPF_TEST_WORKERS:-2}" --dist loadfile -m "not slow" "$@" # of several -m the last counts

@@ -92,7 +92,10 @@ def main() -> None:
     except BaseException as error:
         if received:  # whatever it has become on its way: compiled code and imports wrap what a signal raises
             errors.print("stopped; nothing half-written was left under a final name")
-            sys.exit(128 + received[0])  # the shell's convention
+            status = 128 + received[0]  # the shell's convention
+            if len(received) > 1:  # threads that were to be waited for may be at work in C++, where Python's own end is an abort
+                os._exit(status)
+            sys.exit(status)
         if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in TRAIN_EXTRA:
             error = MissingDependencyError(f"this needs {error.name}, which is not installed; pip install 'mlpf[train]'")
         if not isinstance(error, MlpfError):

@@ -24,9 +24,7 @@ def run(
     workers: Annotated[int, typer.Option("--workers", "--jobs", "-j", min=1, help="Processes; the result does not depend on it.")] = 1,
     batch_elements: Annotated[
         int | None,
-        typer.Option(
-            min=0, help="Elements per model call, padding included; 0: one event per call, as CMSSW does. Default: 0 on cpu, more on a GPU."
-        ),
+        typer.Option(min=0, help="Elements per model call, padding included; 0: one event per call, as CMSSW does. Default: 0 on cpu, more on a GPU."),
     ] = None,
     events: Annotated[int | None, typer.Option(min=1, help="Stop after so many events.")] = None,
     skip_bad: Annotated[
@@ -71,10 +69,14 @@ def run(
 
 
 def _print_inputs(sources: "Sequence[Source]") -> None:
+    first: dict[str, Path] = {}
     for source in sources:
         if not source.problem:
             absent = f", read as 0: {', '.join(source.missing)}" if source.missing else ""
             console.print(f"{escape(str(source.path))}: {source.num_events} events, version {source.version}{absent}")
+            same = first.setdefault(source.identity, source.path)
+            if same is not source.path and source.num_events:
+                console.print(f"[yellow]the same events as {escape(str(same))}:[/] they will be there twice")
 
 
 def _print_bad(report: "ProduceReport") -> None:

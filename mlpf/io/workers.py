@@ -9,9 +9,11 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
@@ -127,7 +129,8 @@ class LocalWorkers:
         try:
             for work in waiting:
                 if work.future is None:
-                    work.future = self._pool.submit(function, work.task)
+                    with _leaving_ctrl_c_to_parent():
+                        work.future = self._pool.submit(function, work.task)
         except BrokenProcessPool:
             pass  # `_first` finds out
 
@@ -144,7 +147,8 @@ class LocalWorkers:
 
     def _do_alone(self, function: Callable[[Task], Result], task: Task, lost: Callable[[Task], Result] | None) -> Future[Result]:
         self._pool = self._start(1)
-        future = self._pool.submit(function, task)
+        with _leaving_ctrl_c_to_parent():
+            future = self._pool.submit(function, task)
         wait([future])
         self._stop()
         if isinstance(future.exception(), BrokenProcessPool):
@@ -164,8 +168,19 @@ class LocalWorkers:
             self._pool = None
 
 
+@contextmanager
+def _leaving_ctrl_c_to_parent() -> Iterator[None]:
+    """Processes that start in the block never see Ctrl-C, not even in their imports; for this one it waits until the end of the block."""
+    resource_tracker.ensure_running()  # or the first process starts it, which ends the blocking
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _start_worker(pipe: Connection) -> None:
-    """Leave Ctrl-C to the parent, end as soon as it closes its end of the pipe or dies, be it by kill -9, and keep to one thread."""
+    """End as soon as the parent closes its end of the pipe or dies, be it by kill -9, and keep to one thread."""
 
     def watch() -> None:
         try:
@@ -173,7 +188,6 @@ def _start_worker(pipe: Connection) -> None:
         except EOFError:
             os._exit(1)
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=watch, daemon=True).start()
     numba.set_num_threads(1)
     pa.set_cpu_count(1)

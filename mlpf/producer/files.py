@@ -22,7 +22,6 @@ from mlpf.io.ntuple import write_ntuple
 from mlpf.io.resumable import Unfinished, resumable_directory
 from mlpf.io.shards import table_to_events, write_parquet
 from mlpf.io.workers import LocalWorkers
-from mlpf.producer.ahead import ahead
 from mlpf.producer.making import close_all, lost_part, make_part, make_parts
 from mlpf.producer.parts import Model, PartDone, PartTask, read_done
 from mlpf.producer.producer import METADATA_SCHEMA_DIGEST, Producer
@@ -91,7 +90,7 @@ def produce_files(
     """
     output = _checked(Path(output), inputs)
     start = time.perf_counter()
-    Producer(model, "cpu")  # so that what is wrong with it is said first; processes open it for themselves
+    Producer(model, device, threads)  # so that what is wrong with them is said first, and TensorRT's engines are built once; processes open their own
     choice = Model(Path(model), sha256(model), device, threads, batch_elements)
     try:
         with resumable_directory(output) as unfinished, LocalWorkers(workers) as crew:
@@ -100,7 +99,7 @@ def produce_files(
             _check(sources, skip_bad)
             tasks = _plan(sources, choice, skip_bad, unfinished)
             _remove_strays(unfinished, tasks)
-            made = ahead(make_parts(tasks)) if workers == 1 else crew.map_in_order(make_part, tasks, lost_part if skip_bad else None)
+            made = make_parts(tasks) if workers == 1 else crew.map_in_order(make_part, tasks, lost_part if skip_bad else None)
             with closing(made) as parts:
                 report = _assemble(unfinished, sources, tasks, parts, _metadata(choice), on_progress)
     finally:

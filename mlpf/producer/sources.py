@@ -172,6 +172,9 @@ def survey(inputs: Sequence[str | Path], workers: Workers | None, part_bytes: in
         workers: who looks; None: this process alone.
         part_bytes: size of one part.
         max_events: use only so many events of all inputs together, the first ones.
+
+    Returns:
+        what was found of each; those after ``max_events`` are not looked at and left out.
     """
     look: Callable[[Path], Source] = partial(_look, part_bytes=part_bytes)
     paths = [Path(path) for path in inputs]
@@ -180,6 +183,8 @@ def survey(inputs: Sequence[str | Path], workers: Workers | None, part_bytes: in
         sources.append(source if max_events is None else source.first(max_events))
         if max_events is not None:
             max_events -= sources[-1].num_events
+            if max_events == 0:
+                break
     return sources
 
 

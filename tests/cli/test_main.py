@@ -71,6 +71,25 @@ def test_a_signal_that_a_library_wrapped_is_still_one(monkeypatch, capsys):
     assert (end.value.code, capsys.readouterr().err) == (143, STOPPED)
 
 
+def test_a_second_signal_ends_a_command_whatever_its_threads_are_doing():
+    code = """
+import signal, threading
+from mlpf.cli import main
+
+def app():
+    threading.Thread(target=threading.Event().wait).start()
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.raise_signal(signal.SIGTERM)
+
+main.app = app
+main.main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (143, STOPPED)
+
+
 @pytest.mark.parametrize("missing", ["torch", "torch_geometric.nn"])
 def test_a_missing_extra_is_one_line_that_says_what_to_install(monkeypatch, capsys, missing):
     def app():

@@ -55,3 +55,13 @@ def test_what_is_bad_is_listed(mlpf_cli, folder):
     assert f"left out: {folder / 'bad.root'}: truncated" in out
     assert f"1 files left out, 0 events failed: listed in {folder / 'out.root.skipped.txt'}" in out
     assert "read 4 events" in out
+
+
+def test_an_input_that_is_there_twice_is_told(mlpf_cli, folder):
+    (folder / "copy.root").write_bytes((folder / "a.root").read_bytes())
+    words = ["produce", folder / "toy.onnx", folder / "a.root", folder / "b.root", folder / "copy.root", "--output", folder / "out.root"]
+    status, out, _ = mlpf_cli(*words)
+    assert status == 0
+    assert out.count("the same events as") == 1
+    assert f"{folder / 'copy.root'}: 4 events, version 2020\nthe same events as {folder / 'a.root'}: they will be there twice\n" in out
+    assert read_candidates(folder / "out.root")["event"].tolist() == [100, 101, 102, 103, 7, 8, 100, 101, 102, 103]

@@ -20,6 +20,10 @@ def own_process(_):
     return os.getpid(), max(numba.get_num_threads(), pa.cpu_count())
 
 
+def sees_ctrl_c(_):
+    return signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
 def fail_at_two(number):
     if number == 2:
         raise ConfigError("number 2 is wrong")
@@ -44,6 +48,11 @@ def test_several_processes_of_one_thread_each_do_the_work_and_one_is_this_one():
     assert os.getpid() not in {process for process, _ in workers}
     assert {threads for _, threads in workers} == {1}
     assert {process for process, _ in map_in_order(own_process, range(3), 1)} == {os.getpid()}
+
+
+def test_ctrl_c_is_left_to_this_process_from_the_start_of_the_others():
+    assert not any(map_in_order(sees_ctrl_c, range(4), 2))
+    assert sees_ctrl_c(None)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

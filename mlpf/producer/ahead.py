@@ -1,4 +1,4 @@
-"""An iterator that works in a thread of its own, a little ahead of whoever uses what it makes."""
+"""An iterator that works in a thread of its own, one item ahead of whoever uses what it makes."""
 
 import threading
 from collections.abc import Generator
@@ -9,17 +9,13 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 
-def ahead(items: Generator[Item, None, None], depth: int = 1) -> Generator[Item, None, None]:
+def ahead(items: Generator[Item, None, None]) -> Generator[Item, None, None]:
     """The same items in the same order, made in a thread; use with `contextlib.closing`, after which the thread has ended and ``items`` is closed.
 
-    What ``items`` raises is raised here, after the items before it.
-
-    Args:
-        items: a generator.
-        depth: most items that are finished or in the making while one is in use.
+    While one is in use, one more is finished or in the making. What ``items`` raises is raised here, after the items before it.
     """
     made: SimpleQueue[tuple[Item] | BaseException | None] = SimpleQueue()
-    room = threading.Semaphore(depth)
+    room = threading.Semaphore()
     unwanted = threading.Event()
 
     def make() -> None:

@@ -1,6 +1,7 @@
 """What calls of ONNX models cost: time against the size of the event, and the operators it goes to."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,8 +35,9 @@ def draw_inference(costs: Sequence[InferenceCost], path: str | Path) -> None:
         figure = new_figure(5.2 * columns, 3.5 * rows)
         first, *others = figure.subplots(rows, columns, squeeze=False).flat
         _draw_times(first, costs)
+        colors = operator_colors(profiled)
         for axes, cost in zip(others, profiled, strict=False):
-            _draw_operators(axes, cost)
+            _draw_operators(axes, cost, colors)
         for axes in others[len(profiled) :]:
             axes.set_axis_off()
         figure.savefig(temporary)
@@ -59,12 +61,22 @@ def _draw_times(axes: Axes, costs: Sequence[InferenceCost]) -> None:
     axes.legend(loc="upper left", frameon=False)
 
 
-def _draw_operators(axes: Axes, cost: InferenceCost) -> None:
+def operator_colors(costs: Sequence[InferenceCost]) -> dict[str, str]:
+    """A colour for each of the kinds of operators that matter most, the same for all models: those with the largest shares of their largest events."""
+    shares: dict[str, float] = defaultdict(float)
+    for cost in costs:
+        total = sum(cost.operators[-1].values())
+        for name, seconds in cost.operators[-1].items():
+            shares[name] += seconds / total
+    return dict(zip(sorted(shares, key=lambda name: -shares[name]), COLORS, strict=False))
+
+
+def _draw_operators(axes: Axes, cost: InferenceCost, colors: Mapping[str, str]) -> None:
     """Microseconds per element, stacked, the longest below: level where time is linear."""
-    shown = list(cost.operators[-1])[: len(COLORS)]
+    shown = [name for name in cost.operators[-1] if name in colors]
     positions, bottom = np.arange(len(cost.sizes)), np.zeros(len(cost.sizes))
-    for name, color in zip((*shown, "others"), (*COLORS, GREY), strict=False):
-        members = set(cost.operators[-1]) - set(shown) if name == "others" else {name}
+    for name in (*shown, "others"):
+        members, color = (set(cost.operators[-1]) - set(shown), GREY) if name == "others" else ({name}, colors[name])
         height = 1e6 * np.array([sum(found.get(member, 0.0) for member in members) for found in cost.operators]) / cost.sizes
         axes.bar(positions, height, bottom=bottom, color=color, label=name)
         bottom += height

@@ -36,7 +36,7 @@ TRAINING = {"model": {"name": "toy"}, "epoch": 3}
 def gravnet():
     """A small GravNet whose weights are not those of the start: there momenta are the element's own and the space is (eta, phi)."""
     torch.manual_seed(0)
-    model = build_model(GravNetConfig(width=16, num_layers=1, num_neighbors=8, propagate_dim=8))
+    model = build_model(GravNetConfig(width=16, num_layers=2, num_neighbors=8, propagate_dim=8))
     for parameter in model.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)
     model.preprocess.fit(torch.from_numpy(random_elements(np.random.default_rng(11), 2000)))

@@ -1,10 +1,11 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mlpf.errors import MlpfError
-from mlpf.plotting.inference import draw_inference
+from mlpf.plotting.inference import COLORS, draw_inference, operator_colors
 from mlpf.producer.cost import CallCost, InferenceCost, Memory
 
 
@@ -30,6 +31,13 @@ def test_models_and_devices_are_drawn(tmp_path, suffix):
     if suffix == "svg":
         text = (tmp_path / "cost.svg").read_text()
         assert all(label in text for label in (">first<", ">second<", ">first, cuda<", ">others<", ">A<"))
+
+
+def test_an_operator_has_one_color_in_all_models_whatever_its_rank_there():
+    matrices = replace(cost("matrices"), operators=[{}, {"MatMul": 3.0, "Add": 1.0}])  # shares 0.75, 0.25
+    attention = replace(cost("attention"), operators=[{}, {"Attention": 80.0, "MatMul": 20.0}])  # 0.8, 0.2
+    assert operator_colors([matrices, attention]) == {"MatMul": COLORS[0], "Attention": COLORS[1], "Add": COLORS[2]}
+    assert len(operator_colors([cost("many kinds")])) == len(COLORS)
 
 
 def test_a_device_without_operators_has_no_panel_of_them(tmp_path):

@@ -82,15 +82,15 @@ def pool_of(inputs: Path | None, num_elements: int) -> "Events":
 
 
 def _print_times(cost: "InferenceCost") -> None:
-    """Wall time in quartiles, CPU time, what is around the call, memory; one row for each size."""
+    """Wall time in quartiles, CPU time, features and candidates around the call, memory of the process and the event's part; one row for each size."""
     table = Table(title=f"{cost.path.name} on {cost.device}: one call", title_justify="left")
-    for name in ("elements", "ms", "quartiles", "CPU ms", "features, candidates", "peak MB", "of the event"):
+    for name in ("elements", "ms", "quartiles", "CPU ms", "around it", "peak MB", "event's"):
         table.add_column(name, justify="right")
     for size, call, memory in zip(cost.sizes, cost.calls, cost.memory, strict=True):
         low, median, high = 1e3 * np.quantile(call.model, (0.25, 0.5, 0.75))
         cpu, around = (1e3 * np.median(values) for values in (call.model_cpu, call.around))
         megabytes = (f"{memory.peak / 1e6:.0f}", f"{memory.event / 1e6:.0f}") if memory else ("", "")
-        table.add_row(str(size), f"{median:.4g}", f"{low:.4g} - {high:.4g}", f"{cpu:.4g}", f"{around:.2g} ms", *megabytes)
+        table.add_row(str(size), f"{median:.4g}", f"{low:.3g}-{high:.3g}", f"{cpu:.4g}", f"{around:.2g} ms", *megabytes)
     console.print(table)
     if REFERENCE_SIZE in cost.sizes[:-1]:
         ratios = cost.latencies[-1] / cost.latencies[cost.sizes.index(REFERENCE_SIZE)]  # each of two calls shortly after each other

@@ -196,3 +196,8 @@ def offsets_from_counts(counts: np.ndarray) -> np.ndarray:
 def event_index(offsets: np.ndarray) -> np.ndarray:
     """Event number (0 to B - 1) of every flat entry."""
     return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+
+
+def index_in_event(offsets: np.ndarray) -> np.ndarray:
+    """Position of every flat entry inside its event, from 0."""
+    return np.arange(offsets[-1]) - np.repeat(offsets[:-1], np.diff(offsets))

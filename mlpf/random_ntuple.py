@@ -3,7 +3,7 @@
 import numpy as np
 
 from mlpf import schema
-from mlpf.events import Events, event_index, offsets_from_counts
+from mlpf.events import Events, event_index, index_in_event, offsets_from_counts
 from mlpf.kinematics import wrap_phi
 from mlpf.schema import ElementType
 
@@ -103,7 +103,7 @@ class _Maker:
             name = f"{truth}_to_{second}"
             self.offsets[name] = self.offsets[second] * 2
             source = np.tile(np.arange(self.size(second)), (2, 1)).T.ravel()
-            local = np.arange(self.size(second)) - np.repeat(self.offsets[second][:-1], np.diff(self.offsets[second]))
+            local = index_in_event(self.offsets[second])
             self.columns[f"{name}.second"] = local[source]
             first = self.choose(name, truth, none=0.5)
             if truth == "caloparticle" and second == "element":

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.table import Table
 
-from mlpf import schema
 from mlpf.cli.console import console, errors
 from mlpf.errors import MlpfError, ModelError
 
@@ -66,15 +65,15 @@ def measure_inference(models: Sequence[Path], inputs: Path | None, sizes: Sequen
 def pool_of(inputs: Path | None, num_elements: int) -> "Events":
     """Events with at least so many elements of the consumer together, if the file has them."""
     from mlpf.events import concatenate
-    from mlpf.io.inputs import open_input
     from mlpf.producer.cost import pool_size
+    from mlpf.producer.sources import open_source
     from mlpf.random_ntuple import random_events
 
     if inputs is None:
         return random_events(np.random.default_rng(1), 8, num_elements)
     chunks: list[Events] = []
-    with open_input(inputs) as file:
-        for chunk in file.iterate((*schema.NTUPLE.names("event"), *schema.NTUPLE.names("element")), CHUNK_BYTES):
+    with open_source(inputs) as source:
+        for chunk in source.chunks(CHUNK_BYTES):
             chunks.append(chunk)
             if sum(map(pool_size, chunks)) >= num_elements:
                 break

@@ -1,21 +1,17 @@
 """Events as the consumer passes them to a model: simulated ones that every export is checked on, and those of a user's file."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from mlpf import schema
 from mlpf.errors import MlpfError
-from mlpf.events import Events
-from mlpf.io.inputs import open_input
-from mlpf.io.shards import ShardedDataset
 from mlpf.producer.producer import consumer_input
+from mlpf.producer.sources import open_source
 
 CONTRACT_EVENTS = Path(__file__).with_name("contract_events.npz")
 CHUNK_BYTES = 20_000_000  # a few events are wanted, so little is read at once
-COLUMNS = (*schema.NTUPLE.names("event"), *schema.NTUPLE.names("element"))
 
 
 def contract_events() -> list[np.ndarray]:
@@ -45,22 +41,15 @@ def read_events(path: str | Path, max_events: int = 10) -> list[np.ndarray]:
         MlpfError: it cannot be read, or no event of it has an element that the consumer selects.
     """
     events: list[np.ndarray] = []
-    for chunk in _chunks(Path(path)):
-        selected = consumer_input(chunk)
-        events += [selected.features[start:stop] for start, stop in pairwise(selected.offsets) if stop > start]
-        if len(events) >= max_events:
-            break
+    with open_source(Path(path)) as source:
+        for chunk in source.chunks(CHUNK_BYTES):
+            selected = consumer_input(chunk)
+            events += [selected.features[start:stop] for start, stop in pairwise(selected.offsets) if stop > start]
+            if len(events) >= max_events:
+                break
     if not events:
         raise MlpfError(f"{path}: no event with elements that the consumer selects; choose another file for --events")
     return sorted(events[:max_events], key=len)
-
-
-def _chunks(path: Path) -> Iterator[Events]:
-    if path.is_dir():
-        yield from ShardedDataset(path).iterate()
-        return
-    with open_input(path) as file:
-        yield from file.iterate(COLUMNS, CHUNK_BYTES)
 
 
 def joined(events: Sequence[np.ndarray], num_elements: int) -> np.ndarray:

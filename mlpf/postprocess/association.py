@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlpf.events import Events, event_index
+from mlpf.events import Events, event_index, index_in_event
 from mlpf.kinematics import delta_r
 from mlpf.postprocess import kernels
 from mlpf.postprocess.policy import CaloParticlePolicy, TrackingParticlePolicy
@@ -136,7 +136,7 @@ def _with_left_over(members: np.ndarray, links: Links, pt: np.ndarray) -> np.nda
 
 def _caloparticles(events: Events, links: Links) -> Particles:
     """The CaloParticles as the ntuple has them, before any is split."""
-    number = _index_in_event(events, "caloparticle") + 1
+    number = index_in_event(events.collection_offsets("caloparticle")) + 1
     to_track, to_cluster = kernels.sum_weights(links.particle, links.weight, is_type(events["element_type"], TRACK_TYPES)[links.element], len(number))
     return Particles(
         pt=events["caloparticle_pt"].astype(np.float64),
@@ -159,7 +159,8 @@ def _tracking_and_clusters(events: Events) -> Particles:
         return np.concatenate([events[f"trackingparticle_{name}"], events[f"simcluster_{name}"]])
 
     before = np.repeat(events.counts("trackingparticle"), events.counts("simcluster"))
-    number = np.concatenate([_index_in_event(events, "trackingparticle"), before + _index_in_event(events, "simcluster")]) + 1
+    index, simcluster_index = (index_in_event(events.collection_offsets(name)) for name in ("trackingparticle", "simcluster"))
+    number = np.concatenate([index, before + simcluster_index]) + 1
     return Particles(
         pt=joined("pt").astype(np.float64),
         eta=joined("eta").astype(np.float64),
@@ -284,11 +285,6 @@ def to_chunk(index: np.ndarray, events: Events, collection: str, target: str) ->
     """Indices inside events, held by entries of ``collection`` -> indices through the chunk; -1 stays."""
     starts = np.repeat(events.collection_offsets(target)[:-1], events.counts(collection))
     return np.where(index >= 0, index + starts, -1)
-
-
-def _index_in_event(events: Events, collection: str) -> np.ndarray:
-    offsets = events.collection_offsets(collection)
-    return np.arange(offsets[-1]) - np.repeat(offsets[:-1], np.diff(offsets))
 
 
 def is_type(types: np.ndarray, wanted: Iterable[int]) -> np.ndarray:

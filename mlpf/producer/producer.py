@@ -12,7 +12,7 @@ import numpy as np
 from mlpf import schema
 from mlpf.candidates import Outputs, make_candidates
 from mlpf.errors import ModelError
-from mlpf.events import Events, event_index, offsets_from_counts
+from mlpf.events import Events, event_index, index_in_event, offsets_from_counts
 from mlpf.features import consumer_elements, element_features
 from mlpf.producer.batches import pad, plan_batches
 from mlpf.producer.session import open_session, reason, session_tensors
@@ -48,7 +48,7 @@ class ConsumerInput(NamedTuple):
 def consumer_input(events: Events) -> ConsumerInput:
     """Select the consumer's elements of an ntuple's or a dataset's events, in their order."""
     offsets = events.collection_offsets("element")
-    position = events["element_index"] if "element_index" in events else _positions(offsets)
+    position = events["element_index"] if "element_index" in events else index_in_event(offsets)
     return _select(element_features(events), events["element_type"], position, offsets)
 
 
@@ -59,11 +59,6 @@ def _select(features: np.ndarray, element_type: np.ndarray, position: np.ndarray
         counts = np.bincount(event_index(offsets)[selected], minlength=len(offsets) - 1)
         features, position, offsets = features[selected], position[selected], offsets_from_counts(counts)
     return ConsumerInput(features, position.astype(np.int32), offsets)
-
-
-def _positions(offsets: np.ndarray) -> np.ndarray:
-    """``(N,)`` position of each element in its event."""
-    return np.arange(offsets[-1]) - np.repeat(offsets[:-1], np.diff(offsets))
 
 
 class _CallError(Exception):
@@ -148,7 +143,7 @@ class Producer:
         _check_types(features[:, schema.FEATURE_INDEX["type"]])
         offsets = np.array([0, len(features)]) if offsets is None else _boundaries(offsets, len(features))
         events = Events({"event": np.arange(len(offsets) - 1)}, {}, len(offsets) - 1, "features")
-        selected = _select(features, features[:, schema.FEATURE_INDEX["type"]], _positions(offsets), offsets)
+        selected = _select(features, features[:, schema.FEATURE_INDEX["type"]], index_in_event(offsets), offsets)
         return make_candidates(events, *selected, self.run_events(selected))
 
     def run(self, features: np.ndarray) -> Outputs:

@@ -1,7 +1,7 @@
 """Where events come from: files and dataset folders alike, read in ranges; and a first look at all of them before the work."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -51,6 +51,11 @@ class EventSource(ABC):
         Raises:
             MlpfError: they cannot be read.
         """
+
+    def chunks(self, part_bytes: int) -> Iterator[Events]:
+        """All events with what the producer needs of them, a part at a time."""
+        for start, stop in self.parts(part_bytes):
+            yield self.read(start, stop)
 
     @abstractmethod
     def close(self) -> None:

@@ -1,20 +1,15 @@
 import pytest
-from toy_events import toy_events
+from toy_events import write_toy_inputs
 from toy_graph import write_toy_model
 
-from mlpf.events import Events
 from mlpf.io.candidates import read_candidates
-from mlpf.io.ntuple import write_ntuple
 
 
 @pytest.fixture
 def folder(tmp_path):
     """A toy model and two ntuples."""
     write_toy_model(tmp_path / "toy.onnx")
-    write_ntuple(tmp_path / "a.root", [toy_events([30, 0, 8, 12], seed=1, first_event=100)])
-    events = toy_events([5, 3], seed=2, first_event=7)
-    columns = {name: values for name, values in events.columns.items() if name != "element_muon_type"}
-    write_ntuple(tmp_path / "b.root", [Events(columns, events.offsets, 2)])
+    write_toy_inputs(tmp_path)
     return tmp_path
 
 

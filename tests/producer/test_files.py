@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import uproot
-from toy_events import toy_events
+from toy_events import toy_events, write_toy_inputs
 from toy_graph import write_toy_model
 
 from mlpf import schema
 from mlpf.errors import MlpfError, ModelError, NtupleError
-from mlpf.events import Events, concatenate
+from mlpf.events import concatenate
 from mlpf.io.candidates import read_candidates
 from mlpf.io.ntuple import read_ntuple, write_ntuple
 from mlpf.io.workers import NO_PROCESS_SURVIVES
@@ -25,10 +25,7 @@ def folder(tmp_path_factory):
     """A folder with a toy model and two ntuples, whose parts of 1 byte are events."""
     folder = tmp_path_factory.mktemp("files")
     write_toy_model(folder / "toy.onnx")
-    write_ntuple(folder / "a.root", [toy_events([30, 0, 8, 12], seed=1, first_event=100)])
-    events = toy_events([5, 3], seed=2, first_event=7)
-    columns = {name: values for name, values in events.columns.items() if name != "element_muon_type"}
-    write_ntuple(folder / "b.root", [Events(columns, events.offsets, 2)])
+    write_toy_inputs(folder)
     return folder
 
 

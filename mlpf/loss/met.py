@@ -18,8 +18,7 @@ class MetConfig(Config):
 def missing_momentum(predicted: ParticleSet, target: ParticleSet, config: MetConfig) -> Tensor:
     """``sqrt(1 + |d|^2 / scale^2) - 1`` with ``d`` the vector sum of predicted minus that of true transverse momenta.
 
-    This is a pseudo-Huber loss of the error of MET: quadratic below the scale, linear above, smooth at 0. As sums are expected values (`ParticleSet`), a
-    particle that exists with probability 1/2 contributes half its momentum.
+    This is a pseudo-Huber loss of the error of MET: quadratic below the scale, linear above, smooth at 0.
 
     Args:
         predicted, target: ``(B, N)`` particles.

@@ -113,6 +113,8 @@ class LossConfig(Config):
     """Term ``pid``."""
     momentum: MomentumConfig = MomentumConfig()
     """Terms of the momentum's components."""
+    decided: bool = False
+    """Terms that compare whole events see the particles that become candidates, whole, instead of all with their probabilities: `predicted_set`."""
     sinkhorn: SinkhornConfig = SinkhornConfig()
     """Term ``sinkhorn``."""
     sliced_wasserstein: SlicedWassersteinConfig = SlicedWassersteinConfig()
@@ -184,7 +186,7 @@ class ParticleFlowLoss(nn.Module):
         terms = {}
         wanted = [name for name in EVENT_TERMS if getattr(self.config.weights, name) > 0]
         if wanted:
-            predicted, target = predicted_set(output, batch), target_set(batch)
+            predicted, target = predicted_set(output, batch, self.config.decided), target_set(batch)
             terms = {name: mean_over(self._of_events(name, predicted, target, batch), weight) for name in wanted}
         if self.critic is not None:
             loss, accuracy = self.critic(output, batch)

@@ -14,7 +14,7 @@ class ParticleSet(NamedTuple):
     """One particle per element, differentiable; an element that yields none has pt 0.
 
     Attributes:
-        pt: ``(B, N)`` [GeV]; a predicted one is weighed by the probability that the particle exists, so sums over elements are expected values.
+        pt: ``(B, N)`` [GeV]; a predicted one is weighed as `predicted_set` was asked to.
         eta: ``(B, N)``.
         sin_phi, cos_phi: ``(B, N)`` of unit length together.
     """
@@ -33,9 +33,20 @@ class ParticleSet(NamedTuple):
         return ParticleSet(*(values.to(torch.promote_types(values.dtype, torch.float32)) for values in self))
 
 
-def predicted_set(output: ModelOutput, batch: Batch) -> ParticleSet:
-    """What the model says: expected pt of every element that has a pt and is no part of the padding."""
+def predicted_set(output: ModelOutput, batch: Batch, decided: bool = False) -> ParticleSet:
+    """What the model says of every element that has a pt and is no part of the padding.
+
+    Args:
+        output: of the model.
+        batch: its events.
+        decided: pt is weighed by 1 or 0, as the particle becomes a candidate or not, though with the gradient of the probability that it exists (the
+            straight-through estimator, arXiv:1308.3432), so sums over elements are those of candidates; otherwise by that probability, and sums are expected
+            values.
+    """
     probability = output.binary.float().softmax(dim=-1)[..., 1]
+    if decided:
+        candidate = (output.binary[..., 1] > output.binary[..., 0]).to(probability.dtype)
+        probability = probability + (candidate - probability).detach()
     return _as_set(output.momentum.float(), batch, probability, _has_pt(batch))
 
 

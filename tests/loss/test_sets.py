@@ -37,6 +37,18 @@ def test_predicted_pt_is_the_expected_one():
     torch.testing.assert_close(found.eta[0, :2], output.momentum[0, :2, 1])
 
 
+def test_decided_pt_is_that_of_the_candidates_with_the_gradient_of_the_expected_one():
+    output, batch = example()
+    output.binary[0, :2] = torch.tensor([[-0.5, 0.5], [0.2, 0.1]])
+    leaf = output.binary.clone().requires_grad_()
+    decided = predicted_set(output._replace(binary=leaf), batch, decided=True).pt
+    assert decided[0, :2].tolist() == pytest.approx([2.0 * np.exp(output.momentum[0, 0, 0].item()), 0.0])
+    expected = predicted_set(output._replace(binary=leaf), batch).pt
+    slopes = [torch.autograd.grad(pt.sum(), leaf)[0] for pt in (decided, expected)]
+    torch.testing.assert_close(*slopes)
+    assert slopes[0][0, :2].all()
+
+
 def test_true_pt_is_the_ratio_times_that_of_the_element():
     _, batch = example()
     found = target_set(batch)

@@ -31,7 +31,8 @@ FAST = ("training.epochs=1", "training.figures=false")
 @pytest.mark.parametrize("path", [path for path in having("training") if path not in having("tune")], ids=lambda path: path.stem)
 def test_a_parameter_file_trains(path, mlpf_cli, tmp_path):
     dataset = random_dataset(tmp_path / "dataset", num_events=40, mean_elements=20)
-    status, _, err = mlpf_cli("train", "-p", path, "--data", dataset, "--output", tmp_path / "run", *FAST)
+    split = "training.split={train: 0.7, validation: 0.2, test: 0.1}"
+    status, _, err = mlpf_cli("train", "-p", path, "--data", dataset, "--output", tmp_path / "run", *FAST, split)
     assert status == 0, err
     assert (tmp_path / "run" / "model.json").is_file()
 
@@ -62,11 +63,11 @@ def test_the_fine_tuning_begins_with_a_trained_model(mlpf_cli, tmp_path):
 def test_a_parameter_file_mixes(path, mlpf_cli, write_dataset, random_dataset, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     sources = load_parameters(path)["mix"]["sources"]
-    for i, source in enumerate(sources):
-        write_dataset(random_dataset(20, 30.0, i), *source["datasets"])  # where the file says they are
+    for seed, folder in enumerate(folder for source in sources for folder in source["datasets"]):  # where the file says they are
+        write_dataset(random_dataset(20, 30.0, seed), folder)
     status, _, err = mlpf_cli("mix", "-p", path, "--output", "mixture", "mix.bins={}")  # random events have jets of any pt
     assert status == 0, err
-    assert [source["num_events"] for source in ShardedDataset("mixture").manifest["sources"]] == [20] * len(sources)
+    assert [source["num_events"] for source in ShardedDataset("mixture").manifest["sources"]] == [20 * len(source["datasets"]) for source in sources]
 
 
 @pytest.mark.parametrize("path", PARAMETERS, ids=lambda path: path.stem)

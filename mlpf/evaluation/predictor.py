@@ -51,6 +51,11 @@ class Predictor(Protocol):
         """Time of the model in all calls since the last call of this, with what pads a batch and moves it; features and candidates are made apart."""
 
 
+def default_split(split: SplitConfig) -> str:
+    """Which events to evaluate a model on: its test events; all where it kept none, for such a model is tested on other samples than it was trained on."""
+    return TEST if split.test > 0.0 else ALL
+
+
 class OnnxPredictor:
     """An ONNX model, run by the `Producer` with its defaults; a file of other origin does not say which events it has seen."""
 
@@ -61,7 +66,7 @@ class OnnxPredictor:
         self._stopwatch = Stopwatch(device, THREADS, processor_name(device) or device)
         split = self._producer.metadata.get(METADATA_SPLIT)
         self.split = SplitConfig() if split is None else SplitConfig.model_validate_json(split)
-        self.default_split = ALL if split is None else TEST
+        self.default_split = ALL if split is None else default_split(self.split)
         self.description = {"model": str(path), "sha256": sha256(path)[:16], "ONNX Runtime": onnxruntime.__version__}
 
     def __call__(self, events: Events) -> Prediction:
@@ -82,8 +87,6 @@ class OnnxPredictor:
 class TorchPredictor:
     """The best model of a run folder; events of similar size share a batch."""
 
-    default_split = TEST
-
     def __init__(self, path: Path, device: str) -> None:
         try:
             import torch
@@ -101,6 +104,7 @@ class TorchPredictor:
         self._stopwatch = Stopwatch(device, torch.get_num_threads(), processor_name(device) or device)
         self.needs_edges = self._model.needs_edges
         self.split = info.split
+        self.default_split = default_split(info.split)
         self.description = {
             "model": str(path),
             "epoch": str(info.epoch),

@@ -42,10 +42,12 @@ class TrainingConfig(Config):
     """Elements per batch, padding included."""
     pool_elements: int = pydantic.Field(default=POOL_ELEMENTS, ge=1)
     """Elements that are shuffled and sorted by size together, at least 16 batches; they take 270 bytes each, in the training and in each worker."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """`muon` gives the matrices inside the network steps of equal singular values, and needs a third of the steps or less: `MuonAndAdamW`."""
     learning_rate: float = pydantic.Field(default=1e-3, gt=0.0)
-    """Peak of the learning rate."""
+    """Peak of the learning rate; good ones for muon are five times those for adamw."""
     weight_decay: float = pydantic.Field(default=0.01, ge=0.0)
-    """Decoupled weight decay of AdamW."""
+    """Decoupled weight decay."""
     warmup_fraction: float = pydantic.Field(default=0.1, ge=0.0, le=1.0)
     """Share of all steps in which the learning rate rises."""
     gradient_clip: float = pydantic.Field(default=1.0, gt=0.0)

@@ -1,5 +1,6 @@
 """The optimiser, and the average of the weights that it makes."""
 
+import re
 from typing import Any
 
 import lightning
@@ -10,10 +11,72 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from mlpf.training.config import TrainingConfig
 
+ADAMW_SHARE = 0.2  # of the learning rate, where Muon has it whole
+OUTER = re.compile(r"(^|\.)(encode\.hidden|heads\.\w+\.output)$")  # layers that read features or make outputs
+
 
 def make_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
-    """AdamW (arXiv:1711.05101) of all parameters that learn."""
-    return torch.optim.AdamW(parameter_groups(module, config.weight_decay), lr=config.learning_rate)
+    """The optimiser of all parameters that learn, as ``training.optimizer`` says."""
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(parameter_groups(module, config.weight_decay), lr=config.learning_rate)
+    return MuonAndAdamW(module, config)
+
+
+class MuonAndAdamW(torch.optim.Optimizer):
+    """Muon (arXiv:2502.16982) of the matrices inside a network, AdamW (arXiv:1711.05101) of all else.
+
+    Muon makes the singular values of a matrix's step equal, so that rare directions learn as fast as common ones; its steps are scaled to the size of
+    AdamW's. Embeddings, norms, biases, and the matrices that read the features or make the outputs learn by AdamW, with the fifth part of the learning rate.
+
+    Args:
+        module: whose parameters.
+        config: learning rate and weight decay.
+    """
+
+    def __init__(self, module: nn.Module, config: TrainingConfig) -> None:
+        matrices = inner_matrices(module)
+        inside = {id(matrix) for matrix in matrices}
+        rest = [
+            group | {"params": others}
+            for group in parameter_groups(module, config.weight_decay)
+            if (others := [parameter for parameter in group["params"] if id(parameter) not in inside])
+        ]
+        adjust = "match_rms_adamw"
+        self._parts: dict[str, torch.optim.Optimizer] = {
+            "muon": torch.optim.Muon(matrices, lr=config.learning_rate, weight_decay=config.weight_decay, adjust_lr_fn=adjust),
+            "adamw": torch.optim.AdamW(rest, lr=ADAMW_SHARE * config.learning_rate),
+        }
+        super().__init__(self._groups(), {})
+        self.param_groups = self._groups()  # the parts' own, whose learning rates a schedule changes
+
+    def _groups(self) -> list[dict[str, Any]]:
+        return [group for part in self._parts.values() for group in part.param_groups]
+
+    def step(self, closure: Any = None) -> Any:
+        """One step of both."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for part in self._parts.values():
+            part.step()
+        return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        """Of both, by name."""
+        return {name: part.state_dict() for name, part in self._parts.items()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """What `state_dict` gave."""
+        for name, part in self._parts.items():
+            part.load_state_dict(state_dict[name])
+        self.param_groups = self._groups()
+
+
+def inner_matrices(module: nn.Module) -> list[nn.Parameter]:
+    """Weights of dense layers, but for the first and the last ones of a network, one side of which is no hidden state."""
+    outer = {id(layer.weight) for name, layer in module.named_modules() if isinstance(layer, nn.Linear) and OUTER.search(name)}
+    return [layer.weight for layer in module.modules() if isinstance(layer, nn.Linear) and layer.weight.requires_grad and id(layer.weight) not in outer]
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -102,6 +102,12 @@ def test_a_model_is_evaluated_on_events_that_it_has_not_seen_where_it_knows_them
     assert OnnxPredictor(tmp_path / "foreign.onnx", "cpu").default_split == "all"
 
 
+def test_a_model_that_kept_no_events_for_tests_is_evaluated_on_all_of_another_sample(run, tmp_path):
+    model, info = load_model(run)
+    save_model(tmp_path, model, info.model_copy(update={"split": SplitConfig(train=0.9, validation=0.1, test=0.0)}))
+    assert TorchPredictor(tmp_path, "cpu").default_split == "all"
+
+
 def test_an_unknown_device_is_one_clear_error(run, onnx_file):
     for path in (run, onnx_file):
         with pytest.raises(ModelError, match="device 'tpu': unknown; choose one of cpu, cuda"):

@@ -2,8 +2,9 @@ import pytest
 import torch
 from torch import nn
 
+from mlpf.nn.model import build_model, model_config
 from mlpf.training.config import TrainingConfig
-from mlpf.training.optimizer import AverageWeights, make_optimizer, parameter_groups
+from mlpf.training.optimizer import AverageWeights, inner_matrices, make_optimizer, parameter_groups
 
 
 class Network(nn.Module):
@@ -36,6 +37,71 @@ def test_decay_shrinks_a_matrix_without_a_gradient_by_rate_times_decay():
         parameter.grad = torch.zeros_like(parameter)
     make_optimizer(network, TrainingConfig(learning_rate=0.5, weight_decay=0.1)).step()
     torch.testing.assert_close(network.dense.weight, before * (1 - 0.5 * 0.1))
+
+
+MUON = TrainingConfig(optimizer="muon", learning_rate=0.01, weight_decay=0.0)
+
+
+@pytest.mark.parametrize("name", ["window", "gravnet", "attention", "gnn_lsh"])
+def test_muon_takes_the_matrices_from_hidden_to_hidden_states(name):
+    width = 48
+    model = build_model(model_config({"model": {"name": name, "width": width}}))
+    inside = {id(matrix) for matrix in inner_matrices(model)}
+    dense = {name: layer.weight for name, layer in model.named_modules() if isinstance(layer, nn.Linear)}
+    outside = {name for name, weight in dense.items() if id(weight) not in inside}
+    assert outside == {"encode.hidden", *(f"heads.{head}.output" for head in ("binary", "pid", "momentum", "pileup", "charge"))}
+    groups = make_optimizer(model, MUON).param_groups
+    assert sorted(id(p) for group in groups for p in group["params"]) == sorted(id(p) for p in model.parameters())
+    assert {id(p): group["lr"] for group in groups for p in group["params"]}[id(dense["encode.output"])] == 0.01
+    assert {id(p): group["lr"] for group in groups for p in group["params"]}[id(dense["encode.hidden"])] == pytest.approx(0.002)
+
+
+def test_a_step_of_muon_has_equal_singular_values_along_the_gradients_and_the_size_of_one_of_adamw():
+    network = nn.Sequential(nn.Linear(24, 40, bias=False), nn.LayerNorm(40))
+    weight, generator = network[0].weight, torch.Generator().manual_seed(0)
+    before = weight.detach().clone()
+    weight.grad = torch.randn(40, 24, generator=generator) * torch.logspace(0, -1, 24)
+    network[1].weight.grad = torch.full((40,), -3.0)
+    network[1].bias.grad = torch.zeros(40)
+    make_optimizer(network, MUON).step()
+    left, _, right = torch.linalg.svd(weight.grad, full_matrices=False)
+    moved = left.T @ (before - weight.detach()) @ right.T / 0.01
+    singular = moved.diagonal()
+    assert singular.min() > 0.0
+    assert singular.max() / singular.min() < 2.0  # those of the gradient span a factor of ten
+    assert (moved - singular.diag()).abs().max() < 0.05 * singular.mean()
+    assert moved.norm() / (40 * 24) ** 0.5 == pytest.approx(0.2, rel=0.2)  # arXiv:2502.16982: the root mean square of AdamW's steps
+    torch.testing.assert_close(network[1].weight.detach(), torch.full((40,), 1.0 + 0.2 * 0.01))
+
+
+def test_muon_goes_on_from_its_state_with_a_learning_rate_that_a_schedule_moves():
+    generator = torch.Generator().manual_seed(0)
+    gradients = [torch.randn(6, 8, generator=generator) for _ in range(6)]
+
+    def steps(network, optimizer, schedule, some):
+        for gradient in some:
+            network.weight.grad, network.bias.grad = gradient.clone(), gradient[:, 0].clone()
+            optimizer.step()
+            schedule.step()
+
+    def start(network):
+        optimizer = make_optimizer(network, MUON)
+        return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0 / (1 + step))
+
+    first = nn.Linear(8, 6)
+    second = nn.Linear(8, 6)
+    second.load_state_dict(first.state_dict())
+    whole, whole_schedule = start(first)
+    steps(first, whole, whole_schedule, gradients)
+    optimizer, schedule = start(second)
+    steps(second, optimizer, schedule, gradients[:3])
+    resumed, resumed_schedule = start(second)
+    resumed.load_state_dict(optimizer.state_dict())
+    resumed_schedule.load_state_dict(schedule.state_dict())
+    steps(second, resumed, resumed_schedule, gradients[3:])
+    assert torch.equal(first.weight, second.weight)
+    assert torch.equal(first.bias, second.bias)
+    assert [group["lr"] for group in resumed.param_groups] == pytest.approx([0.01 / 7, 0.002 / 7, 0.002 / 7][: len(resumed.param_groups)])
 
 
 def test_the_average_is_the_recursive_one_with_a_decay_that_warms_up():

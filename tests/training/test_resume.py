@@ -70,6 +70,7 @@ SETTINGS = {
     "validating by steps": {"validation_steps": 2, "accumulate": 2, "epochs": 4},
     "rarely checkpointed": {"checkpoint_steps": 3, "validation_steps": 7},
     "with few steps": {"max_steps": 11, "validation_steps": 4},
+    "by muon": {"optimizer": "muon", "epochs": 2},
     "reading ahead": {"num_workers": 1},
 }
 HOOKS = ("on_train_batch_start", "on_train_batch_end", "on_validation_batch_end", "on_validation_end", "on_train_epoch_end")

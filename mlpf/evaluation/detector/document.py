@@ -1,12 +1,11 @@
 """The measured parts of the simulation's document: tables and figures between markers, the prose around them stays as it is."""
 
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mlpf.errors import MlpfError, nearest
+from mlpf.evaluation.document import fill, plus_minus
 from mlpf.io.files import atomic_directory, write_text
 from mlpf.plotting.detector import draw_validation
 
@@ -34,7 +33,6 @@ TOPICS = {
     "taus": "hadronic tau decays, Z -> tau tau",
 }
 COLLISIONS = ("ttbar", "ttbar pileup", "qcd", "ztautau")
-_BLOCK = re.compile(r"(<!-- measured: (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def blocks(results: Results) -> dict[str, str]:
@@ -42,18 +40,6 @@ def blocks(results: Results) -> dict[str, str]:
     tables = {topic: _tables(title, [check for check in results["checks"] if check["topic"] == topic]) for topic, title in TOPICS.items() if title}
     closure = tables["closure"] + "\n" + _itemised(results["curves"]["closure"])
     return {"summary": _summary(results), **tables, "closure": closure}
-
-
-def fill(document: str, contents: dict[str, str]) -> str:
-    """Replace what stands between ``<!-- measured: NAME -->`` and ``<!-- end -->``.
-
-    Raises:
-        MlpfError: a marker names something that is not measured.
-    """
-    for match in _BLOCK.finditer(document):
-        if match["name"] not in contents:
-            raise MlpfError(f"{DOCUMENT}: nothing called '{match['name']}' is measured{nearest(match['name'], contents)} (known: {', '.join(contents)})")
-    return _BLOCK.sub(lambda match: f"{match[1]}\n{contents[match['name']]}\n{match[3]}", document)
 
 
 def frame() -> str:
@@ -73,7 +59,7 @@ def write(results: Results, folder: str | Path) -> None:
     """
     folder = Path(folder)
     path = folder / DOCUMENT
-    document = fill(path.read_text(encoding="utf-8") if path.is_file() else frame(), blocks(results))
+    document = fill(path.read_text(encoding="utf-8") if path.is_file() else frame(), blocks(results), DOCUMENT)
     with atomic_directory(folder / IMAGES, overwrite=True) as images:
         draw_validation(results, images)
     write_text(folder / NUMBERS, to_json(results))
@@ -129,7 +115,7 @@ def _itemised(closure: dict[str, Any]) -> str:
     items = dict.fromkeys(item for shares in closure.values() for item in shares)
     for item in items:
         shares = (shares[item] for shares in closure.values())
-        cells = (_plus_minus(*(100 * share[key] for key in ("value", "low", "high"))) for share in shares)
+        cells = (plus_minus(*(100 * share[key] for key in ("value", "low", "high"))) for share in shares)
         lines.append(f"| {item.replace('_', ' ')} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -148,23 +134,7 @@ def _table(title: str, bins: Sequence[str], rows: Sequence[Sequence[dict[str, An
 def _number(check: dict[str, Any]) -> str:
     """Value and half of its interval, with two digits of the uncertainty."""
     value, low, high = (check["measured"][key] for key in ("value", "low", "high"))
-    return _plus_minus(value, low, high)
-
-
-def _plus_minus(value: float, low: float, high: float) -> str:
-    if high <= low:
-        return f"{value:.3g}"
-    digits = _digits(0.5 * (high - low))
-    return f"{value:.{digits}f} ± {0.5 * (high - low):.{digits}f}"
-
-
-def _digits(error: float) -> int:
-    """Decimals that show two digits of an uncertainty; no more than four."""
-    digits = 0
-    while error < 9.5 and digits < 4:
-        error *= 10
-        digits += 1
-    return digits
+    return plus_minus(value, low, high)
 
 
 def _range(check: dict[str, Any]) -> str:

@@ -5,7 +5,8 @@ from detector_toys import all_tables
 
 from mlpf.errors import MlpfError
 from mlpf.evaluation.detector import document, validation
-from mlpf.evaluation.detector.document import blocks, fill, frame, to_json, write
+from mlpf.evaluation.detector.document import blocks, frame, to_json, write
+from mlpf.evaluation.document import fill
 
 
 def entry(quantity="response", where="", value=1.0, error=0.01, inside=True, topic="response"):
@@ -21,15 +22,15 @@ def results():
 
 def test_only_what_stands_between_markers_is_replaced():
     text = "before\n<!-- measured: a -->\nold\nlines\n<!-- end -->\nbetween\n<!-- measured: b -->\n<!-- end -->\nafter"
-    filled = fill(text, {"a": "new\n", "b": "other\n"})
+    filled = fill(text, {"a": "new\n", "b": "other\n"}, "a.md")
     expected = "before\n<!-- measured: a -->\n\nnew\n\n<!-- end -->\nbetween\n<!-- measured: b -->\n\nother\n\n<!-- end -->\nafter"
     assert filled == expected
-    assert fill(filled, {"a": "new\n", "b": "other\n"}) == expected
+    assert fill(filled, {"a": "new\n", "b": "other\n"}, "a.md") == expected
 
 
 def test_an_unknown_marker_is_an_error_with_a_hint():
     with pytest.raises(MlpfError, match=r"'respons'.*did you mean 'response'"):
-        fill("<!-- measured: respons -->\n<!-- end -->", {"response": ""})
+        fill("<!-- measured: respons -->\n<!-- end -->", {"response": ""}, "a.md")
 
 
 def test_what_is_outside_stands_out_in_the_table_and_in_the_summary():

@@ -42,6 +42,8 @@ class Heads(nn.Module):
 
     - Padded rows and the types in `schema.NO_CANDIDATE_TYPES` are "no particle".
     - pt starts as the element's own (tracks: measured; GSF: the mode; clusters: E / cosh(eta)), that of an ECAL cluster with its energy calibrated.
+    - What the network adds to log(pt) of a track is in units of the fit's own relative uncertainty, where the ntuple has it: a track that is known to a per
+      cent is not moved by accident.
     - The direction is that of the element plus a residual; a track keeps its own, as in the consumer.
     - ``E = |p| exp(m)`` with m > 0 from the network: log(E / X.E) = log(pt cosh(eta) / X.E) + m, X.E the element's energy. So E >= |p|, unless a
       ratio is beyond the limit of `MAX_ABS_LOG_RATIO`.
@@ -82,7 +84,8 @@ class Heads(nn.Module):
         is_track = (elements.element_type == int(ElementType.TRACK)).unsqueeze(-1)
         eta, sin_phi, cos_phi = torch.where(is_track, own, own + residual[..., 1:4]).unbind(-1)
         eta = eta.clamp(-MAX_ABS_ETA, MAX_ABS_ETA)
-        log_pt = (_log_calibration(elements) + residual[..., 0]).clamp(-MAX_ABS_LOG_RATIO, MAX_ABS_LOG_RATIO)
+        unit = torch.where(is_track.squeeze(-1), _relative_uncertainty(elements.clean), 1.0)
+        log_pt = (_log_calibration(elements) + unit * residual[..., 0]).clamp(-MAX_ABS_LOG_RATIO, MAX_ABS_LOG_RATIO)
         mass = functional.softplus(residual[..., 4] - MASS_AT_START)
         log_energy = (log_pt + _log_momentum_over_energy(elements.clean, eta) + mass).clamp(-MAX_ABS_LOG_RATIO, MAX_ABS_LOG_RATIO)
         return torch.stack([log_pt, eta, sin_phi, cos_phi, log_energy], dim=-1)
@@ -93,6 +96,13 @@ def _log_calibration(elements: Preprocessed) -> Tensor:
     energy, calibrated = elements.clean[..., FEATURE_INDEX["energy"]], elements.clean[..., FEATURE_INDEX["corr_energy"]]
     known = (elements.element_type == int(ElementType.ECAL)) & (energy > 0.0) & (calibrated > 0.0)
     return torch.where(known, calibrated, 1.0).log() - torch.where(known, energy, 1.0).log()
+
+
+def _relative_uncertainty(clean: Tensor) -> Tensor:
+    """``(B, N)`` uncertainty of pt over pt, at most 1; 1 where either is not known."""
+    pt, error = clean[..., FEATURE_INDEX["pt"]], clean[..., FEATURE_INDEX["pterror"]]
+    known = (pt > 0.0) & (error > 0.0)
+    return torch.where(known, error / torch.where(known, pt, 1.0), 1.0).clamp(max=1.0)
 
 
 def _log_momentum_over_energy(clean: Tensor, eta: Tensor) -> Tensor:

@@ -88,6 +88,21 @@ def test_tracks_keep_their_direction_and_others_move():
     assert (moved[2::3] > 0).all()
 
 
+@pytest.mark.parametrize(("error", "unit"), [(0.02, 0.02), (3.0, 1.0), (0.0, 1.0), (float("nan"), 1.0)])
+def test_the_network_moves_a_track_in_units_of_its_uncertainty(error, unit):
+    def log_pt(kind, **errors):
+        def change(features):
+            features[..., FEATURE_INDEX["corr_energy"]] = 0.0
+            for name, relative in errors.items():
+                features[..., FEATURE_INDEX[name]] = relative * column(features, "pt")
+
+        return outputs([kind] * 20, scale=0.3, change=change)[1].momentum[..., 0]
+
+    plain = log_pt(ElementType.HCAL, pterror=error)  # the same state, so the same network output
+    assert plain.abs().mean() > 0.1
+    torch.testing.assert_close(log_pt(ElementType.TRACK, pterror=error), unit * plain)
+
+
 def test_ratios_and_pseudorapidities_are_limited():
     _, output = outputs([ElementType.ECAL] * 200, scale=100.0)
     assert output.momentum[..., [0, 4]].abs().max() == MAX_ABS_LOG_RATIO

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mlpf.errors import MlpfError
 from mlpf.evaluation.document import fill
+from mlpf.evaluation.names import parse_inputs
 from mlpf.evaluation.operating import operating_points
 from mlpf.evaluation.physics import tables
 from mlpf.evaluation.predictor import ALL, load_predictor
@@ -42,9 +43,13 @@ def main() -> None:
         print(f"{time.perf_counter() - start:6.0f} s  {text}", flush=True)
 
     try:
-        datasets = {folder.name: ShardedDataset(folder) for folder in options.datasets}
-        model = load_predictor(options.model)
-        name = options.model.stem
+        document = options.document
+        if document is not None and not document.is_file():
+            raise MlpfError(f"{document}: no such file; give a document with markers, or leave --document out")
+        inputs = parse_inputs([str(options.model), *map(str, options.datasets)])
+        ((name, path),) = inputs.models.items()
+        datasets = {sample: ShardedDataset(folder) for sample, folder in inputs.datasets.items()}
+        model = load_predictor(path)
         metrics = evaluate({name: model}, datasets, options.output, split=ALL, overwrite=True).metrics["datasets"]
         report(f"{options.output}: report.html, metrics.json, predictions, figures")
         points = {}
@@ -54,13 +59,12 @@ def main() -> None:
         write_text(options.output / POINTS, readable_json(points) + "\n")
         blocks = tables(metrics, points, name)
         print(f"\n{blocks['verdict']}")
-        if options.document is not None:
-            document = options.document
-            write_text(document, fill(document.read_text(encoding="utf-8"), blocks, document.name))
+        if document is not None:
             images = document.parent / "images" / "physics"
             images.mkdir(parents=True, exist_ok=True)
             with style():
                 draw_gains(metrics, points, name).savefig(images / FIGURE, dpi=DPI)
+            write_text(document, fill(document.read_text(encoding="utf-8"), blocks, document.name))
             report(f"{document} filled in, {images / FIGURE} drawn")
     except MlpfError as error:
         sys.exit(f"error: {error}")

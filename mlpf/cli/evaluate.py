@@ -22,7 +22,8 @@ def run(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to make.")],
     split: Annotated[
-        str | None, typer.Option(help="train, validation, test or all; default: test; all where the model does not know its own, and for all folds together.")
+        str | None,
+        typer.Option(help="train, validation, test or all; default: test; all where the model kept none or does not know its own, and for all folds together."),
     ] = None,
     events: Annotated[int | None, typer.Option(min=1, help="Stop after so many events of the split in each dataset.")] = None,
     part: Annotated[

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from mlpf.errors import MlpfError, nearest
 
-MAX_DECIMALS = 4
+MAX_DECIMALS = 6
 _BLOCK = re.compile(r"(<!-- measured: (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 

@@ -23,7 +23,7 @@ from mlpf.metrics.systems import MEASURED, Particles, measured_positions
 from mlpf.metrics.uncertainty import Estimate, fraction
 from mlpf.producer.producer import consumer_input
 
-LOGITS = np.linspace(-4.0, 4.0, 17)  # thresholds of the particle probability, from .018 to .982; at 0 is the model's own
+LOGITS = np.linspace(-6.0, 10.0, 33)  # thresholds of the particle probability, from .0025 to .99995; at 0 is the model's own
 
 
 def operating_points(model: Predictor, dataset: ShardedDataset, on_events: Callable[[int], object] = lambda _: None) -> dict[str, list[dict[str, Any]]]:
@@ -35,7 +35,8 @@ def operating_points(model: Predictor, dataset: ShardedDataset, on_events: Calla
         on_events: called now and then with the number of events read since.
     """
     points = OperatingPoints()
-    columns = [name for name, collection in schema.DATASET.collection_of.items() if collection in ("event", "element")]
+    wanted = ("event", "element", *(["edge"] if model.needs_edges else []))
+    columns = [name for name, collection in schema.DATASET.collection_of.items() if collection in wanted]
     for events in read_blocks(dataset, columns, Choice({"model": model}, ALL), None, None, on_events):
         points.update(events, model(events).outputs)
     return points.results()
@@ -62,7 +63,7 @@ class OperatingPoints:
     def results(self) -> dict[str, list[dict[str, Any]]]:
         """Per class a row for each bin of pt: its edges ``pt`` [GeV], ``fake_rate`` and ``efficiency`` of rule-based particle flow, and ``model``.
 
-        The last is the model's efficiency at that fake rate, None where every threshold gives more fakes, or where either system has no candidates or targets.
+        The last is the model's efficiency at that fake rate, None where every threshold gives more fakes or there is nothing to compare.
         """
         edges = binning.PARTICLE_PT.tolist()
         rows: dict[str, list[dict[str, Any]]] = {}
@@ -77,14 +78,19 @@ class OperatingPoints:
 
 
 class Point(NamedTuple):
-    """Of one class and bin."""
+    """What a system does at one threshold, for one class and bin of pt.
+
+    Attributes:
+        efficiency: share of the targets that are matched.
+        fake_rate: share of the candidates that are not.
+    """
 
     efficiency: Estimate
     fake_rate: Estimate
 
 
 class _Counts:
-    """Targets and candidates of each class and bin of pt, matched and not: ``(C, bins, 2)``."""
+    """Numbers of targets and of candidates, ``(C, bins + 2, 2)`` each: class of `MEASURED`, bin of pt with those below and above, not matched and matched."""
 
     def __init__(self) -> None:
         shape = (len(MEASURED), len(binning.PARTICLE_PT) + 1, 2)
@@ -107,9 +113,11 @@ class _Counts:
 def at_fake_rate(curve: list[Point], wanted: Estimate) -> Estimate | None:
     """Efficiency where a curve has a fake rate, interpolated linearly between thresholds.
 
+    Its error is that of the efficiency and, times the slope of the curve, those of both fake rates, in quadrature.
+
     Args:
         curve: a model's points, from the loosest threshold to the tightest.
-        wanted: the fake rate; its error, times the curve's slope, adds to that of the efficiency.
+        wanted: the fake rate.
 
     Returns:
         that of the loosest threshold if it has fewer fakes already; None where all thresholds have more, or there is nothing to count.
@@ -120,15 +128,11 @@ def at_fake_rate(curve: list[Point], wanted: Estimate) -> Estimate | None:
     if not len(below):
         return None
     tight = int(below[0])
-    efficiency = curve[tight].efficiency
+    efficiency, fake_rate = curve[tight]
     if tight == 0 or not np.isfinite(fakes[tight - 1]):
         return efficiency
-    loose = curve[tight - 1].efficiency
-    slope = (float(loose.value) - float(efficiency.value)) / (fakes[tight - 1] - fakes[tight])
+    slope = float(curve[tight - 1].efficiency.value - efficiency.value) / (fakes[tight - 1] - fakes[tight])
     value = float(efficiency.value) + slope * (goal - fakes[tight])
-    spread = [slope * (float(end) - goal) for end in (wanted.low, wanted.high)]
-    low, high = (
-        value + sign * float(np.hypot(float(edge) - float(efficiency.value), moved))
-        for sign, edge, moved in zip((-1.0, 1.0), (efficiency.low, efficiency.high), spread, strict=True)
-    )
-    return Estimate(value, low, high, efficiency.n)
+    moved = [slope * 0.5 * float(rate.high - rate.low) for rate in (fake_rate, wanted)]
+    low, high = (float(np.hypot(np.hypot(*moved), float(end - efficiency.value))) for end in (efficiency.low, efficiency.high))
+    return Estimate(value, value - low, value + high, efficiency.n)

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from mlpf.evaluation.document import plus_minus
-from mlpf.metrics.systems import RULE_BASED, TARGETS
+from mlpf.metrics.systems import HARD, RULE_BASED, TARGETS
 
 Entry = Mapping[str, Any]  # a dataset's part of `metrics.json`
 Points = Mapping[str, Sequence[Mapping[str, Any]]]  # what `OperatingPoints.results` gives
@@ -17,6 +17,7 @@ Points = Mapping[str, Sequence[Mapping[str, Any]]]  # what `OperatingPoints.resu
 CLEAR = 3.0  # standard deviations
 JET_GAIN = MET_GAIN = 0.15  # of the width
 CLOSURE = 0.03  # of the response's median
+FRACTION_MARGIN, TRACK_MARGIN = 0.01, 0.02  # what "not worse" leaves: no measurement can show that two numbers are equal
 CLAIMED_JET_PT = (30.0, 120.0)  # GeV: the bins that 30 to 100 GeV fall into
 MIN_ENTRIES = 100  # of a bin that is compared
 CLASSES = {"charged_hadron": "charged hadrons", "photon": "photons", "neutral_hadron": "neutral hadrons", "electron": "electrons", "muon": "muons"}
@@ -25,7 +26,7 @@ NEUTRAL = ("photon", "neutral_hadron")
 
 
 class Measured(NamedTuple):
-    """A number and its standard deviation."""
+    """A number and its standard deviation, NaN where they are undefined."""
 
     value: float
     error: float
@@ -38,6 +39,9 @@ class Measured(NamedTuple):
 
     def __str__(self) -> str:
         return plus_minus(self.value, self.value - self.error, self.value + self.error) if math.isfinite(self.error) else "-"
+
+
+UNDEFINED = Measured(math.nan, math.nan)
 
 
 class Claim(NamedTuple):
@@ -60,30 +64,39 @@ class Claim(NamedTuple):
 
 
 def claims(entry: Entry, points: Points, model: str) -> list[Claim]:
-    """All claims on a model, in the bins with enough entries.
+    """All claims on a model, in the bins with enough entries; on jets and MET only where there is no pileup, which rule-based particle flow does not remove.
 
     Args:
         entry: of a dataset in `metrics.json`.
         points: of `mlpf.evaluation.operating` on the same dataset.
         model: its name there.
     """
-    return [*_jet_claims(entry, model), *_met_claims(entry, model), *_particle_claims(entry, points, model)]
+    of_events = [] if f"{model}{HARD}" in entry["jets"] else [*_jet_claims(entry, model), *_met_claims(entry, model)]
+    return [*of_events, *_particle_claims(entry, points, model)]
 
 
 def narrower(name: str, where: str, rule_based: Measured, model: Measured, gain: float) -> Claim:
-    """A width is smaller, by a share ``gain`` at least."""
-    ratio = model.value / rule_based.value
-    error = math.hypot(model.error, ratio * rule_based.error) / rule_based.value
+    """A width is smaller, by a share ``gain`` at least; a negative one says how much wider it may be."""
+    reference = rule_based.value or math.nan
+    ratio = model.value / reference
+    error = math.hypot(model.error, ratio * rule_based.error) / reference
     return Claim(name, where, rule_based, model, Measured(1.0 - ratio, error), _in_sigmas(1.0 - ratio - gain, error))
 
 
-def larger(name: str, where: str, rule_based: Measured, model: Measured) -> Claim:
-    """A fraction is larger."""
+def larger(name: str, where: str, rule_based: Measured, model: Measured, margin: float = 0.0) -> Claim:
+    """A fraction is larger, or at most ``margin`` smaller."""
     difference = Measured(model.value - rule_based.value, math.hypot(model.error, rule_based.error))
-    return Claim(name, where, rule_based, model, difference, _in_sigmas(*difference))
+    return Claim(name, where, rule_based, model, difference, _in_sigmas(difference.value + margin, difference.error))
+
+
+def _measured(estimate: Mapping[str, Any] | None) -> Measured:
+    return UNDEFINED if estimate is None else Measured.of(estimate)
 
 
 def _in_sigmas(value: float, error: float) -> float:
+    """Minus infinity, the worst, for what is undefined."""
+    if math.isnan(value) or math.isnan(error):
+        return -math.inf
     return value / error if error else math.copysign(math.inf, value) if value else 0.0
 
 
@@ -97,7 +110,8 @@ def _jet_claims(entry: Entry, model: str) -> Iterator[Claim]:
         left = Measured(CLOSURE - abs(median[1].value - 1.0), median[1].error)
         yield Claim(f"jet response closes within {100 * CLOSURE:.0f} %", where, *median, left, _in_sigmas(*left))
         for key in ("matched", "purity"):
-            yield larger(f"jets: {key}", where, *(Measured.of(jets[key]["pt"][b]) for jets in (theirs, ours)))
+            fractions = (Measured.of(jets[key]["pt"][b]) for jets in (theirs, ours))
+            yield larger(f"jets: {key} not smaller by {FRACTION_MARGIN:g}", where, *fractions, FRACTION_MARGIN)
 
 
 def _met_claims(entry: Entry, model: str) -> Iterator[Claim]:
@@ -108,13 +122,14 @@ def _met_claims(entry: Entry, model: str) -> Iterator[Claim]:
 def _particle_claims(entry: Entry, points: Points, model: str) -> Iterator[Claim]:
     for name in NEUTRAL:
         for row in points[name]:
-            if row["model"] is not None and min(row[key]["n"] for key in ("efficiency", "fake_rate")) >= MIN_ENTRIES:
-                efficiencies = (Measured.of(row[key]) for key in ("efficiency", "model"))
+            if min(row[key]["n"] for key in ("efficiency", "fake_rate")) >= MIN_ENTRIES:
+                efficiencies = (_measured(row[key]) for key in ("efficiency", "model"))
                 yield larger(f"{CLASSES[name]}: efficiency at the same fake rate", range_of(row["pt"]), *efficiencies)
     theirs, ours = (entry["particles"][system]["residuals"]["charged_hadron"]["pt_response"]["pt"]["iqr_over_median"] for system in (RULE_BASED, model))
     for b, where in bins(entry["bins"]["particle_pt"]):
         if theirs[b]["n"] >= MIN_ENTRIES:
-            yield narrower("charged hadrons: pt response not wider than that of tracks", where, Measured.of(theirs[b]), Measured.of(ours[b]), 0.0)
+            widths = (Measured.of(estimates[b]) for estimates in (theirs, ours))
+            yield narrower(f"charged hadrons: pt not {100 * TRACK_MARGIN:.0f} % wider than the tracks'", where, *widths, -TRACK_MARGIN)
 
 
 def bins(edges: Sequence[float]) -> list[tuple[int, str]]:
@@ -153,6 +168,10 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return "".join(f"| {' | '.join(str(cell) for cell in line)} |\n" for line in lines)
 
 
+def _percent(gain: Measured) -> str:
+    return f"{100 * gain.value:+.1f} ± {100 * gain.error:.1f} %" if math.isfinite(gain.error) else "-"
+
+
 def _verdict(found: Mapping[str, Sequence[Claim]]) -> str:
     """Of each claim and dataset: bins in which it is clear, in which the opposite is, and the bin that is worst."""
     names = dict.fromkeys(claim.name for own in found.values() for claim in own)
@@ -161,6 +180,7 @@ def _verdict(found: Mapping[str, Sequence[Claim]]) -> str:
 
 
 def _cell(own: Sequence[Claim]) -> str:
+    """Of one claim in all bins of a sample."""
     if not own:
         return "-"
     clear, against = (sum(claim.sigmas * sign >= CLEAR for claim in own) for sign in (1.0, -1.0))
@@ -182,7 +202,7 @@ def _jets(metrics: Mapping[str, Entry], model: str) -> str:
             median = [Measured.of(own["response"]["pt"]["median"][b]) for own in jets.values()]
             gain = narrower("", "", width[RULE_BASED], width[model], 0.0).gain
             fractions = (Measured.of(jets[system][key]["pt"][b]) for key in ("matched", "purity") for system in (RULE_BASED, model))
-            rows.append([name, where, *median, *width.values(), f"{100 * gain.value:+.1f} ± {100 * gain.error:.1f} %", *fractions])
+            rows.append([name, where, *median, *width.values(), _percent(gain), *fractions])
     of_all = [f"{what}: {name}" for what in ("median", "IQR/median") for name in ("PF", "model", "targets")]
     return table(["sample", "pt [GeV]", *of_all, "narrower", "matched: PF", "model", "purity: PF", "model"], rows)
 
@@ -198,7 +218,7 @@ def _met(metrics: Mapping[str, Entry], model: str) -> str:
             width = {system: Measured.of(own) for system, own in widths.items()}
             gain = narrower("", "", width[RULE_BASED], width[model], 0.0).gain
             ratios = (own["ratio"]["all"]["median"] if b is None else own["ratio"]["genmet"]["median"][b] for own in met.values())
-            rows.append([name, where, *width.values(), f"{100 * gain.value:+.1f} ± {100 * gain.error:.1f} %", *(Measured.of(ratio) for ratio in ratios)])
+            rows.append([name, where, *width.values(), _percent(gain), *(Measured.of(ratio) for ratio in ratios)])
     header = ["sample", "true MET [GeV]", "IQR of px, py [GeV]: PF", "model", "targets", "narrower", "median of MET / true: PF", "model", "targets"]
     return table(header, rows)
 
@@ -225,10 +245,8 @@ def _operating(points: Mapping[str, Points]) -> str:
             for row in own[category]:
                 if min(row[key]["n"] for key in ("efficiency", "fake_rate")) < MIN_ENTRIES:
                     continue
-                fakes, theirs = Measured.of(row["fake_rate"]), Measured.of(row["efficiency"])
-                ours = None if row["model"] is None else Measured.of(row["model"])
-                difference = "-" if ours is None else larger("", "", theirs, ours).gain
-                rows.append([name, CLASSES[category], range_of(row["pt"]), fakes, theirs, "-" if ours is None else ours, difference])
+                fakes, theirs, ours = (_measured(row[key]) for key in ("fake_rate", "efficiency", "model"))
+                rows.append([name, CLASSES[category], range_of(row["pt"]), fakes, theirs, ours, larger("", "", theirs, ours).gain])
     return table(["sample", "class", "pt [GeV]", "fake rate of PF", "efficiency: PF", "model at that fake rate", "difference"], rows)
 
 
@@ -240,7 +258,7 @@ def _charged(metrics: Mapping[str, Entry], model: str) -> str:
             if widths[RULE_BASED][b]["n"] >= MIN_ENTRIES:
                 theirs, ours = (Measured.of(own[b]) for own in widths.values())
                 gain = narrower("", "", theirs, ours, 0.0).gain
-                rows.append([name, where, theirs, ours, f"{100 * gain.value:+.1f} ± {100 * gain.error:.1f} %"])
+                rows.append([name, where, theirs, ours, _percent(gain)])
     return table(["sample", "pt [GeV]", "IQR/median of pt: PF (tracks)", "model", "narrower"], rows)
 
 
@@ -259,9 +277,9 @@ def _events(metrics: Mapping[str, Entry], model: str) -> str:
 def _pileup(metrics: Mapping[str, Entry], model: str) -> str:
     rows = []
     for name, entry in metrics.items():
-        if f"{model}_hard" not in entry["jets"]:
+        if f"{model}{HARD}" not in entry["jets"]:
             continue
-        systems = {RULE_BASED: "rule-based PF", model: "model", f"{model}_hard": "model, pileup removed", f"{TARGETS}_hard": "targets, pileup removed"}
+        systems = {RULE_BASED: "rule-based PF", model: "model", f"{model}{HARD}": "model, pileup removed", f"{TARGETS}{HARD}": "targets, pileup removed"}
         for system, title in systems.items():
             jets = entry["jets"][system]["central"]
             numbers = (Measured.of(jets["response"]["pt"][key][b]) for b in (1, 2) for key in ("median", "iqr_over_median"))

@@ -33,9 +33,9 @@ def _read_datasets(path: Path) -> list[Any]:
         datasets = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: damaged ({error}); restore it, or move it away for a card without datasets") from error
-    if not isinstance(datasets, list):
+    if not isinstance(datasets, list) or not all(isinstance(dataset, dict) for dataset in datasets):
         raise ModelError(f"{path}: damaged, not a list of datasets; restore it, or move it away for a card without datasets")
-    return datasets
+    return [{**dataset, "path": Path(str(dataset.get("path", ""))).name} for dataset in datasets]  # a card travels, the places of its maker's files do not
 
 
 def _read_validation(path: Path, info: ModelInfo) -> dict[str, float] | None:

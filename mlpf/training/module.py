@@ -51,7 +51,7 @@ class ParticleFlowModule(lightning.LightningModule):
         self._bad_validation: list[str] = []
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """AdamW; the learning rate follows the schedule."""
+        """The optimiser of ``training.optimizer``; the learning rate follows the schedule."""
         optimizer = make_optimizer(self, self.config)
         rate = torch.optim.lr_scheduler.LambdaLR(optimizer, self.schedule.learning_rate)
         return OptimizerLRSchedulerConfig(optimizer=optimizer, lr_scheduler={"scheduler": rate, "interval": "step"})

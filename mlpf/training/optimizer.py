@@ -26,7 +26,7 @@ class MuonAndAdamW(torch.optim.Optimizer):
     """Muon (arXiv:2502.16982) of the matrices inside a network, AdamW (arXiv:1711.05101) of all else.
 
     Muon makes the singular values of a matrix's step equal, so that rare directions learn as fast as common ones; its steps are scaled to the size of
-    AdamW's. Embeddings, norms, biases, and the matrices that read the features or make the outputs learn by AdamW, with the fifth part of the learning rate.
+    AdamW's. All else (embeddings, norms, biases, the first and the last dense layers, see `inner_matrices`) learns by AdamW, with a fifth of the learning rate.
 
     Args:
         module: whose parameters.
@@ -42,10 +42,11 @@ class MuonAndAdamW(torch.optim.Optimizer):
             if (others := [parameter for parameter in group["params"] if id(parameter) not in inside])
         ]
         adjust = "match_rms_adamw"
-        self._parts: dict[str, torch.optim.Optimizer] = {
-            "muon": torch.optim.Muon(matrices, lr=config.learning_rate, weight_decay=config.weight_decay, adjust_lr_fn=adjust),
-            "adamw": torch.optim.AdamW(rest, lr=ADAMW_SHARE * config.learning_rate),
-        }
+        self._parts: dict[str, torch.optim.Optimizer] = {}
+        if matrices:
+            self._parts["muon"] = torch.optim.Muon(matrices, lr=config.learning_rate, weight_decay=config.weight_decay, adjust_lr_fn=adjust)
+        if rest:
+            self._parts["adamw"] = torch.optim.AdamW(rest, lr=ADAMW_SHARE * config.learning_rate)
         super().__init__(self._groups(), {})
         self.param_groups = self._groups()  # the parts' own, whose learning rates a schedule changes
 
@@ -74,9 +75,13 @@ class MuonAndAdamW(torch.optim.Optimizer):
 
 
 def inner_matrices(module: nn.Module) -> list[nn.Parameter]:
-    """Weights of dense layers, but for the first and the last ones of a network, one side of which is no hidden state."""
-    outer = {id(layer.weight) for name, layer in module.named_modules() if isinstance(layer, nn.Linear) and OUTER.search(name)}
-    return [layer.weight for layer in module.modules() if isinstance(layer, nn.Linear) and layer.weight.requires_grad and id(layer.weight) not in outer]
+    """Weights of a network's dense layers, but for those that read the features (`encode`) and that make the outputs (`Heads`).
+
+    Weights that are computed from other parameters, such as normalised ones, are none of its parameters and so not among them.
+    """
+    inner = (layer for name, layer in module.named_modules() if isinstance(layer, nn.Linear) and not OUTER.search(name))
+    weights = (dict(layer.named_parameters(recurse=False)).get("weight") for layer in inner)
+    return [weight for weight in weights if weight is not None and weight.requires_grad]
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from mlpf import schema
-from mlpf.candidates import Outputs, make_candidates
+from mlpf.candidates import make_candidates
 from mlpf.evaluation.operating import LOGITS, OperatingPoints, Point, at_fake_rate, operating_points
+from mlpf.evaluation.predictor import TorchPredictor
 from mlpf.features import consumer_elements
 from mlpf.io.shards import ShardedDataset
-from mlpf.metrics import systems
-from mlpf.metrics.particles import match_particles
+from mlpf.metrics.summary import Metrics
 from mlpf.metrics.systems import MEASURED
 from mlpf.metrics.uncertainty import fraction
 from mlpf.producer.producer import consumer_input
@@ -24,10 +24,23 @@ def test_the_efficiency_is_interpolated_between_thresholds():
     curve = points((0.9, 0.6), (0.8, 0.4), (0.5, 0.1))
     found = at_fake_rate(curve, fraction(300, 1000))
     assert found.value == pytest.approx(0.7)  # a third of the way from .8 to .5
-    own, fakes = fraction(500, 1000), fraction(300, 1000)
-    expected = 0.7 - np.hypot(own.value - own.low, 1.0 * (fakes.value - fakes.low))  # the slope is .3 / .3
-    assert found.low == pytest.approx(expected)
-    assert found.high > found.value
+    assert found.low < found.value < found.high
+
+
+def test_the_quoted_error_is_the_scatter_of_independent_samples():
+    """Toys of a model with a known curve, efficiency = 1 - (1 - fake rate)^2 / 2, of which targets, candidates and rule-based candidates are drawn."""
+    rng = np.random.default_rng(0)
+    fakes = np.linspace(0.8, 0.1, 15)
+    found, quoted = [], []
+    for _ in range(400):
+        score = rng.random(2000)  # of a target: it passes all thresholds up to its own
+        matched = [(score < 1.0 - (1.0 - f) ** 2 / 2.0).sum() for f in fakes]
+        curve = [Point(fraction(m, 2000), fraction(rng.binomial(1000, f), 1000)) for m, f in zip(matched, fakes, strict=True)]
+        estimate = at_fake_rate(curve, fraction(rng.binomial(1500, 0.42), 1500))
+        found.append(estimate.value)
+        quoted.append(0.5 * (estimate.high - estimate.low))
+    assert np.mean(found) == pytest.approx(1.0 - 0.58**2 / 2.0, abs=0.005)
+    assert np.std(found) == pytest.approx(np.mean(quoted), rel=0.15)
 
 
 def test_a_model_that_has_fewer_fakes_at_any_threshold_has_its_loosest_efficiency():
@@ -44,34 +57,38 @@ def test_without_candidates_or_targets_there_is_nothing_to_say():
     assert at_fake_rate(empty, fraction(1, 10)) is None
 
 
-def random_outputs(events, seed=0):
-    rng = np.random.default_rng(seed)
-    n = np.count_nonzero(consumer_elements(events["element_type"]))
-    momentum = np.concatenate([rng.normal(0, 0.1, (n, 1)), rng.normal(0, 1, (n, 4))], axis=1)
-    return Outputs(*(values.astype(np.float32) for values in (rng.normal(0, 2, (n, 2)), rng.normal(0, 1, (n, 9)), momentum, rng.normal(0, 1, n))))
+def test_in_every_bin_rule_based_and_own_threshold_are_those_of_the_evaluation(run, random_dataset):
+    events = random_dataset(200, 40.0)
+    predictor = TorchPredictor(run, "cpu")
+    prediction = predictor(events)
+    points, metrics = OperatingPoints(), Metrics(["model"])
+    points.update(events, prediction.outputs)
+    metrics.update(events, {"model": prediction})
+    expected = metrics.results()["particles"]
+    own = points._model[int(np.flatnonzero(LOGITS == 0.0)[0])]
+    for c, name in enumerate(MEASURED):
+        for b, row in enumerate(points.results()[name]):
+            for key in ("efficiency", "fake_rate"):
+                assert row[key] == expected["pf"][key][name]["pt"][b]
+                assert getattr(own.point(c, b + 1), key).to_json() == expected["model"][key][name]["pt"][b]
 
 
-def test_at_every_threshold_counts_are_those_of_candidates_above_it(random_dataset):
-    """Against the producer's own candidates of outputs in which all elements below the threshold are decided to be none."""
+def test_at_every_threshold_the_candidates_are_those_above_it(run, random_dataset):
+    """Against the candidates of outputs in which all elements below the threshold are decided to be none."""
     events = random_dataset(20, 40.0)
-    outputs = random_outputs(events)
-    found = OperatingPoints()
-    found.update(events, outputs)
-    truth = systems.targets(events)
+    outputs = TorchPredictor(run, "cpu")(events).outputs
+    points = OperatingPoints()
+    points.update(events, outputs)
     logit = outputs.binary[:, 1].astype(np.float64) - outputs.binary[:, 0]
-    for t, threshold in enumerate(LOGITS):
+    numbers = set()
+    for counts, threshold in zip(points._model, LOGITS, strict=True):
         decided = outputs._replace(binary=np.where((logit > threshold)[:, None], [-1.0, 1.0], [1.0, -1.0]).astype(np.float32))
-        candidates = systems.model(make_candidates(events, *consumer_input(events), decided), events)
-        partner = match_particles(truth, candidates, events["element_type"])
+        candidates = make_candidates(events, *consumer_input(events), decided)
         for c, category in enumerate(MEASURED.values()):
-            own = truth.category == category
-            counts = sum(found._model[t].point(c, b).efficiency.n for b in range(12))
-            assert counts == own.sum()
-            matched = sum(float(np.nan_to_num(p.efficiency.value) * p.efficiency.n) for p in (found._model[t].point(c, b) for b in range(12)))
-            assert matched == pytest.approx((partner[own] >= 0).sum())
-            fakes = sum(float(np.nan_to_num(p.fake_rate.value) * p.fake_rate.n) for p in (found._model[t].point(c, b) for b in range(12)))
-            mine = np.flatnonzero(candidates.category == category)
-            assert fakes == pytest.approx(len(mine) - np.isin(mine, partner).sum())
+            expected = np.count_nonzero(np.abs(candidates["mlpfcandidate_pdgid"]) == category)
+            assert sum(counts.point(c, b).fake_rate.n for b in range(12)) == expected
+            numbers.add(expected)
+    assert len(numbers) > 10
 
 
 def test_the_targets_themselves_are_all_found_at_any_fake_rate(random_dataset, write_dataset, target_predictor):

@@ -69,7 +69,34 @@ def test_neutral_particles_are_compared_in_bins_with_enough_of_them(evaluated):
     found = [claim for claim in claims(evaluated, points(estimate(0.8)), "exact") if "same fake rate" in claim.name]
     assert [claim.where for claim in found] == ["1-2", "1-2"]
     assert all(claim.sigmas == pytest.approx(0.2 / math.hypot(0.01, 0.01)) for claim in found)
-    assert not [claim for claim in claims(evaluated, points(None), "exact") if "same fake rate" in claim.name]
+    lost = [claim for claim in claims(evaluated, points(None), "exact") if "same fake rate" in claim.name]
+    assert [claim.sigmas for claim in lost] == [-math.inf] * 2  # too many fakes at any threshold is the worst, not nothing
+
+
+def test_what_is_undefined_fails_and_shows_as_a_dash(evaluated):
+    entry = widened(evaluated, 1.0)
+    nothing = {"value": None, "low": None, "high": None, "n": 0}
+    entry["jets"]["exact"]["central"]["response"]["pt"]["iqr_over_median"] = [nothing] * 6
+    found = [claim for claim in claims(entry, points(None), "exact") if claim.name == "jet response 15 % narrower"]
+    assert [claim.sigmas for claim in found] == [-math.inf] * 3
+    blocks = tables({"one": entry}, {"one": points(None)}, "exact")
+    assert "nan" not in "".join(blocks.values())
+    assert "| jet response 15 % narrower | 0 of 3, 3 against; least -inf σ" in blocks["verdict"]
+
+
+def test_not_worse_leaves_a_margin(evaluated):
+    same = Measured(0.9, 0.001)
+    assert larger("", "", same, same, margin=0.01).sigmas == pytest.approx(0.01 / math.hypot(0.001, 0.001))
+    assert narrower("", "", same, same, -0.02).sigmas == pytest.approx(0.02 * 0.9 / math.hypot(0.001, 0.001))
+    names = {claim.name for claim in claims(widened(evaluated, 1.0), points(None), "exact")}
+    assert {"jets: matched not smaller by 0.01", "charged hadrons: pt not 2 % wider than the tracks'"} <= names
+
+
+def test_with_pileup_there_are_no_claims_on_jets_and_missing_momentum(evaluated):
+    entry = {**evaluated, "jets": {**evaluated["jets"], "exact_hard": evaluated["jets"]["exact"], "targets_hard": evaluated["jets"]["targets"]}}
+    entry["met"] = {**evaluated["met"], "exact_hard": evaluated["met"]["exact"], "targets_hard": evaluated["met"]["targets"]}
+    assert not [claim for claim in claims(entry, points(estimate(0.8)), "exact") if "jet" in claim.name or "MET" in claim.name]
+    assert tables({"one": entry}, {"one": points(None)}, "exact")["pileup"].count("pileup removed") == 2
 
 
 def test_tables_have_a_row_for_every_sample_and_bin_and_fill_a_document(evaluated):

@@ -29,7 +29,7 @@ def run(folder, table=TABLE, datasets='[{"path": "work/ttbar", "fingerprint": "f
 def test_the_losses_are_those_of_the_step_at_which_the_model_was_saved(tmp_path):
     record = training_record(run(tmp_path), info())
     assert record["validation"] == {"binary": 0.25, "total": 1.5}  # of 20, the best; not of the last
-    assert record["datasets"] == [{"path": "work/ttbar", "fingerprint": "f", "events": 50, "training": 40, "validation": 2}]
+    assert record["datasets"] == [{"path": "ttbar", "fingerprint": "f", "events": 50, "training": 40, "validation": 2}]
     assert (record["seed"], record["epoch"], record["split"]["test"]) == (7, 1, SplitConfig().test)
 
 
@@ -49,7 +49,7 @@ def test_a_damaged_table_is_named(tmp_path, table):
         training_record(run(tmp_path, table), info())
 
 
-@pytest.mark.parametrize("datasets", ["[{", '{"path": 1}'])
+@pytest.mark.parametrize("datasets", ["[{", '{"path": 1}', '["work/ttbar"]'])
 def test_a_damaged_list_of_datasets_is_named(tmp_path, datasets):
     with pytest.raises(ModelError, match=r"datasets\.json: damaged"):
         training_record(run(tmp_path, datasets=datasets), info())

@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from mlpf.nn.model import build_model, model_config
+from mlpf.loss.critic import Critic, CriticConfig
+from mlpf.nn.model import MODELS, build_model, model_config
 from mlpf.training.config import TrainingConfig
 from mlpf.training.optimizer import AverageWeights, inner_matrices, make_optimizer, parameter_groups
 
@@ -42,8 +43,8 @@ def test_decay_shrinks_a_matrix_without_a_gradient_by_rate_times_decay():
 MUON = TrainingConfig(optimizer="muon", learning_rate=0.01, weight_decay=0.0)
 
 
-@pytest.mark.parametrize("name", ["window", "gravnet", "attention", "gnn_lsh"])
-def test_muon_takes_the_matrices_from_hidden_to_hidden_states(name):
+@pytest.mark.parametrize("name", MODELS)
+def test_muon_takes_all_dense_layers_but_the_first_and_the_last_ones(name):
     width = 48
     model = build_model(model_config({"model": {"name": name, "width": width}}))
     inside = {id(matrix) for matrix in inner_matrices(model)}
@@ -54,6 +55,12 @@ def test_muon_takes_the_matrices_from_hidden_to_hidden_states(name):
     assert sorted(id(p) for group in groups for p in group["params"]) == sorted(id(p) for p in model.parameters())
     assert {id(p): group["lr"] for group in groups for p in group["params"]}[id(dense["encode.output"])] == 0.01
     assert {id(p): group["lr"] for group in groups for p in group["params"]}[id(dense["encode.hidden"])] == pytest.approx(0.002)
+
+
+def test_muon_leaves_weights_that_are_computed_and_networks_without_matrices_to_adamw():
+    for module in (Critic(CriticConfig(), 1.0), nn.LayerNorm(3)):
+        groups = make_optimizer(module, MUON).param_groups
+        assert sorted(id(p) for group in groups for p in group["params"]) == sorted(id(p) for p in module.parameters())
 
 
 def test_a_step_of_muon_has_equal_singular_values_along_the_gradients_and_the_size_of_one_of_adamw():

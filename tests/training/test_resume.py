@@ -133,10 +133,11 @@ def test_a_run_that_was_stopped_after_its_last_step_only_gets_its_name(whole, fo
         resume(tmp_path / "run")
 
 
-def test_a_loss_that_learns_itself_is_resumed_too(folders, tmp_path):
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_loss_that_learns_itself_is_resumed_too(optimizer, folders, tmp_path):
     """The critic has weights, moments in the optimiser, and the vectors from which the norm of its layers is computed."""
     weights = {"critic": 0.5, "sinkhorn": 0.1, "sliced_wasserstein": 0.1, "jets": 0.1, "met": 0.1}
-    with_critic = parameters(folders, weights, epochs=2)
+    with_critic = parameters(folders, weights, epochs=2, optimizer=optimizer)
     whole = record(train(with_critic, tmp_path / "whole").folder)
     assert float(whole[1][-1]["validation/critic"]) > 0.0
     with pytest.raises(PowerCutError):

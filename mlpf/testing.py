@@ -203,6 +203,7 @@ def random_batch(num_elements: int, seed: int = 0) -> "Batch":
         pileup=torch.from_numpy(rng.integers(0, 2, num_elements).astype(np.float32))[None],
         charge=torch.from_numpy(rng.integers(0, 3, num_elements))[None],
         jet=torch.zeros(1, num_elements, dtype=torch.int64),
+        jet_scale=torch.ones(1, num_elements),
     )
     return Batch(torch.from_numpy(features)[None], torch.ones(1, num_elements), torch.ones(1, num_elements), targets, torch.ones(1, 3, dtype=torch.int64))
 

@@ -18,6 +18,7 @@ class Targets(NamedTuple):
         pileup: ``(B, N) float32`` energy fraction from pileup.
         charge: ``(B, N) int64`` charge + 1, so 0 to 2.
         jet: ``(B, N) int64`` place of the jet of targets that the particle belongs to, counted from 1 in each event; 0 for none.
+        jet_scale: ``(B, N) float32`` pt of the generated jet over that of this jet; 1 where there is none, and in events with pileup.
     """
 
     class_position: Tensor
@@ -26,6 +27,7 @@ class Targets(NamedTuple):
     pileup: Tensor
     charge: Tensor
     jet: Tensor
+    jet_scale: Tensor
 
     @classmethod
     def zeros(cls, *shape: int) -> Self:
@@ -37,6 +39,7 @@ class Targets(NamedTuple):
             pileup=torch.zeros(shape),
             charge=torch.zeros(shape, dtype=torch.int64),
             jet=torch.zeros(shape, dtype=torch.int64),
+            jet_scale=torch.zeros(shape),
         )
 
 

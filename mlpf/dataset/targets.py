@@ -9,11 +9,15 @@ from mlpf import schema
 from mlpf.dataset.batch import Targets
 from mlpf.dataset.sample import Sample
 from mlpf.errors import DatasetError
-from mlpf.events import Events
+from mlpf.events import Events, event_index
 from mlpf.features import class_positions, consumer_elements
+from mlpf.metrics.matching import nearby_pairs
 
 NEEDED_COLUMNS = tuple(f"target_{name}" for name in ("class", "pt", "eta", "sin_phi", "cos_phi", "energy", "charge"))
-TARGET_COLUMNS = (*NEEDED_COLUMNS, "target_ispu", "target_jet_index")  # ntuples of 2020 know nothing of pileup
+JET_COLUMNS = tuple(f"{collection}_{name}" for collection in ("genjet", "targetjet") for name in ("pt", "eta", "phi"))
+TARGET_COLUMNS = (*NEEDED_COLUMNS, "target_ispu", "target_jet_index", *JET_COLUMNS, "num_pileup")  # ntuples of 2020 know nothing of pileup
+JET_MATCH = 0.2  # in (eta, phi), between a jet of targets and the generated one
+JET_SCALE = (0.5, 2.0)  # beyond, the two jets are not the same
 
 
 def training_targets(events: Events) -> Targets:
@@ -29,6 +33,7 @@ def training_targets(events: Events) -> Targets:
         raise DatasetError(f"{events.source}: holds no {', '.join(missing)}; make the dataset with mlpf postprocess from an ntuple with truth")
     class_position = _class_position(events)
     particle = class_position > 0
+    jet = _jets(events, particle)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         log_pt = np.log(events["target_pt"] / events["element_pt"])
         log_energy = np.log(events["target_energy"] / events["element_energy"])
@@ -41,7 +46,8 @@ def training_targets(events: Events) -> Targets:
         has_momentum=torch.from_numpy(has_momentum),
         pileup=torch.from_numpy(np.where(particle, np.clip(events["target_ispu"], 0.0, 1.0), 0.0).astype(np.float32)),
         charge=torch.from_numpy(np.where(particle, np.clip(events["target_charge"], -1, 1), 0).astype(np.int64) + 1),
-        jet=torch.from_numpy(_jets(events, particle)),
+        jet=torch.from_numpy(jet),
+        jet_scale=torch.from_numpy(_jet_scales(events, jet)),
     )
 
 
@@ -67,6 +73,30 @@ def _jets(events: Events, particle: np.ndarray) -> np.ndarray:
     if "target_jet_index" not in events:
         return np.zeros(len(particle), dtype=np.int64)
     return np.where(particle, np.maximum(events["target_jet_index"], -1) + 1, 0).astype(np.int64)
+
+
+def _jet_scales(events: Events, jet: np.ndarray) -> np.ndarray:
+    """``(N,) float32`` pt of the generated jet over that of the jet of targets to which each particle belongs.
+
+    1 without a generated jet near it, and in events with pileup, whose particles are in the jets of targets, but not in the generated ones.
+    """
+    scale = np.ones(len(jet), dtype=np.float32)
+    if not all(name in events for name in JET_COLUMNS):
+        return scale
+    target, generated = ({name: events[f"{collection}_{name}"] for name in ("pt", "eta", "phi")} for collection in ("targetjet", "genjet"))
+    offsets = events.collection_offsets("targetjet")
+    directions = ((jets["eta"], jets["phi"], events.collection_offsets(name)) for name, jets in (("targetjet", target), ("genjet", generated)))
+    t, g, distance = nearby_pairs(*next(directions), *next(directions), JET_MATCH)
+    order = np.lexsort((distance, t))
+    nearest, first = np.unique(t[order], return_index=True)
+    of_jet = np.ones(len(target["pt"]))
+    of_jet[nearest] = generated["pt"][g[order][first]] / target["pt"][nearest]
+    of_jet[(of_jet < JET_SCALE[0]) | (of_jet > JET_SCALE[1])] = 1.0
+    if "num_pileup" in events:
+        of_jet[events["num_pileup"][event_index(offsets)] > 0] = 1.0
+    inside = np.flatnonzero(jet)
+    scale[inside] = of_jet[offsets[event_index(events.collection_offsets("element"))[inside]] + jet[inside] - 1]
+    return scale
 
 
 def _class_position(events: Events) -> np.ndarray:

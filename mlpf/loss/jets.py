@@ -1,6 +1,6 @@
 """Jets of an event, differentiable: the particles of each true jet, once as predicted and once as they are."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import pydantic
 import torch
@@ -17,6 +17,8 @@ TINY_PT2 = 1e-12  # GeV^2, under a root whose slope at 0 is infinite
 class JetConfig(Config):
     """Parameters of `jet_response`."""
 
+    truth: Literal["targets", "generated"] = "targets"
+    """pt of a true jet: that of its targets, or that of the generated jet, with the particles that reach no element (not in events with pileup)."""
     min_pt: pydantic.NonNegativeFloat = 10.0
     """True jets below take no part [GeV]."""
     huber_delta: pydantic.PositiveFloat = 0.3

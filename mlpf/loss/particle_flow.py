@@ -201,6 +201,8 @@ class ParticleFlowLoss(nn.Module):
             case "sliced_wasserstein":
                 return sliced_wasserstein(predicted, target, self.config.sliced_wasserstein) / target.pt.sum(dim=1).clamp(min=MIN_TRUE_PT)
             case "jets":
+                if self.config.jets.truth == "generated":
+                    target = target._replace(pt=target.pt * batch.targets.jet_scale)
                 return jet_response(predicted, target, batch.targets.jet, self.config.jets)
             case _:
                 return missing_momentum(predicted, target, self.config.met)

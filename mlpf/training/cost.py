@@ -70,5 +70,6 @@ def random_batch(rng: np.random.Generator, num_events: int, num_elements: int) -
     class_position = torch.from_numpy(rng.integers(1, schema.NUM_CLASSES, shape) * (rng.random(shape) < 0.5))
     has_momentum = class_position > 0
     momentum = torch.from_numpy(rng.normal(0.0, 0.3, (*shape, len(schema.MOMENTUM_COMPONENTS))).astype(np.float32)) * has_momentum[..., None]
-    targets = Targets(class_position, momentum, has_momentum, torch.zeros(shape), torch.ones(shape, dtype=torch.int64), torch.zeros(shape, dtype=torch.int64))
+    charge, jet = torch.ones(shape, dtype=torch.int64), torch.zeros(shape, dtype=torch.int64)
+    targets = Targets(class_position, momentum, has_momentum, torch.zeros(shape), charge, jet, torch.ones(shape))
     return Batch(features, torch.ones(shape), torch.ones(shape), targets, torch.zeros(num_events, 3, dtype=torch.int64))

@@ -55,3 +55,32 @@ def test_charges_are_counted_from_minus_one_and_larger_ones_are_of_one_sign(char
 
 def test_events_without_elements_have_no_targets():
     assert {len(values) for values in training_targets(event_of({}).slice(0, 0))} == {0}
+
+
+JETS = {
+    "targetjet": [[(20.0, 0.0, 3.1), (10.0, 1.0, 0.0), (8.0, 3.0, 0.0), (5.0, -3.0, 0.0)], [(50.0, 0.0, 0.0)]],
+    "genjet": [[(5.0, 1.12, 0.0), (12.0, 1.05, 0.0), (25.0, 0.05, -3.1), (30.0, 3.0, 0.0)], [(10.0, 0.1, 0.0), (60.0, 0.0, 0.0)]],
+}
+
+
+def events_with_jets(num_pileup=(0, 0), without=()):
+    """Two events; elements belong to jets 1 to 4 and none of the first, and to the only one of the second."""
+    events = event_of(*({"target_jet_index": jet} for jet in (0, 1, 2, 3, -1, 0)))
+    columns = {name: values if len(values) > 1 else np.repeat(values, 2) for name, values in events.columns.items()}
+    offsets = {"element": np.array([0, 5, 6])}
+    for collection, jets in JETS.items():
+        values = np.array([jet for event in jets for jet in event])
+        columns |= {f"{collection}_{name}": values[:, i] for i, name in enumerate(("pt", "eta", "phi"))}
+        offsets[collection] = np.cumsum([0, *map(len, jets)])
+    columns["num_pileup"] = np.array(num_pileup)
+    return Events({name: values for name, values in columns.items() if name not in without}, offsets, 2, "made.parquet", layout=schema.DATASET)
+
+
+def test_a_jet_has_the_scale_of_the_nearest_generated_one():
+    """25 / 20 across the boundary of phi; 12 / 10, the nearer of two; 30 / 8 is another jet's; none near the fourth; no jet; 60 / 50."""
+    assert training_targets(events_with_jets()).jet_scale.tolist() == pytest.approx([1.25, 1.2, 1.0, 1.0, 1.0, 1.2])
+
+
+def test_jets_with_pileup_and_datasets_without_generated_jets_have_no_scale():
+    assert training_targets(events_with_jets(num_pileup=(60, 0))).jet_scale.tolist() == pytest.approx([1.0] * 5 + [1.2])
+    assert training_targets(events_with_jets(without=("genjet_pt",))).jet_scale.tolist() == [1.0] * 6

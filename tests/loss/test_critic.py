@@ -23,7 +23,8 @@ def event_batch(seed=0, events=B, size=N):
     momentum = 0.1 * torch.randn(events, size, 5, generator=g)
     direction = slice(schema.FEATURE_INDEX["eta"], schema.FEATURE_INDEX["cos_phi"] + 1)
     momentum[..., 1:4] += features[..., direction]
-    targets = Targets(classes, momentum * particle.unsqueeze(2), particle, torch.zeros(events, size), torch.ones_like(classes), torch.zeros_like(classes))
+    charge, jet = torch.ones_like(classes), torch.zeros_like(classes)
+    targets = Targets(classes, momentum * particle.unsqueeze(2), particle, torch.zeros(events, size), charge, jet, torch.ones(events, size))
     mask = torch.ones(events, size)
     return Batch(features, mask, mask, targets, torch.ones(events, 3, dtype=torch.int64))
 

@@ -23,7 +23,8 @@ def example(events=3, size=30, padded=0, pt=5.0):
     classes = torch.randint(0, 8, (events, rows), generator=g)
     particle = classes > 0
     momentum, predicted = (0.3 * torch.randn(events, rows, 5, generator=g) for _ in range(2))
-    targets = Targets(classes, momentum * particle.unsqueeze(2), particle, torch.zeros(events, rows), torch.ones_like(classes), particle.long())
+    charge, jet = torch.ones_like(classes), particle.long()
+    targets = Targets(classes, momentum * particle.unsqueeze(2), particle, torch.zeros(events, rows), charge, jet, torch.ones(events, rows))
     mask = torch.ones(events, rows)
     mask[:, size:] = 0.0
     features[:, size:] = float("nan")

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -21,7 +23,7 @@ def example(seed=0, padded=0):
     output = ModelOutput(*(torch.randn(B, rows, width, generator=g) for width in (2, 9, 5, 1, 3)))
     classes = torch.randint(0, 8, (B, rows), generator=g)
     charge, jet = (torch.randint(0, 3, (B, rows), generator=g) for _ in range(2))
-    targets = Targets(classes, torch.randn(B, rows, 5, generator=g), classes > 1, torch.rand(B, rows, generator=g), charge, jet)
+    targets = Targets(classes, torch.randn(B, rows, 5, generator=g), classes > 1, torch.rand(B, rows, generator=g), charge, jet, torch.ones(B, rows))
     mask = torch.ones(B, rows)
     mask[:, N:] = 0.0
     return output, Batch(torch.zeros(B, rows, 55), mask, mask, targets, EVENT_ID)
@@ -130,8 +132,21 @@ def event_batch(num_events=3, rows=20, padded=4, seed=0):
     particle = classes > 0
     momentum = torch.where(particle.unsqueeze(-1), torch.randn(num_events, rows, 5, generator=g), 0.0)
     jet = torch.randint(0, 4, (num_events, rows), generator=g) * particle
-    targets = Targets(classes, momentum, particle, mask * 0.5, torch.ones_like(classes), jet)
+    targets = Targets(classes, momentum, particle, mask * 0.5, torch.ones_like(classes), jet, torch.ones_like(mask))
     return output, Batch(features, mask, mask, targets, torch.ones(num_events, 3, dtype=torch.int64))
+
+
+@pytest.mark.parametrize(("truth", "perfect"), [("targets", 1.0), ("generated", 1.3)])
+def test_the_truth_of_jets_is_that_of_targets_or_of_the_generator(truth, perfect):
+    output, batch = event_batch()
+    batch = batch._replace(targets=batch.targets._replace(jet_scale=torch.full_like(batch.mask, 1.3)))
+    loss = ParticleFlowLoss(LossConfig(weights=TermWeights(jets=1.0), jets={"truth": truth, "min_pt": 0.0}))
+    sure = torch.stack([-20.0 * torch.ones_like(batch.mask), torch.where(batch.targets.has_momentum, 20.0, -60.0)], dim=-1)
+    for scale in (1.0, 1.3):
+        momentum = batch.targets.momentum.clone()
+        momentum[..., 0] += math.log(scale)
+        found = loss(output._replace(binary=sure, momentum=momentum), batch)["jets"].item()
+        assert (found < 1e-5) == (scale == perfect)
 
 
 @pytest.mark.parametrize("name", ["jets", "met"])

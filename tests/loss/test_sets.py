@@ -22,7 +22,7 @@ def example():
     momentum = torch.randn(1, N, 5, generator=g) * has_momentum.unsqueeze(-1)
     charge = jet = torch.zeros(1, N, dtype=torch.int64)
     mask = torch.tensor([[1.0] * 5 + [0.0] * 2])
-    targets = Targets(class_position, momentum, has_momentum, torch.zeros(1, N), charge, jet)
+    targets = Targets(class_position, momentum, has_momentum, torch.zeros(1, N), charge, jet, torch.ones(1, N))
     return output, Batch(features, mask, mask, targets, torch.ones(1, 3, dtype=torch.int64))
 
 

@@ -7,7 +7,9 @@ from torch import Tensor
 
 from mlpf.dataset.batch import Batch
 from mlpf.nn.heads import ModelOutput
-from mlpf.schema import FEATURE_INDEX
+from mlpf.schema import FEATURE_INDEX, ElementType
+
+TRACK_TYPES = (float(ElementType.TRACK), float(ElementType.GSF))
 
 
 class ParticleSet(NamedTuple):
@@ -36,6 +38,8 @@ class ParticleSet(NamedTuple):
 def predicted_set(output: ModelOutput, batch: Batch, decided: bool = False) -> ParticleSet:
     """What the model says of every element that has a pt and is no part of the padding.
 
+    The pt of a track counts, but gets no gradient: it is measured to a per cent, and sums over elements would make it up for what neutral particles lack.
+
     Args:
         output: of the model.
         batch: its events.
@@ -47,7 +51,10 @@ def predicted_set(output: ModelOutput, batch: Batch, decided: bool = False) -> P
     if decided:
         candidate = (output.binary[..., 1] > output.binary[..., 0]).to(probability.dtype)
         probability = probability + (candidate - probability).detach()
-    return _as_set(output.momentum.float(), batch, probability, _has_pt(batch))
+    momentum = output.momentum.float()
+    is_track = torch.isin(batch.features[..., FEATURE_INDEX["type"]], batch.features.new_tensor(TRACK_TYPES)).unsqueeze(-1)
+    momentum = torch.where(is_track & (torch.arange(momentum.shape[-1], device=momentum.device) == 0), momentum.detach(), momentum)
+    return _as_set(momentum, batch, probability, _has_pt(batch))
 
 
 def target_set(batch: Batch) -> ParticleSet:

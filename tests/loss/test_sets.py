@@ -49,6 +49,20 @@ def test_decided_pt_is_that_of_the_candidates_with_the_gradient_of_the_expected_
     assert slopes[0][0, :2].all()
 
 
+def test_the_pt_of_tracks_counts_and_learns_nothing():
+    output, batch = example()
+    momentum = output.momentum.clone().requires_grad_()
+    kinds = (schema.ElementType.TRACK, schema.ElementType.HCAL, schema.ElementType.GSF)
+    batch.features[0, :3, PT] = 2.0
+    batch.features[0, :3, schema.FEATURE_INDEX["type"]] = torch.tensor([float(kind) for kind in kinds])
+    batch = batch._replace(targets=batch.targets._replace(has_momentum=batch.mask > 0))
+    found = predicted_set(output._replace(momentum=momentum), batch)
+    assert (found.pt[0, :3] > 0.0).all()
+    (found.pt.sum() + found.eta.sum()).backward()
+    assert (momentum.grad[0, :3, 0] != 0.0).tolist() == [False, True, False]
+    assert (momentum.grad[0, :3, 1] == 1.0).all()
+
+
 def test_true_pt_is_the_ratio_times_that_of_the_element():
     _, batch = example()
     found = target_set(batch)

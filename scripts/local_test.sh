@@ -24,14 +24,12 @@ stage inspect     mlpf inspect "$sample"
 stage postprocess mlpf postprocess "$sample" --output "$out/dataset" --overwrite
 stage train       mlpf train -p "$parameters" --data "$out/dataset" --output "$out/run" --overwrite
 stage evaluate    mlpf evaluate "$out/run" "$out/dataset" --output "$out/evaluation" --overwrite
-stage reference   mlpf evaluate tiny="$out/run" data/reference "$out/dataset" --output "$out/comparison" --overwrite
 stage export      mlpf export "$out/run" --output "$out/model.onnx" --target cmssw
 stage produce     mlpf produce "$out/model.onnx" "$sample" --output "$out/candidates.root"
 stage parquet     mlpf produce "$out/model.onnx" "$sample" --output "$out/candidates.parquet"
 stage agree       python scripts/compare_candidates.py "$out/evaluation/predictions.parquet" "$out/candidates.root" "$out/candidates.parquet"
-stage trained     mlpf produce data/reference/reference.onnx "$sample" --output "$out/reference.root"
-stage display     mlpf display "$sample" --event 87 --predictions reference="$out/reference.root" --output "$out/event.png"
-stage page        mlpf display "$sample" --event 87 --predictions tiny="$out/candidates.root" --predictions reference="$out/reference.root" --output "$out/event.html"
+stage display     mlpf display "$sample" --event 87 --predictions "$out/candidates.root" --output "$out/event.png"
+stage page        mlpf display "$sample" --event 87 --predictions "$out/candidates.root" --output "$out/event.html"
 
 printf '\n== Done in %d s\n' "$SECONDS"
 printf '   %s\n' "${summary[@]}"
@@ -39,8 +37,8 @@ cat <<END
    dataset     $out/dataset
    run         $out/run
    model       $out/model.onnx
-   candidates  $out/candidates.root, $out/candidates.parquet; of the reference model: $out/reference.root
+   candidates  $out/candidates.root, $out/candidates.parquet
    plots       $out/evaluation/plots, $out/event.png
    event       $out/event.html
-   report      $out/evaluation/report.html; beside the reference model: $out/comparison/report.html
+   report      $out/evaluation/report.html
 END

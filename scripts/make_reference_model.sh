@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The model of data/reference, made again from nothing: samples, mixture, training, ONNX, all in output/reference. About two hours on two cores.
+# A model for data/reference, from nothing: samples, mixture, training, ONNX, all in output/reference. About two hours on two cores.
 # What is there already is not made again; an interrupted training goes on. Then: ./scripts/evaluate_reference_model.sh and ./scripts/publish_reference_model.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Measure what a model does better than rule-based particle flow, and where it does not: fills in docs/physics.md and draws its figure.
+"""Measure what a model does better than rule-based particle flow, and where it does not; fill in a document of such tables and draw its figure.
 
 `./scripts/evaluate_reference_model.sh` makes the samples and calls this. Every claim is tested in every sample and bin; the exit status does not depend on it.
 """
@@ -31,7 +31,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("model", type=Path, help="run folder or ONNX file")
     parser.add_argument("datasets", type=Path, nargs="+", help="datasets of events that the model has not seen; their folders are called as the samples")
     parser.add_argument("--output", type=Path, required=True, help="folder of the evaluation; an earlier one is replaced")
-    parser.add_argument("--document", type=Path, help="its measured parts are filled in, and the figure goes to images/physics beside it")
+    parser.add_argument(
+        "--document", type=Path, help="its blocks, such as <!-- measured: jets --> ... <!-- end -->, are filled in; the figure goes to images/physics beside it"
+    )
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""What a model is claimed to do better than rule-based particle flow, tested on evaluations, and the tables of `docs/physics.md`.
+"""What a model is claimed to do better than rule-based particle flow, tested on evaluations, and tables of it for a document.
 
 A claim holds where it is three standard deviations clear. Errors of both systems are added as if independent; on the same events that overstates them.
 """

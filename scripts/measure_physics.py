@@ -31,9 +31,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("model", type=Path, help="run folder or ONNX file")
     parser.add_argument("datasets", type=Path, nargs="+", help="datasets of events that the model has not seen; their folders are called as the samples")
     parser.add_argument("--output", type=Path, required=True, help="folder of the evaluation; an earlier one is replaced")
-    parser.add_argument(
-        "--document", type=Path, help="its blocks, such as <!-- measured: jets --> ... <!-- end -->, are filled in; the figure goes to images/physics beside it"
-    )
+    parser.add_argument("--document", type=Path, help="its blocks (<!-- measured: jets -->) are filled in; the figure goes to images/physics beside it")
     return parser.parse_args()
 
 

@@ -131,8 +131,9 @@ def at_fake_rate(curve: list[Point], wanted: Estimate) -> Estimate | None:
     efficiency, fake_rate = curve[tight]
     if tight == 0 or not np.isfinite(fakes[tight - 1]):
         return efficiency
-    slope = float(curve[tight - 1].efficiency.value - efficiency.value) / (fakes[tight - 1] - fakes[tight])
-    value = float(efficiency.value) + slope * (goal - fakes[tight])
-    moved = [slope * 0.5 * float(rate.high - rate.low) for rate in (fake_rate, wanted)]
-    low, high = (float(np.hypot(np.hypot(*moved), float(end - efficiency.value))) for end in (efficiency.low, efficiency.high))
-    return Estimate(value, value - low, value + high, efficiency.n)
+    own, loose = float(efficiency.value), float(curve[tight - 1].efficiency.value)
+    slope = (loose - own) / (fakes[tight - 1] - fakes[tight])
+    value = own + slope * (goal - fakes[tight])
+    moved = [slope * 0.5 * (float(rate.high) - float(rate.low)) for rate in (fake_rate, wanted)]
+    below_it, above_it = (float(np.hypot(np.hypot(*moved), float(end) - own)) for end in (efficiency.low, efficiency.high))
+    return Estimate(value, value - below_it, value + above_it, efficiency.n)

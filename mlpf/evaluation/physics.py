@@ -44,21 +44,32 @@ class Measured(NamedTuple):
 UNDEFINED = Measured(math.nan, math.nan)
 
 
+class Pair(NamedTuple):
+    """The same quantity of both systems."""
+
+    rule_based: Measured
+    model: Measured
+
+    @classmethod
+    def of(cls, rule_based: Mapping[str, Any] | None, model: Mapping[str, Any] | None) -> "Pair":
+        """From estimates; undefined where there is none."""
+        return cls(*(UNDEFINED if estimate is None else Measured.of(estimate) for estimate in (rule_based, model)))
+
+
 class Claim(NamedTuple):
     """A statement on a model, and how clearly it holds.
 
     Attributes:
         name: what is claimed.
         where: bin.
-        rule_based, model: the numbers compared.
+        pair: the numbers compared.
         gain: what the claim is about: relative reduction of a width, difference of a fraction or, for the closure, what is left of what is tolerated.
         sigmas: by how many standard deviations it is beyond what is claimed.
     """
 
     name: str
     where: str
-    rule_based: Measured
-    model: Measured
+    pair: Pair
     gain: Measured
     sigmas: float
 
@@ -75,22 +86,18 @@ def claims(entry: Entry, points: Points, model: str) -> list[Claim]:
     return [*of_events, *_particle_claims(entry, points, model)]
 
 
-def narrower(name: str, where: str, rule_based: Measured, model: Measured, gain: float) -> Claim:
+def narrower(name: str, where: str, pair: Pair, gain: float) -> Claim:
     """A width is smaller, by a share ``gain`` at least; a negative one says how much wider it may be."""
-    reference = rule_based.value or math.nan
-    ratio = model.value / reference
-    error = math.hypot(model.error, ratio * rule_based.error) / reference
-    return Claim(name, where, rule_based, model, Measured(1.0 - ratio, error), _in_sigmas(1.0 - ratio - gain, error))
+    reference = pair.rule_based.value or math.nan
+    ratio = pair.model.value / reference
+    error = math.hypot(pair.model.error, ratio * pair.rule_based.error) / reference
+    return Claim(name, where, pair, Measured(1.0 - ratio, error), _in_sigmas(1.0 - ratio - gain, error))
 
 
-def larger(name: str, where: str, rule_based: Measured, model: Measured, margin: float = 0.0) -> Claim:
+def larger(name: str, where: str, pair: Pair, margin: float = 0.0) -> Claim:
     """A fraction is larger, or at most ``margin`` smaller."""
-    difference = Measured(model.value - rule_based.value, math.hypot(model.error, rule_based.error))
-    return Claim(name, where, rule_based, model, difference, _in_sigmas(difference.value + margin, difference.error))
-
-
-def _measured(estimate: Mapping[str, Any] | None) -> Measured:
-    return UNDEFINED if estimate is None else Measured.of(estimate)
+    difference = Measured(pair.model.value - pair.rule_based.value, math.hypot(pair.model.error, pair.rule_based.error))
+    return Claim(name, where, pair, difference, _in_sigmas(difference.value + margin, difference.error))
 
 
 def _in_sigmas(value: float, error: float) -> float:
@@ -101,35 +108,39 @@ def _in_sigmas(value: float, error: float) -> float:
 
 
 def _jet_claims(entry: Entry, model: str) -> Iterator[Claim]:
-    ours, theirs = (entry["jets"][system]["central"] for system in (model, RULE_BASED))
+    theirs, ours = (entry["jets"][system]["central"] for system in (RULE_BASED, model))
     for b, where in bins(entry["bins"]["jet_pt"]):
         if not CLAIMED_JET_PT[0] <= entry["bins"]["jet_pt"][b] < CLAIMED_JET_PT[1] or theirs["response"]["pt"]["median"][b]["n"] < MIN_ENTRIES:
             continue
-        width, median = ([Measured.of(jets["response"]["pt"][key][b]) for jets in (theirs, ours)] for key in ("iqr_over_median", "median"))
-        yield narrower(f"jet response {100 * JET_GAIN:.0f} % narrower", where, *width, JET_GAIN)
-        left = Measured(CLOSURE - abs(median[1].value - 1.0), median[1].error)
-        yield Claim(f"jet response closes within {100 * CLOSURE:.0f} %", where, *median, left, _in_sigmas(*left))
+        width, median = (Pair.of(*(jets["response"]["pt"][key][b] for jets in (theirs, ours))) for key in ("iqr_over_median", "median"))
+        yield narrower(f"jet response {100 * JET_GAIN:.0f} % narrower", where, width, JET_GAIN)
+        left = Measured(CLOSURE - abs(median.model.value - 1.0), median.model.error)
+        yield Claim(f"jet response closes within {100 * CLOSURE:.0f} %", where, median, left, _in_sigmas(*left))
         for key in ("matched", "purity"):
-            fractions = (Measured.of(jets[key]["pt"][b]) for jets in (theirs, ours))
-            yield larger(f"jets: {key} not smaller by {FRACTION_MARGIN:g}", where, *fractions, FRACTION_MARGIN)
+            fractions = Pair.of(*(jets[key]["pt"][b] for jets in (theirs, ours)))
+            yield larger(f"jets: {key} not smaller by {FRACTION_MARGIN:g}", where, fractions, FRACTION_MARGIN)
 
 
 def _met_claims(entry: Entry, model: str) -> Iterator[Claim]:
-    theirs, ours = (Measured.of(entry["met"][system]["residual"]["all"]["iqr"]) for system in (RULE_BASED, model))
-    yield narrower(f"MET {100 * MET_GAIN:.0f} % narrower", "all", theirs, ours, MET_GAIN)
+    widths = Pair.of(*(entry["met"][system]["residual"]["all"]["iqr"] for system in (RULE_BASED, model)))
+    yield narrower(f"MET {100 * MET_GAIN:.0f} % narrower", "all", widths, MET_GAIN)
 
 
 def _particle_claims(entry: Entry, points: Points, model: str) -> Iterator[Claim]:
     for name in NEUTRAL:
         for row in points[name]:
             if min(row[key]["n"] for key in ("efficiency", "fake_rate")) >= MIN_ENTRIES:
-                efficiencies = (_measured(row[key]) for key in ("efficiency", "model"))
-                yield larger(f"{CLASSES[name]}: efficiency at the same fake rate", range_of(row["pt"]), *efficiencies)
+                yield larger(f"{CLASSES[name]}: efficiency at the same fake rate", range_of(row["pt"]), Pair.of(row["efficiency"], row["model"]))
+    for where, widths in _track_widths(entry, model):
+        yield narrower(f"charged hadrons: pt not {100 * TRACK_MARGIN:.0f} % wider than the tracks'", where, widths, -TRACK_MARGIN)
+
+
+def _track_widths(entry: Entry, model: str) -> Iterator[tuple[str, Pair]]:
+    """IQR / median of the pt of charged hadrons in each bin of pt with enough of them; that of rule-based particle flow is the track's."""
     theirs, ours = (entry["particles"][system]["residuals"]["charged_hadron"]["pt_response"]["pt"]["iqr_over_median"] for system in (RULE_BASED, model))
     for b, where in bins(entry["bins"]["particle_pt"]):
         if theirs[b]["n"] >= MIN_ENTRIES:
-            widths = (Measured.of(estimates[b]) for estimates in (theirs, ours))
-            yield narrower(f"charged hadrons: pt not {100 * TRACK_MARGIN:.0f} % wider than the tracks'", where, *widths, -TRACK_MARGIN)
+            yield where, Pair.of(theirs[b], ours[b])
 
 
 def bins(edges: Sequence[float]) -> list[tuple[int, str]]:
@@ -200,7 +211,7 @@ def _jets(metrics: Mapping[str, Entry], model: str) -> str:
                 continue
             width = {system: Measured.of(own["response"]["pt"]["iqr_over_median"][b]) for system, own in jets.items()}
             median = [Measured.of(own["response"]["pt"]["median"][b]) for own in jets.values()]
-            gain = narrower("", "", width[RULE_BASED], width[model], 0.0).gain
+            gain = narrower("", "", Pair(width[RULE_BASED], width[model]), 0.0).gain
             fractions = (Measured.of(jets[system][key]["pt"][b]) for key in ("matched", "purity") for system in (RULE_BASED, model))
             rows.append([name, where, *median, *width.values(), _percent(gain), *fractions])
     of_all = [f"{what}: {name}" for what in ("median", "IQR/median") for name in ("PF", "model", "targets")]
@@ -216,7 +227,7 @@ def _met(metrics: Mapping[str, Entry], model: str) -> str:
             if widths[RULE_BASED]["n"] < MIN_ENTRIES:
                 continue
             width = {system: Measured.of(own) for system, own in widths.items()}
-            gain = narrower("", "", width[RULE_BASED], width[model], 0.0).gain
+            gain = narrower("", "", Pair(width[RULE_BASED], width[model]), 0.0).gain
             ratios = (own["ratio"]["all"]["median"] if b is None else own["ratio"]["genmet"]["median"][b] for own in met.values())
             rows.append([name, where, *width.values(), _percent(gain), *(Measured.of(ratio) for ratio in ratios)])
     header = ["sample", "true MET [GeV]", "IQR of px, py [GeV]: PF", "model", "targets", "narrower", "median of MET / true: PF", "model", "targets"]
@@ -245,20 +256,15 @@ def _operating(points: Mapping[str, Points]) -> str:
             for row in own[category]:
                 if min(row[key]["n"] for key in ("efficiency", "fake_rate")) < MIN_ENTRIES:
                     continue
-                fakes, theirs, ours = (_measured(row[key]) for key in ("fake_rate", "efficiency", "model"))
-                rows.append([name, CLASSES[category], range_of(row["pt"]), fakes, theirs, ours, larger("", "", theirs, ours).gain])
+                pair = Pair.of(row["efficiency"], row["model"])
+                rows.append([name, CLASSES[category], range_of(row["pt"]), Measured.of(row["fake_rate"]), *pair, larger("", "", pair).gain])
     return table(["sample", "class", "pt [GeV]", "fake rate of PF", "efficiency: PF", "model at that fake rate", "difference"], rows)
 
 
 def _charged(metrics: Mapping[str, Entry], model: str) -> str:
-    rows = []
-    for name, entry in metrics.items():
-        widths = {system: entry["particles"][system]["residuals"]["charged_hadron"]["pt_response"]["pt"]["iqr_over_median"] for system in (RULE_BASED, model)}
-        for b, where in bins(entry["bins"]["particle_pt"]):
-            if widths[RULE_BASED][b]["n"] >= MIN_ENTRIES:
-                theirs, ours = (Measured.of(own[b]) for own in widths.values())
-                gain = narrower("", "", theirs, ours, 0.0).gain
-                rows.append([name, where, theirs, ours, _percent(gain)])
+    rows = [
+        [name, where, *widths, _percent(narrower("", "", widths, 0.0).gain)] for name, entry in metrics.items() for where, widths in _track_widths(entry, model)
+    ]
     return table(["sample", "pt [GeV]", "IQR/median of pt: PF (tracks)", "model", "narrower"], rows)
 
 

@@ -18,7 +18,7 @@ from mlpf.loss.sets import ParticleSet, predicted_set, target_set
 from mlpf.loss.sinkhorn import SinkhornConfig, sinkhorn_emd
 from mlpf.loss.sliced_wasserstein import SlicedWassersteinConfig, sliced_wasserstein
 from mlpf.loss.terms import binary_cross_entropy, cross_entropy, focal, huber, mean_over, pinball
-from mlpf.nn.heads import ModelOutput
+from mlpf.nn.heads import ModelOutput, pt_unit
 
 MOMENTUM_TERMS = ("log_pt", "eta", "sin_phi", "cos_phi", "log_energy")  # in the order of `schema.MOMENTUM_COMPONENTS`
 EVENT_TERMS = ("sinkhorn", "sliced_wasserstein", "jets", "met")
@@ -98,6 +98,8 @@ class MomentumConfig(Config):
     """Residual above which the Huber loss grows linearly."""
     quantile: float = pydantic.Field(default=0.5, gt=0.0, lt=1.0)
     """Quantile of the target that the pinball loss finds; 0.5 is the median."""
+    pulls: bool = False
+    """In ``log_pt``, a track that is off by its own uncertainty (`mlpf.nn.heads.pt_unit`) counts like another element that is off by huber_delta."""
 
 
 class LossConfig(Config):
@@ -177,8 +179,14 @@ class ParticleFlowLoss(nn.Module):
 
     def _momentum_terms(self, output: ModelOutput, batch: Batch, weight: Tensor) -> dict[str, Tensor]:
         config = self.config.momentum
+        scale = torch.ones_like(output.momentum)
+        if config.pulls:
+            features = batch.features.nan_to_num(0.0, 0.0, 0.0)
+            unit = pt_unit(features, features[..., schema.FEATURE_INDEX["type"]])
+            scale[..., 0] = torch.where(unit < 1.0, config.huber_delta / unit, 1.0)
+        found, wanted = scale * output.momentum, scale * batch.targets.momentum
         term = partial(huber, delta=config.huber_delta) if config.regression == "huber" else partial(pinball, quantile=config.quantile)
-        return {name: term(output.momentum[..., i], batch.targets.momentum[..., i], weight) for i, name in enumerate(MOMENTUM_TERMS)}
+        return {name: term(found[..., i], wanted[..., i], weight) for i, name in enumerate(MOMENTUM_TERMS)}
 
     def _event_terms(self, output: ModelOutput, batch: Batch) -> dict[str, Tensor]:
         """Means over events, each with the mean weight of its real elements."""

@@ -84,8 +84,7 @@ class Heads(nn.Module):
         is_track = (elements.element_type == int(ElementType.TRACK)).unsqueeze(-1)
         eta, sin_phi, cos_phi = torch.where(is_track, own, own + residual[..., 1:4]).unbind(-1)
         eta = eta.clamp(-MAX_ABS_ETA, MAX_ABS_ETA)
-        unit = torch.where(is_track.squeeze(-1), _relative_uncertainty(elements.clean), 1.0)
-        log_pt = (_log_calibration(elements) + unit * residual[..., 0]).clamp(-MAX_ABS_LOG_RATIO, MAX_ABS_LOG_RATIO)
+        log_pt = (_log_calibration(elements) + pt_unit(elements.clean, elements.element_type) * residual[..., 0]).clamp(-MAX_ABS_LOG_RATIO, MAX_ABS_LOG_RATIO)
         mass = functional.softplus(residual[..., 4] - MASS_AT_START)
         log_energy = (log_pt + _log_momentum_over_energy(elements.clean, eta) + mass).clamp(-MAX_ABS_LOG_RATIO, MAX_ABS_LOG_RATIO)
         return torch.stack([log_pt, eta, sin_phi, cos_phi, log_energy], dim=-1)
@@ -98,10 +97,14 @@ def _log_calibration(elements: Preprocessed) -> Tensor:
     return torch.where(known, calibrated, 1.0).log() - torch.where(known, energy, 1.0).log()
 
 
-def _relative_uncertainty(clean: Tensor) -> Tensor:
-    """``(B, N)`` uncertainty of pt over pt, at most 1; 1 where either is not known."""
-    pt, error = clean[..., FEATURE_INDEX["pt"]], clean[..., FEATURE_INDEX["pterror"]]
-    known = (pt > 0.0) & (error > 0.0)
+def pt_unit(features: Tensor, element_type: Tensor) -> Tensor:
+    """``(B, N)`` what a network moves log(pt) in: the relative uncertainty of a track's pt, at most 1; 1 of a track without one and of all other elements.
+
+    Shapes:
+        features: (B, N, 55) finite, element_type: (B, N) -> (B, N)
+    """
+    pt, error = features[..., FEATURE_INDEX["pt"]], features[..., FEATURE_INDEX["pterror"]]
+    known = (element_type == int(ElementType.TRACK)) & (pt > 0.0) & (error > 0.0)
     return torch.where(known, error / torch.where(known, pt, 1.0), 1.0).clamp(max=1.0)
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mlpf.evaluation.document import fill
-from mlpf.evaluation.physics import CLASSES, Claim, Measured, claims, larger, narrower, tables
+from mlpf.evaluation.physics import CLASSES, Claim, Measured, Pair, claims, larger, narrower, tables
 from mlpf.evaluation.predictor import ALL
 from mlpf.evaluation.run import evaluate
 from mlpf.io.shards import ShardedDataset
@@ -16,7 +16,7 @@ def estimate(value, error=0.01, n=1000):
 
 
 def test_a_width_that_is_smaller_by_more_than_asked():
-    claim = narrower("", "", Measured(0.2, 0.002), Measured(0.1, 0.001), 0.15)
+    claim = narrower("", "", Pair(Measured(0.2, 0.002), Measured(0.1, 0.001)), 0.15)
     assert claim.gain.value == pytest.approx(0.5)
     rng = np.random.default_rng(0)  # toys: the ratio's error
     ratios = rng.normal(0.1, 0.001, 100_000) / rng.normal(0.2, 0.002, 100_000)
@@ -25,10 +25,10 @@ def test_a_width_that_is_smaller_by_more_than_asked():
 
 
 def test_a_fraction_that_is_larger():
-    claim = larger("", "", Measured(0.5, 0.03), Measured(0.6, 0.04))
+    claim = larger("", "", Pair(Measured(0.5, 0.03), Measured(0.6, 0.04)))
     assert claim.gain == pytest.approx((0.1, 0.05))
     assert claim.sigmas == pytest.approx(2.0)
-    assert larger("", "", Measured(0.5, 0.03), Measured(0.4, 0.04)).sigmas == pytest.approx(-2.0)
+    assert larger("", "", Pair(Measured(0.5, 0.03), Measured(0.4, 0.04))).sigmas == pytest.approx(-2.0)
 
 
 @pytest.fixture
@@ -85,9 +85,9 @@ def test_what_is_undefined_fails_and_shows_as_a_dash(evaluated):
 
 
 def test_not_worse_leaves_a_margin(evaluated):
-    same = Measured(0.9, 0.001)
-    assert larger("", "", same, same, margin=0.01).sigmas == pytest.approx(0.01 / math.hypot(0.001, 0.001))
-    assert narrower("", "", same, same, -0.02).sigmas == pytest.approx(0.02 * 0.9 / math.hypot(0.001, 0.001))
+    same = Pair(Measured(0.9, 0.001), Measured(0.9, 0.001))
+    assert larger("", "", same, margin=0.01).sigmas == pytest.approx(0.01 / math.hypot(0.001, 0.001))
+    assert narrower("", "", same, -0.02).sigmas == pytest.approx(0.02 * 0.9 / math.hypot(0.001, 0.001))
     names = {claim.name for claim in claims(widened(evaluated, 1.0), points(None), "exact")}
     assert {"jets: matched not smaller by 0.01", "charged hadrons: pt not 2 % wider than the tracks'"} <= names
 
@@ -111,7 +111,8 @@ def test_tables_have_a_row_for_every_sample_and_bin_and_fill_a_document(evaluate
 
 
 def test_a_verdict_names_the_worst_bin(evaluated, monkeypatch):
-    own = [Claim("a", "low", *[Measured(1.0, 0.1)] * 3, 5.0), Claim("a", "high", *[Measured(1.0, 0.1)] * 3, -4.0)]
+    one = Measured(1.0, 0.1)
+    own = [Claim("a", "low", Pair(one, one), one, 5.0), Claim("a", "high", Pair(one, one), one, -4.0)]
     monkeypatch.setattr("mlpf.evaluation.physics.claims", lambda *_: own)
     verdict = tables({"one": evaluated}, {"one": points(None)}, "exact")["verdict"]
     assert verdict.splitlines()[-1] == "| a | 1 of 2, 1 against; least -4.0 σ (high) |"

@@ -136,6 +136,24 @@ def event_batch(num_events=3, rows=20, padded=4, seed=0):
     return output, Batch(features, mask, mask, targets, torch.ones(num_events, 3, dtype=torch.int64))
 
 
+def test_with_pulls_a_track_counts_in_its_own_uncertainty_and_other_elements_as_before():
+    output, batch = event_batch()
+    kinds, pt, error = (schema.FEATURE_INDEX[name] for name in ("type", "pt", "pterror"))
+    features = batch.features.clone()
+    features[..., kinds] = torch.where(torch.arange(features.shape[1]) % 2 == 0, float(schema.ElementType.TRACK), float(schema.ElementType.HCAL))
+    features[..., pt], features[..., error] = 10.0, 0.2
+    batch = batch._replace(features=torch.where(batch.mask.unsqueeze(-1) > 0, features, torch.nan))
+    config = LossConfig(momentum={"pulls": True, "huber_delta": 0.1})
+    found = ParticleFlowLoss(config)(output, batch)["log_pt"].item()
+    residual = (output.momentum[..., 0] - batch.targets.momentum[..., 0]).double().numpy()
+    residual = np.where(features[..., kinds].numpy() == schema.ElementType.TRACK, residual / 0.02 * 0.1, residual)
+    huber = np.where(abs(residual) < 0.1, residual**2 / 2, 0.1 * (abs(residual) - 0.05))
+    assert found == pytest.approx(huber[batch.targets.has_momentum.numpy()].mean(), rel=1e-5)
+    plain = ParticleFlowLoss(LossConfig(momentum={"huber_delta": 0.1}))(output, batch)
+    pulled = ParticleFlowLoss(config)(output, batch)
+    assert all(plain[name] == pulled[name] for name in ("eta", "sin_phi", "cos_phi", "log_energy"))
+
+
 @pytest.mark.parametrize(("truth", "perfect"), [("targets", 1.0), ("generated", 1.3)])
 def test_the_truth_of_jets_is_that_of_targets_or_of_the_generator(truth, perfect):
     output, batch = event_batch()

@@ -49,7 +49,7 @@ def test_rows_of_different_bins_make_different_tables():
 
 @pytest.mark.parametrize(
     ("value", "error", "text"),
-    [(1.0, 0.012, "1.000 ± 0.012"), (803.2, 25.0, "803 ± 25"), (0.5, 0.0000123, "0.5000 ± 0.0000"), (4.0, 0.0, "4")],
+    [(1.0, 0.012, "1.000 ± 0.012"), (803.2, 25.0, "803 ± 25"), (0.5, 0.0000123, "0.500000 ± 0.000012"), (0.5, 1.2e-8, "0.500000 ± 0.000000"), (4.0, 0.0, "4")],
 )
 def test_numbers_show_two_digits_of_their_uncertainty(value, error, text):
     assert document._number(entry(value=value, error=error)) == text

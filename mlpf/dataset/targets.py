@@ -83,14 +83,14 @@ def _jet_scales(events: Events, jet: np.ndarray) -> np.ndarray:
     scale = np.ones(len(jet), dtype=np.float32)
     if not all(name in events for name in JET_COLUMNS):
         return scale
-    target, generated = ({name: events[f"{collection}_{name}"] for name in ("pt", "eta", "phi")} for collection in ("targetjet", "genjet"))
-    offsets = events.collection_offsets("targetjet")
-    directions = ((jets["eta"], jets["phi"], events.collection_offsets(name)) for name, jets in (("targetjet", target), ("genjet", generated)))
-    t, g, distance = nearby_pairs(*next(directions), *next(directions), JET_MATCH)
+    target_pt, offsets = events["targetjet_pt"], events.collection_offsets("targetjet")
+    targets = events["targetjet_eta"], events["targetjet_phi"], offsets
+    generated = events["genjet_eta"], events["genjet_phi"], events.collection_offsets("genjet")
+    t, g, distance = nearby_pairs(*targets, *generated, JET_MATCH)
     order = np.lexsort((distance, t))
     nearest, first = np.unique(t[order], return_index=True)
-    of_jet = np.ones(len(target["pt"]))
-    of_jet[nearest] = generated["pt"][g[order][first]] / target["pt"][nearest]
+    of_jet = np.ones(len(target_pt))
+    of_jet[nearest] = events["genjet_pt"][g[order][first]] / target_pt[nearest]
     of_jet[(of_jet < JET_SCALE[0]) | (of_jet > JET_SCALE[1])] = 1.0
     if "num_pileup" in events:
         of_jet[events["num_pileup"][event_index(offsets)] > 0] = 1.0

@@ -19,6 +19,7 @@ from mlpf.features import consumer_elements
 from mlpf.io.shards import ShardedDataset
 from mlpf.metrics import binning, systems
 from mlpf.metrics.particles import match_particles
+from mlpf.metrics.sums import count_cells
 from mlpf.metrics.systems import MEASURED, Particles, measured_positions
 from mlpf.metrics.uncertainty import Estimate, fraction
 from mlpf.producer.producer import consumer_input
@@ -103,7 +104,7 @@ class _Counts:
         for counts, particles, matched in ((self._targets, truth, partner >= 0), (self._candidates, found, used)):
             position = measured_positions(particles.category)
             kept = position >= 0
-            np.add.at(counts, (position[kept], binning.bin_index(particles.pt[kept], binning.PARTICLE_PT), matched[kept].astype(np.int64)), 1)
+            counts += count_cells(counts.shape, position[kept], binning.bin_index(particles.pt[kept], binning.PARTICLE_PT), matched[kept])
 
     def point(self, position: int, pt_bin: int) -> Point:
         (lost, matched), (fake, true) = self._targets[position, pt_bin], self._candidates[position, pt_bin]

@@ -179,12 +179,13 @@ class ParticleFlowLoss(nn.Module):
 
     def _momentum_terms(self, output: ModelOutput, batch: Batch, weight: Tensor) -> dict[str, Tensor]:
         config = self.config.momentum
-        scale = torch.ones_like(output.momentum)
+        found, wanted = output.momentum, batch.targets.momentum
         if config.pulls:
             features = batch.features.nan_to_num(0.0, 0.0, 0.0)
             unit = pt_unit(features, features[..., schema.FEATURE_INDEX["type"]])
+            scale = torch.ones_like(found)
             scale[..., 0] = torch.where(unit < 1.0, config.huber_delta / unit, 1.0)
-        found, wanted = scale * output.momentum, scale * batch.targets.momentum
+            found, wanted = scale * found, scale * wanted
         term = partial(huber, delta=config.huber_delta) if config.regression == "huber" else partial(pinball, quantile=config.quantile)
         return {name: term(found[..., i], wanted[..., i], weight) for i, name in enumerate(MOMENTUM_TERMS)}
 

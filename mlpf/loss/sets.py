@@ -53,8 +53,8 @@ def predicted_set(output: ModelOutput, batch: Batch, decided: bool = False) -> P
         probability = probability + (candidate - probability).detach()
     momentum = output.momentum.float()
     is_track = torch.isin(batch.features[..., FEATURE_INDEX["type"]], batch.features.new_tensor(TRACK_TYPES)).unsqueeze(-1)
-    momentum = torch.where(is_track & (torch.arange(momentum.shape[-1], device=momentum.device) == 0), momentum.detach(), momentum)
-    return _as_set(momentum, batch, probability, _has_pt(batch))
+    log_pt = torch.where(is_track, momentum[..., :1].detach(), momentum[..., :1])
+    return _as_set(torch.cat([log_pt, momentum[..., 1:]], dim=-1), batch, probability, _has_pt(batch))
 
 
 def target_set(batch: Batch) -> ParticleSet:
